@@ -1,0 +1,41 @@
+//! What runs a node. The scheduler knows nothing of it; Python is one body, a native no-op in the benches another.
+
+use crate::instance::Instance;
+use crate::ready::Task;
+use crate::run::{Run, Step};
+use crate::status::State;
+
+/// Runs nodes for a [`Run`].
+pub trait Body: Sized + Send + Sync + 'static {
+    /// What a slot holds.
+    type Value: Send + Sync;
+    /// What the body knows of a plan's nodes; one for each plan instance.
+    type Program: Send + Sync;
+    /// What a worker brings along (for Python: the attached thread state).
+    type Host;
+
+    /// Runs one attempt of a node. The body ends it by claiming it ([`Run::claim`]) and delivering the claim through
+    /// `step`, lets it wait ([`Step::again`]), or leaves it live, for somebody to claim later from any thread.
+    fn execute(&self, step: &mut Step<'_, '_, Self>, host: &mut Self::Host);
+
+    /// Called for a node whose outcome the scheduler decided: skipped, cancelled, upstream failed, or failed while it
+    /// waited for a retry. Comes before the outcome reaches the successors.
+    fn settled(&self, run: &Run<Self>, task: Task, state: State);
+
+    /// Called when all nodes of an expanded instance have an outcome. The body claims the parent's attempt.
+    fn expanded(&self, run: &Run<Self>, child: &Instance<Self>);
+
+    /// Called once, by the thread that brought the last outcome.
+    fn finished(&self, run: &Run<Self>);
+
+    /// Called between two nodes of one worker, with the nanoseconds since the run began.
+    fn between(&self, run: &Run<Self>, host: &mut Self::Host, now: u64);
+
+    /// Runs a wait, with nothing held that others may need.
+    fn blocking<R>(host: &mut Self::Host, wait: impl FnOnce() -> R + Send) -> R
+    where
+        R: Send;
+
+    /// The longest time that this worker may sleep in one go, `None` for no limit.
+    fn longest_wait(&self, host: &Self::Host) -> Option<std::time::Duration>;
+}

@@ -1,0 +1,44 @@
+//! Indices of the core: plain integers, each with a type of its own.
+
+macro_rules! index {
+    ($(#[$documentation:meta])* $name:ident) => {
+        $(#[$documentation])*
+        #[derive(Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Hash, Debug)]
+        #[repr(transparent)]
+        pub struct $name(pub u32);
+
+        impl $name {
+            /// The number as an index into a slice.
+            #[inline]
+            #[must_use]
+            pub const fn index(self) -> usize {
+                self.0 as usize
+            }
+        }
+    };
+}
+
+index! {
+    /// A node of a graph, numbered from zero in the order of addition.
+    NodeId
+}
+
+index! {
+    /// A port layout (the flags of every input and output) that nodes share.
+    ShapeId
+}
+
+index! {
+    /// One output port of one node, numbered over the whole plan: the outputs of a node are consecutive.
+    SlotId
+}
+
+index! {
+    /// One running copy of a plan within a run.
+    InstanceId
+}
+
+impl InstanceId {
+    /// The instance that a run starts with.
+    pub const ROOT: Self = Self(0);
+}

@@ -1,0 +1,318 @@
+//! One execution of one plan: the pending counters, states, slots and times of its nodes.
+//!
+//! A run is a tree of instances. The root runs the graph that the user gave; a node that expands (a map, a loop, a graph
+//! made at run time) has a child instance, which ends the node when all its own nodes have an outcome.
+#![allow(unsafe_code)]
+
+use std::sync::{Arc, OnceLock};
+
+use crate::body::Body;
+use crate::ids::{InstanceId, NodeId, SlotId};
+use crate::plan::{Plan, SourceKind};
+use crate::ready::Task;
+use crate::run::FailurePolicy;
+use crate::slots::SlotTable;
+use crate::status::{State, Status};
+use crate::sync::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+/// Worker number of a node that never ran.
+pub const NO_WORKER: u32 = u32::MAX;
+
+/// When a node was queued, started and ended, in nanoseconds since the run began, and who ran it last.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// When its last predecessor had an outcome.
+    pub queued: u64,
+    /// When its last attempt started.
+    pub started: u64,
+    /// When it had its outcome.
+    pub ended: u64,
+    /// The seat that started its last attempt, [`NO_WORKER`] if none did.
+    pub worker: u32,
+}
+
+#[derive(Default)]
+struct NodeTimes {
+    queued: AtomicU64,
+    started: AtomicU64,
+    ended: AtomicU64,
+    /// Seat plus one; 0 when it never ran.
+    worker: AtomicU32,
+}
+
+/// What went wrong upstream of a node, gathered before its pending counter reaches zero.
+#[derive(Default)]
+struct Adverse {
+    flags: AtomicU8,
+    /// `u32::MAX - position` of the first failed ancestor in topological order; 0 when there is none.
+    blame: AtomicU32,
+}
+
+const SAW_SKIP: u8 = 1;
+const SAW_FAILURE: u8 = 2;
+const SAW_CANCEL: u8 = 4;
+
+/// A plan in execution.
+pub struct Instance<B: Body> {
+    id: InstanceId,
+    plan: Arc<Plan>,
+    program: B::Program,
+    parent: Option<(Task, u32)>,
+    pending: Box<[AtomicU32]>,
+    status: Box<[Status]>,
+    adverse: Box<[Adverse]>,
+    times: Box<[NodeTimes]>,
+    pub(crate) slots: SlotTable<B::Value>,
+    remaining: AtomicUsize,
+}
+
+impl<B: Body> Instance<B> {
+    pub(crate) fn new(
+        id: InstanceId,
+        plan: Arc<Plan>,
+        program: B::Program,
+        parent: Option<(Task, u32)>,
+        retained: impl Fn(SlotId) -> bool,
+    ) -> Self {
+        let nodes = plan.node_count();
+        let slots = SlotTable::new(
+            plan.consumer_counts()
+                .iter()
+                .enumerate()
+                .map(|(slot, &consumers)| consumers + u32::from(retained(SlotId(slot as u32)))),
+        );
+        Self {
+            id,
+            program,
+            parent,
+            pending: plan.in_degrees().iter().map(|&degree| AtomicU32::new(degree)).collect(),
+            status: (0..nodes).map(|_| Status::default()).collect(),
+            adverse: (0..nodes).map(|_| Adverse::default()).collect(),
+            times: (0..nodes).map(|_| NodeTimes::default()).collect(),
+            slots,
+            remaining: AtomicUsize::new(nodes),
+            plan,
+        }
+    }
+
+    /// Its number within the run.
+    pub fn id(&self) -> InstanceId {
+        self.id
+    }
+
+    /// The plan that it executes.
+    pub fn plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    /// What the body knows of the plan's nodes.
+    pub fn program(&self) -> &B::Program {
+        &self.program
+    }
+
+    /// The task and the attempt that expanded into this instance; `None` for the root.
+    pub fn parent(&self) -> Option<(Task, u32)> {
+        self.parent
+    }
+
+    /// State and attempt of a node.
+    pub fn status(&self, node: NodeId) -> (State, u32) {
+        self.status[node.index()].load()
+    }
+
+    pub(crate) fn status_word(&self, node: NodeId) -> &Status {
+        &self.status[node.index()]
+    }
+
+    /// The times of a node.
+    pub fn timing(&self, node: NodeId) -> Timing {
+        let times = &self.times[node.index()];
+        Timing {
+            queued: times.queued.load(Ordering::Relaxed),
+            started: times.started.load(Ordering::Relaxed),
+            ended: times.ended.load(Ordering::Relaxed),
+            worker: times.worker.load(Ordering::Relaxed).wrapping_sub(1),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn note_start(&self, node: NodeId, now: u64, seat: usize) {
+        let times = &self.times[node.index()];
+        times.started.store(now, Ordering::Relaxed);
+        times.worker.store(seat as u32 + 1, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn note_end(&self, node: NodeId, now: u64) {
+        self.times[node.index()].ended.store(now, Ordering::Relaxed);
+    }
+
+    /// The failed ancestor that comes first in topological order.
+    pub fn blame(&self, node: NodeId) -> Option<NodeId> {
+        match self.adverse[node.index()].blame.load(Ordering::Relaxed) {
+            0 => None,
+            inverse => Some(NodeId(self.plan.order()[(u32::MAX - inverse) as usize])),
+        }
+    }
+
+    /// The value of an output slot that a live attempt takes as input, or that a finished run kept.
+    ///
+    /// # Safety
+    /// As [`SlotTable::get`].
+    pub unsafe fn value(&self, slot: SlotId) -> Option<&B::Value> {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.slots.get(slot) }
+    }
+
+    /// Takes the value of an input whose last consumer the live attempt is: the move of rule D2.
+    ///
+    /// # Safety
+    /// As [`SlotTable::take_sole`]; the attempt is the node's last.
+    pub unsafe fn take_input(&self, slot: SlotId) -> Option<B::Value> {
+        // SAFETY: the caller's promise is the same.
+        unsafe { self.slots.take_sole(slot) }
+    }
+
+    /// The slots, for a body that visits or clears the values of a finished run.
+    pub fn slots(&self) -> &SlotTable<B::Value> {
+        &self.slots
+    }
+
+    /// Notes what a predecessor's outcome means for `node` and counts it; `true` for the last one.
+    pub(crate) fn arrive(&self, node: NodeId, from: NodeId, outcome: State, left_unset: bool) -> bool {
+        let adverse = &self.adverse[node.index()];
+        // Relaxed: the release half of the counter below publishes them to whoever brings it to zero.
+        match outcome {
+            State::Failed | State::UpstreamFailed => {
+                let first = match outcome {
+                    State::Failed => u32::MAX - self.plan.position(from),
+                    _ => self.adverse[from.index()].blame.load(Ordering::Relaxed),
+                };
+                adverse.blame.fetch_max(first, Ordering::Relaxed);
+                adverse.flags.fetch_or(SAW_FAILURE, Ordering::Relaxed);
+            }
+            State::Cancelled => {
+                adverse.flags.fetch_or(SAW_CANCEL, Ordering::Relaxed);
+            }
+            State::Skipped => {
+                adverse.flags.fetch_or(SAW_SKIP, Ordering::Relaxed);
+            }
+            State::Succeeded | State::Restored if left_unset => {
+                adverse.flags.fetch_or(SAW_SKIP, Ordering::Relaxed);
+            }
+            State::Succeeded | State::Restored => {}
+            State::Pending | State::Ready | State::Running | State::Retrying => {
+                debug_assert!(false, "{outcome:?} is no outcome");
+            }
+        }
+        // AcqRel: each arrival releases its producer's slots and notes; the last one acquires all of them. The partner
+        // is this same operation on another thread. Modelled in `tests/loom_protocols.rs`.
+        self.pending[node.index()].fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// The trigger rule, applied when every predecessor has an outcome.
+    ///
+    /// Failure outranks everything under the policy `continue`. A stopped run cancels what has not started, the
+    /// dependents of the failure that stopped it among them (rule R4).
+    pub(crate) fn trigger(&self, node: NodeId, policy: FailurePolicy, stopped: bool, now: u64) -> State {
+        self.times[node.index()].queued.store(now, Ordering::Relaxed);
+        // Relaxed: the caller brought the pending counter to zero and so acquired every note.
+        let flags = self.adverse[node.index()].flags.load(Ordering::Relaxed);
+        let state = if flags & SAW_FAILURE != 0 && policy == FailurePolicy::Continue {
+            State::UpstreamFailed
+        } else if stopped || flags & SAW_CANCEL != 0 {
+            State::Cancelled
+        } else if flags & SAW_SKIP != 0 && self.lacks_input(node) {
+            State::Skipped
+        } else {
+            State::Ready
+        };
+        self.status[node.index()].set(state);
+        state
+    }
+
+    /// Whether an input that the node requires has no value because its sources were skipped.
+    fn lacks_input(&self, node: NodeId) -> bool {
+        let is_missing = |source: &crate::plan::Source| match source.kind() {
+            // SAFETY: every producer has delivered and this node has given nothing back yet.
+            SourceKind::Slot(slot) => unsafe { self.slots.get(slot) }.is_none(),
+            SourceKind::Constant(_) | SourceKind::Unbound => false,
+        };
+        self.plan.input_flags(node).iter().enumerate().any(|(port, &flags)| {
+            let sources = self.plan.port_sources(node, port as u32);
+            let optional = flags & crate::graph::INPUT_OPTIONAL != 0;
+            !optional && !sources.is_empty() && sources.iter().all(is_missing)
+        })
+    }
+
+    /// Gives the node's shares of its inputs back; what leaves goes to `discard`.
+    pub(crate) fn release_inputs(&self, node: NodeId, mut discard: impl FnMut(B::Value)) {
+        for source in self.plan.sources(node) {
+            if let SourceKind::Slot(slot) = source.kind() {
+                // SAFETY: the node has its outcome, so its attempt uses no input any more; each source entry is one
+                // share, given back once, by whoever set the outcome.
+                if let Some(value) = unsafe { self.slots.release(slot) } {
+                    discard(value);
+                }
+            }
+        }
+    }
+
+    /// Counts one node with an outcome; `true` for the last one.
+    pub(crate) fn count_down(&self) -> bool {
+        // AcqRel: the last one sees all that the others wrote, and publishes it with the end of the run.
+        self.remaining.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// Number of nodes without an outcome.
+    pub fn remaining(&self) -> usize {
+        self.remaining.load(Ordering::Relaxed)
+    }
+}
+
+const BUCKETS: usize = 32;
+
+/// The instances of a run: they are added, never moved and never removed before the run is dropped.
+pub(crate) struct Instances<B: Body> {
+    root: Instance<B>,
+    children: [OnceLock<Box<[OnceLock<Box<Instance<B>>>]>>; BUCKETS],
+    next: AtomicU32,
+}
+
+impl<B: Body> Instances<B> {
+    pub(crate) fn new(root: Instance<B>) -> Self {
+        Self { root, children: [const { OnceLock::new() }; BUCKETS], next: AtomicU32::new(1) }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, id: InstanceId) -> &Instance<B> {
+        if id == InstanceId::ROOT {
+            return &self.root;
+        }
+        let (bucket, offset) = place(id.0);
+        self.children[bucket]
+            .get()
+            .and_then(|cells| cells[offset].get())
+            .expect("an instance is added before its tasks are")
+    }
+
+    /// Adds the instance that `make` makes of its number.
+    pub(crate) fn add(&self, make: impl FnOnce(InstanceId) -> Instance<B>) -> &Instance<B> {
+        // Relaxed: only the number must be unique; the cell publishes the instance.
+        let id = InstanceId(self.next.fetch_add(1, Ordering::Relaxed));
+        let (bucket, offset) = place(id.0);
+        let cells = self.children[bucket].get_or_init(|| (0..1usize << bucket).map(|_| OnceLock::new()).collect());
+        cells[offset].get_or_init(|| Box::new(make(id)))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Instance<B>> {
+        let children = self.children.iter().filter_map(OnceLock::get).flatten();
+        std::iter::once(&self.root).chain(children.filter_map(|cell| cell.get().map(AsRef::as_ref)))
+    }
+}
+
+/// Bucket and offset of a number from 1 on: bucket k holds 2^k numbers.
+fn place(id: u32) -> (usize, usize) {
+    let bucket = id.ilog2();
+    (bucket as usize, (id - (1 << bucket)) as usize)
+}

@@ -1,0 +1,235 @@
+//! The workers of a process and the runs that they serve.
+//!
+//! There is one pool of threads for all runs. The thread that calls [`Pool::drive`] works on its own run in seat 0 and on
+//! nothing else, so a nested run never waits for a thread; the pool's threads go wherever there is work and a free seat.
+//! How they sleep and wake is argued in [`crate::park`]; the caller of a run follows the same protocol with one flag.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::body::Body;
+use crate::park::{Parker, Sleepers};
+use crate::run::Run;
+use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, fence, lock};
+
+/// The thread that drives a run, and those that wait for its end.
+#[derive(Default)]
+pub(crate) struct Caller {
+    asleep: AtomicBool,
+    parker: Parker,
+    finished: Mutex<bool>,
+    ended: Condvar,
+}
+
+impl Caller {
+    fn announce(&self) {
+        self.asleep.store(true, Ordering::Relaxed);
+        // Pairs with the fence in `Pool::notify` and in `finish`: the protocol of `park`.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Wakes the driving thread if it sleeps.
+    fn wake(&self) -> bool {
+        let woken = self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed);
+        if woken {
+            self.parker.unpark();
+        }
+        woken
+    }
+
+    pub(crate) fn finish(&self) {
+        // Pairs with the fence in `announce`: the store to the run's `finished` comes before, its look after.
+        fence(Ordering::SeqCst);
+        self.wake();
+        *lock(&self.finished) = true;
+        self.ended.notify_all();
+    }
+
+    pub(crate) fn wait_finished(&self, timeout: Option<Duration>) -> bool {
+        let mut finished = lock(&self.finished);
+        match timeout {
+            None => {
+                while !*finished {
+                    finished = self.ended.wait(finished).unwrap_or_else(std::sync::PoisonError::into_inner);
+                }
+            }
+            Some(timeout) => {
+                let deadline = std::time::Instant::now() + timeout;
+                while !*finished {
+                    let left = deadline.saturating_duration_since(std::time::Instant::now());
+                    if left.is_zero() {
+                        break;
+                    }
+                    finished = match self.ended.wait_timeout(finished, left) {
+                        Ok((finished, _)) => finished,
+                        Err(poisoned) => poisoned.into_inner().0,
+                    };
+                }
+            }
+        }
+        *finished
+    }
+}
+
+/// Worker threads and active runs.
+pub struct Pool<B: Body> {
+    active: Mutex<Vec<Arc<Run<B>>>>,
+    sleepers: Sleepers,
+    /// Threads with this number or a higher one leave.
+    wanted: AtomicUsize,
+    /// Which numbers have a thread.
+    serving: Mutex<Vec<bool>>,
+}
+
+impl<B: Body> Pool<B> {
+    /// A pool without threads, for at most `capacity` of them.
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            active: Mutex::new(Vec::new()),
+            sleepers: Sleepers::new(capacity),
+            wanted: AtomicUsize::new(0),
+            serving: Mutex::new(vec![false; capacity]),
+        }
+    }
+
+    /// Sets how many threads the pool shall have, and gives the numbers of those that the caller must start: each has to
+    /// call [`Pool::serve`], or [`Pool::gone`] if it could not be started.
+    pub fn resize(&self, threads: usize) -> Vec<usize> {
+        let threads = threads.min(self.sleepers.capacity());
+        let mut serving = lock(&self.serving);
+        self.wanted.store(threads, Ordering::SeqCst);
+        let missing: Vec<usize> = (0..threads).filter(|&worker| !serving[worker]).collect();
+        missing.iter().for_each(|&worker| serving[worker] = true);
+        let too_many = serving[threads..].contains(&true);
+        drop(serving);
+        if too_many {
+            self.sleepers.wake_all();
+        }
+        missing
+    }
+
+    /// Number of threads that the pool shall have.
+    pub fn wanted(&self) -> usize {
+        self.wanted.load(Ordering::SeqCst)
+    }
+
+    /// Number of threads that serve, or were told to and are on their way out.
+    pub fn serving(&self) -> usize {
+        lock(&self.serving).iter().filter(|&&serves| serves).count()
+    }
+
+    /// Says that the thread with this number does not serve.
+    pub fn gone(&self, worker: usize) {
+        lock(&self.serving)[worker] = false;
+    }
+
+    /// Serves runs until the pool wants fewer threads.
+    pub fn serve(&self, worker: usize, host: &mut B::Host) {
+        loop {
+            if self.may_leave(worker) {
+                return;
+            }
+            if self.join_a_run(host) {
+                continue;
+            }
+            self.sleepers.announce(worker);
+            // The second look of the protocol: what was published before our announcement is seen here.
+            let wait = if worker >= self.wanted() { Some(Duration::ZERO) } else { self.wait_for_work() };
+            if wait != Some(Duration::ZERO) {
+                B::blocking(host, || self.sleepers.park(worker, wait));
+            }
+            self.sleepers.retract(worker);
+        }
+    }
+
+    fn may_leave(&self, worker: usize) -> bool {
+        if worker < self.wanted() {
+            return false;
+        }
+        // Under the lock that `resize` holds: either it sees that this number is free, or we see that it is wanted.
+        let mut serving = lock(&self.serving);
+        let leaves = worker >= self.wanted();
+        if leaves {
+            serving[worker] = false;
+        }
+        leaves
+    }
+
+    /// Works for the first run that has something to do and a seat; `false` when there is none.
+    fn join_a_run(&self, host: &mut B::Host) -> bool {
+        let candidates: Vec<_> = lock(&self.active).iter().filter(|run| self.can_help(run)).cloned().collect();
+        for run in candidates {
+            if let Some(seat) = run.queue.take_free_seat(run.first_free_seat()) {
+                run.work(&seat, host);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn can_help(&self, run: &Run<B>) -> bool {
+        run.queue.has_free_seat(run.first_free_seat()) && (run.queue.has_work() || run.timers.earliest() <= run.now())
+    }
+
+    /// How long there will be nothing to do: zero for something now, `None` until somebody wakes us.
+    fn wait_for_work(&self) -> Option<Duration> {
+        let active = lock(&self.active);
+        let wait = |run: &Arc<Run<B>>| {
+            if self.can_help(run) {
+                return Some(Duration::ZERO);
+            }
+            let due = run.timers.earliest();
+            let waits = due != u64::MAX && run.queue.has_free_seat(run.first_free_seat());
+            waits.then(|| Duration::from_nanos(due.saturating_sub(run.now())))
+        };
+        active.iter().filter_map(wait).min()
+    }
+
+    /// Runs on the calling thread, with the pool's threads in the other seats, until every node has an outcome.
+    pub fn drive(&self, run: &Arc<Run<B>>, host: &mut B::Host) {
+        let seat = run.queue.take_seat(0).expect("a run is driven by the one thread that made it");
+        if run.queue.seats() > 1 {
+            lock(&self.active).push(run.clone());
+        }
+        run.seed(Some(&seat));
+        loop {
+            run.work(&seat, host);
+            if run.is_finished() {
+                return;
+            }
+            run.caller.announce();
+            // The second look of the protocol.
+            let due = run.timers.earliest().saturating_sub(run.now());
+            if !run.is_finished() && !run.queue.has_work() && due > 0 {
+                let until_due = (due < u64::MAX / 2).then(|| Duration::from_nanos(due));
+                let slice = run.body().longest_wait(host);
+                let wait = [until_due, slice].into_iter().flatten().min();
+                B::blocking(host, || run.caller.parker.park(wait));
+            }
+            run.caller.asleep.store(false, Ordering::Relaxed);
+            run.body().between(run, host, run.now());
+        }
+    }
+
+    /// Hands the run to the pool's threads, of which there must be at least one.
+    pub fn submit(&self, run: &Arc<Run<B>>) {
+        lock(&self.active).push(run.clone());
+        run.seed(None);
+    }
+
+    pub(crate) fn retire(&self, run: &Run<B>) {
+        lock(&self.active).retain(|other| !std::ptr::eq(Arc::as_ptr(other), run));
+    }
+
+    /// Calls up to `tasks` sleepers for tasks of `run` that were just published.
+    pub(crate) fn notify(&self, run: &Run<B>, tasks: usize) {
+        // Pairs with the fences in `Caller::announce` and `Sleepers::announce`.
+        fence(Ordering::SeqCst);
+        let mut left = tasks - usize::from(run.caller.wake());
+        if run.queue.seats() > run.first_free_seat() {
+            while left > 0 && self.sleepers.wake_one() {
+                left -= 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The ready queue of one run: a deque for each seat with stealing, and an injector for tasks from elsewhere.
+//!
+//! A *seat* is the right to work on a run: there are as many as the run may have workers, and seat 0 belongs to the
+//! thread that called `run`. A deque is made when its seat is first taken, so a small run never pays for the others.
+
+use std::sync::OnceLock;
+
+use crate::deque::{Injector, Steal, Stealer, Worker};
+use crate::ids::{InstanceId, NodeId};
+use crate::sync::{Mutex, lock};
+
+/// A node of a plan instance.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Task {
+    /// The plan instance within the run.
+    pub instance: InstanceId,
+    /// The node within its plan.
+    pub node: NodeId,
+}
+
+#[derive(Default)]
+struct Place {
+    stealer: OnceLock<Stealer<Task>>,
+    /// The owner's end: here while the seat is free.
+    worker: Mutex<Option<Worker<Task>>>,
+}
+
+/// The ready tasks of one run.
+pub struct ReadyQueue {
+    injector: Injector<Task>,
+    places: Box<[Place]>,
+}
+
+/// A taken seat; dropping it frees the seat.
+pub struct Seat<'q> {
+    queue: &'q ReadyQueue,
+    index: usize,
+    /// Present until the drop.
+    worker: Option<Worker<Task>>,
+}
+
+impl ReadyQueue {
+    /// An empty queue for at most `seats` workers at a time.
+    pub fn new(seats: usize) -> Self {
+        Self { injector: Injector::new(), places: (0..seats).map(|_| Place::default()).collect() }
+    }
+
+    /// Number of seats.
+    pub fn seats(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Takes the seat if it is free.
+    pub fn take_seat(&self, index: usize) -> Option<Seat<'_>> {
+        let place = self.places.get(index)?;
+        let mut free = lock(&place.worker);
+        let worker = match free.take() {
+            Some(worker) => worker,
+            None if place.stealer.get().is_none() => {
+                let worker = Worker::new_lifo();
+                // Only who holds the lock sets it, and only once.
+                let _ = place.stealer.set(worker.stealer());
+                worker
+            }
+            None => return None,
+        };
+        Some(Seat { queue: self, index, worker: Some(worker) })
+    }
+
+    /// Takes any free seat from `first` on.
+    pub fn take_free_seat(&self, first: usize) -> Option<Seat<'_>> {
+        (first..self.places.len()).find_map(|index| self.take_seat(index))
+    }
+
+    /// Whether a seat from `first` on is free.
+    pub fn has_free_seat(&self, first: usize) -> bool {
+        let mut places = self.places.iter().skip(first);
+        places.any(|place| place.stealer.get().is_none() || lock(&place.worker).is_some())
+    }
+
+    /// Adds a task from a thread without a seat.
+    pub fn inject(&self, task: Task) {
+        self.injector.push(task);
+    }
+
+    /// Whether there is something that another worker could take.
+    pub fn has_work(&self) -> bool {
+        !self.injector.is_empty() || self.stealers().any(|stealer| !stealer.is_empty())
+    }
+
+    fn stealers(&self) -> impl Iterator<Item = &Stealer<Task>> {
+        self.places.iter().filter_map(|place| place.stealer.get())
+    }
+}
+
+impl Seat<'_> {
+    /// Which seat it is: 0 is the calling thread's.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    fn own(&self) -> &Worker<Task> {
+        self.worker.as_ref().expect("a seat has its deque until it is dropped")
+    }
+
+    /// Adds a task to the seat's own deque; the last one added is the first one taken.
+    #[inline]
+    pub fn push(&self, task: Task) {
+        self.own().push(task);
+    }
+
+    /// The next task: its own, injected, or stolen from another seat.
+    pub fn find(&self) -> Option<Task> {
+        let own = self.own();
+        own.pop().or_else(|| {
+            retry(|| self.queue.injector.steal_batch_and_pop(own)).or_else(|| {
+                let others = (1..self.queue.places.len()).map(|step| (self.index + step) % self.queue.places.len());
+                others
+                    .filter_map(|index| self.queue.places[index].stealer.get())
+                    .find_map(|stealer| retry(|| stealer.steal_batch_and_pop(own)))
+            })
+        })
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let place = &self.queue.places[self.index];
+        *lock(&place.worker) = self.worker.take();
+    }
+}
+
+fn retry(mut steal: impl FnMut() -> Steal<Task>) -> Option<Task> {
+    loop {
+        match steal() {
+            Steal::Success(task) => return Some(task),
+            Steal::Empty => return None,
+            Steal::Retry => std::hint::spin_loop(),
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn task(node: u32) -> Task {
+        Task { instance: InstanceId(0), node: NodeId(node) }
+    }
+
+    #[test]
+    fn a_seat_has_one_owner_at_a_time() {
+        let queue = ReadyQueue::new(2);
+        let first = queue.take_seat(0);
+        assert!(first.is_some() && queue.take_seat(0).is_none());
+        drop(first);
+        assert!(queue.take_seat(0).is_some());
+        assert!(queue.take_seat(2).is_none());
+    }
+
+    #[test]
+    fn the_last_task_added_is_the_first_taken_and_others_may_steal() {
+        let queue = ReadyQueue::new(2);
+        let (mine, other) = (queue.take_seat(0).unwrap(), queue.take_seat(1).unwrap());
+        (0..3).for_each(|node| mine.push(task(node)));
+        assert_eq!(mine.find(), Some(task(2)));
+        assert_eq!(other.find(), Some(task(0)));
+        queue.inject(task(9));
+        assert!(queue.has_work());
+        assert_eq!(mine.find(), Some(task(1)));
+        assert_eq!(mine.find(), Some(task(9)));
+        assert!(mine.find().is_none() && !queue.has_work());
+    }
+}
