@@ -46,7 +46,9 @@ fn layered(inputs: &[u8], shuffled: bool) -> Graph {
     }
     let mut graph = Graph::new();
     let shape = graph.add_shape(inputs, &[0]).expect("flags are known");
-    (0..NODES).for_each(|_| drop(graph.add_node(shape).expect("there is room")));
+    for _ in 0..NODES {
+        graph.add_node(shape).expect("there is room");
+    }
     for (source, target, port) in edges {
         let (source, target) = (
             NodeId(names[source as usize]),

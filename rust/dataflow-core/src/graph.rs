@@ -125,11 +125,11 @@ impl Graph {
         check_room(self.input_room_taken(), inputs, NONE, Quantity::Inputs)?;
 
         let node = NodeId(self.shape_of.len() as u32);
-        self.shape_of.push(shape.0);
-        self.latest.resize(self.latest.len() + inputs, NONE);
-        self.inputs_from.push(self.latest.len() as u32);
         self.outputs_from
             .push((self.output_total() + outputs) as u32);
+        self.latest.resize(self.latest.len() + inputs, NONE);
+        self.inputs_from.push(self.latest.len() as u32);
+        self.shape_of.push(shape.0);
         Ok(node)
     }
 

@@ -47,14 +47,14 @@ impl Caller {
 
     pub(crate) fn wait_finished(&self, timeout: Option<Duration>) -> bool {
         let mut finished = lock(&self.finished);
-        match timeout {
+        // A moment that the clock cannot express never comes.
+        match timeout.and_then(|timeout| std::time::Instant::now().checked_add(timeout)) {
             None => {
                 while !*finished {
                     finished = self.ended.wait(finished).unwrap_or_else(std::sync::PoisonError::into_inner);
                 }
             }
-            Some(timeout) => {
-                let deadline = std::time::Instant::now() + timeout;
+            Some(deadline) => {
                 while !*finished {
                     let left = deadline.saturating_duration_since(std::time::Instant::now());
                     if left.is_zero() {
@@ -157,14 +157,30 @@ impl<B: Body> Pool<B> {
 
     /// Works for the first run that has something to do and a seat; `false` when there is none.
     fn join_a_run(&self, host: &mut B::Host) -> bool {
-        let candidates: Vec<_> = lock(&self.active).iter().filter(|run| self.can_help(run)).cloned().collect();
-        for run in candidates {
-            if let Some(seat) = run.queue.take_free_seat(run.first_free_seat()) {
-                run.work(&seat, host);
-                return true;
+        loop {
+            // One run at a time: a worker that is busy for long must not keep the values of another run that ends.
+            let Some(run) = lock(&self.active).iter().find(|run| self.can_help(run)).cloned() else { return false };
+            // Without a seat somebody else was faster, and the next look counts that.
+            let Some(seat) = run.queue.take_free_seat(run.first_free_seat()) else { continue };
+            run.work(&seat, host);
+            drop(seat);
+            // Work and timers that came while every seat was taken have found nobody to call: those that looked went to
+            // sleep. This worker may go elsewhere now, so it calls one of them. The fence stands between the freeing of
+            // the seat and this look; its partner is the one in `notify`, between a publication and its look at the
+            // seats.
+            fence(Ordering::SeqCst);
+            if run.queue.has_work() || run.timers.earliest() != u64::MAX {
+                self.notify(&run, 1);
             }
+            return true;
         }
-        false
+    }
+
+    /// Calls somebody to wait for the timers in the place of a worker that has found something to do.
+    pub(crate) fn hand_over_timers(&self) {
+        if lock(&self.active).iter().any(|run| run.timers.earliest() != u64::MAX) {
+            self.sleepers.wake_one();
+        }
     }
 
     fn can_help(&self, run: &Run<B>) -> bool {
@@ -223,10 +239,11 @@ impl<B: Body> Pool<B> {
 
     /// Calls up to `tasks` sleepers for tasks of `run` that were just published.
     pub(crate) fn notify(&self, run: &Run<B>, tasks: usize) {
-        // Pairs with the fences in `Caller::announce` and `Sleepers::announce`.
+        // Pairs with the fences in `Caller::announce`, `Sleepers::announce` and `join_a_run`.
         fence(Ordering::SeqCst);
-        let mut left = tasks - usize::from(run.caller.wake());
-        if run.queue.seats() > run.first_free_seat() {
+        // Bounded, since those that wake early may announce themselves again before the last one is called.
+        let mut left = tasks.min(self.sleepers.capacity() + 1) - usize::from(run.caller.wake());
+        if run.queue.free_seats() > 0 {
             while left > 0 && self.sleepers.wake_one() {
                 left -= 1;
             }

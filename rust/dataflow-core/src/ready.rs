@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use crate::deque::{Injector, Steal, Stealer, Worker};
 use crate::ids::{InstanceId, NodeId};
-use crate::sync::{Mutex, lock};
+use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
 
 /// A node of a plan instance.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +29,8 @@ struct Place {
 pub struct ReadyQueue {
     injector: Injector<Task>,
     places: Box<[Place]>,
+    /// How many seats are free.
+    free: AtomicUsize,
 }
 
 /// A taken seat; dropping it frees the seat.
@@ -42,7 +44,7 @@ pub struct Seat<'q> {
 impl ReadyQueue {
     /// An empty queue for at most `seats` workers at a time.
     pub fn new(seats: usize) -> Self {
-        Self { injector: Injector::new(), places: (0..seats).map(|_| Place::default()).collect() }
+        Self { injector: Injector::new(), places: (0..seats).map(|_| Place::default()).collect(), free: AtomicUsize::new(seats) }
     }
 
     /// Number of seats.
@@ -64,12 +66,20 @@ impl ReadyQueue {
             }
             None => return None,
         };
+        // Relaxed: a hint that nobody acts on before a fence.
+        self.free.fetch_sub(1, Ordering::Relaxed);
         Some(Seat { queue: self, index, worker: Some(worker) })
     }
 
     /// Takes any free seat from `first` on.
     pub fn take_free_seat(&self, first: usize) -> Option<Seat<'_>> {
         (first..self.places.len()).find_map(|index| self.take_seat(index))
+    }
+
+    /// Number of seats that nobody has taken. Relaxed: whoever frees a seat looks for work after a fence, and whoever
+    /// publishes work looks at this number after a fence, so one of them sees the other (see `Pool::notify`).
+    pub fn free_seats(&self) -> usize {
+        self.free.load(Ordering::Relaxed)
     }
 
     /// Whether a seat from `first` on is free.
@@ -127,6 +137,7 @@ impl Drop for Seat<'_> {
     fn drop(&mut self) {
         let place = &self.queue.places[self.index];
         *lock(&place.worker) = self.worker.take();
+        self.queue.free.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -236,7 +236,7 @@ impl<B: Body> Run<B> {
     }
 
     /// Hands the roots to `seat`, or to whoever takes them. A run without nodes is finished at once.
-    pub(crate) fn seed(self: &Arc<Self>, seat: Option<&Seat<'_>>) {
+    pub(crate) fn seed(&self, seat: Option<&Seat<'_>>) {
         if self.root().plan().node_count() == 0 {
             self.finish();
             return;
@@ -244,7 +244,7 @@ impl<B: Body> Run<B> {
         self.push_roots(self.root(), seat);
     }
 
-    fn push_roots(self: &Arc<Self>, instance: &Instance<B>, seat: Option<&Seat<'_>>) {
+    fn push_roots(&self, instance: &Instance<B>, seat: Option<&Seat<'_>>) {
         let tasks = instance.plan().roots().iter().map(|&node| Task { instance: instance.id(), node: NodeId(node) });
         let now = self.now();
         let mut count = 0;
@@ -266,26 +266,33 @@ impl<B: Body> Run<B> {
     /// Works until nothing is left that this seat can find.
     pub(crate) fn work(self: &Arc<Self>, seat: &Seat<'_>, host: &mut B::Host) {
         let mut now = self.now();
+        let mut was_idle = true;
         loop {
-            while let Some(waiting) = self.timers.pop_due(now) {
-                seat.push(waiting.task);
-            }
+            self.push_due(seat, now);
             let Some(found) = seat.find() else { return };
             // Whoever finds work while more lies about calls the next worker: a wave of tasks spreads by doubling.
             if self.queue.has_work() {
                 self.notify(1);
+            } else if was_idle {
+                // While this worker was idle it may have been the one that slept until some timer is due.
+                self.pool.hand_over_timers();
             }
+            was_idle = false;
             let mut next = Some(found);
             while let Some(task) = next {
                 (next, now) = self.step(task, seat, now, host);
                 self.body.between(self, host, now);
                 if self.timers.earliest() <= now {
-                    while let Some(waiting) = self.timers.pop_due(now) {
-                        seat.push(waiting.task);
-                    }
+                    // This worker may go on with another task for long.
+                    self.notify(self.push_due(seat, now));
                 }
             }
         }
+    }
+
+    /// Takes what is due into the seat's own deque; gives the number.
+    fn push_due(&self, seat: &Seat<'_>, now: u64) -> usize {
+        std::iter::from_fn(|| self.timers.pop_due(now)).map(|waiting| seat.push(waiting.task)).count()
     }
 
     #[inline]
@@ -326,18 +333,18 @@ impl<B: Body> Run<B> {
     }
 
     /// Delivers a claimed outcome from a thread that is no worker of this run.
-    pub fn deliver(self: &Arc<Self>, claim: Claim<'_, B>) {
+    pub fn deliver(&self, claim: Claim<'_, B>) {
         let now = self.now();
         self.settle(claim, now, Sink::Injector);
     }
 
     /// As [`Step::again`], from a thread that is no worker of this run; nothing happens when the attempt is stale. A run
     /// that has stopped ends the node instead: failed after a failure elsewhere, cancelled by a cancellation.
-    pub fn again(self: &Arc<Self>, task: Task, attempt: u32, delay: Option<Duration>) {
+    pub fn again(&self, task: Task, attempt: u32, delay: Option<Duration>) {
         self.again_into(task, attempt, delay, Sink::Injector);
     }
 
-    fn again_into(self: &Arc<Self>, task: Task, attempt: u32, delay: Option<Duration>, mut sink: Sink<'_, '_>) {
+    fn again_into(&self, task: Task, attempt: u32, delay: Option<Duration>, mut sink: Sink<'_, '_>) {
         let status = self.instance(task.instance).status_word(task.node);
         if !status.claim(attempt, State::Retrying) {
             return;
@@ -375,7 +382,7 @@ impl<B: Body> Run<B> {
     /// The store comes before the timers are closed, and a retry looks at `closed` under the timers' lock: it either is
     /// drained here or learns that the run has stopped. SeqCst on the flag, since it is rarely written and its order with
     /// the lock and with the queues' fences is then plain to see. Modelled in `tests/loom_protocols.rs`.
-    pub fn stop(self: &Arc<Self>, reason: Stop) {
+    pub fn stop(&self, reason: Stop) {
         self.stop.fetch_max(reason as u8, Ordering::SeqCst);
         let now = self.now();
         for waiting in self.timers.close() {
@@ -388,13 +395,13 @@ impl<B: Body> Run<B> {
     }
 
     #[inline]
-    fn settle(self: &Arc<Self>, claim: Claim<'_, B>, now: u64, sink: Sink<'_, '_>) {
+    fn settle(&self, claim: Claim<'_, B>, now: u64, sink: Sink<'_, '_>) {
         let left_unset = claim.state == State::Succeeded && claim.left_unset();
         self.settle_all(Outcome { task: claim.task, state: claim.state, left_unset }, now, sink);
     }
 
     /// Ends a node by the scheduler's own decision. Its status is set already.
-    fn settle_decided(self: &Arc<Self>, task: Task, state: State, now: u64, sink: Sink<'_, '_>) {
+    fn settle_decided(&self, task: Task, state: State, now: u64, sink: Sink<'_, '_>) {
         self.tell(task, state, now);
         self.settle_all(Outcome { task, state, left_unset: false }, now, sink);
     }
@@ -405,7 +412,7 @@ impl<B: Body> Run<B> {
     }
 
     /// Delivers an outcome, and those that follow from it by the trigger rule alone.
-    fn settle_all(self: &Arc<Self>, first: Outcome, now: u64, mut sink: Sink<'_, '_>) {
+    fn settle_all(&self, first: Outcome, now: u64, mut sink: Sink<'_, '_>) {
         // Outcomes that the trigger rule decides; most runs never allocate it.
         let mut decided = Vec::new();
         let mut held = None;
@@ -472,7 +479,7 @@ impl<B: Body> Run<B> {
     }
 
     /// Puts a plan in the place of a live attempt: its nodes run, and then [`Body::expanded`] ends the attempt.
-    pub fn expand(self: &Arc<Self>, task: Task, attempt: u32, plan: Arc<Plan>, program: B::Program, retained: impl Fn(SlotId) -> bool) {
+    pub fn expand(&self, task: Task, attempt: u32, plan: Arc<Plan>, program: B::Program, retained: impl Fn(SlotId) -> bool) {
         let child = self.instances.add(|id| Instance::new(id, plan, program, Some((task, attempt)), retained));
         if child.plan().node_count() == 0 {
             self.body.expanded(self, child);
@@ -481,12 +488,19 @@ impl<B: Body> Run<B> {
         }
     }
 
-    fn finish(self: &Arc<Self>) {
+    fn finish(&self) {
         self.body.finished(self);
         // Release: pairs with `is_finished`.
         self.finished.store(true, Ordering::Release);
         self.pool.retire(self);
         self.caller.finish();
+    }
+
+    /// Gives the run up in a process that has lost its workers (the child of a fork): nothing starts any more, and whoever
+    /// waits for it stops waiting. Its values are not to be read.
+    pub fn abandon(&self) {
+        self.stop.fetch_max(Stop::Cancellation as u8, Ordering::SeqCst);
+        self.finished.store(true, Ordering::Release);
     }
 
     /// Waits for the end from a thread that does not work on the run; `false` when `timeout` is over first.

@@ -62,7 +62,7 @@ impl State {
         match self {
             Pending => matches!(next, Ready | Restored | UpstreamFailed | Skipped | Cancelled),
             Ready => matches!(next, Running | Cancelled),
-            Running => matches!(next, Succeeded | Failed | Retrying | Skipped | Cancelled),
+            Running => matches!(next, Succeeded | Failed | Retrying | Cancelled),
             Retrying => matches!(next, Running | Failed | Cancelled),
             Succeeded | Restored | Failed | UpstreamFailed | Skipped | Cancelled => false,
         }

@@ -1,6 +1,6 @@
 //! Every fault of a graph at once.
 
-use crate::cycle::shortest_cycles;
+use crate::cycle::{shortest_cycles, topological_order};
 use crate::graph::{Adjacency, Graph, INPUT_OPTIONAL, Origin};
 use crate::ids::NodeId;
 
@@ -53,9 +53,11 @@ pub fn validate(graph: &Graph) -> Vec<Fault> {
         return faults;
     }
     let successors = Adjacency::successors(graph);
-    let in_degrees = successors.in_degrees();
-    let cycles = shortest_cycles(&successors, in_degrees);
-    faults.extend(with_ports(graph, &cycles));
+    let order = topological_order(&successors, successors.in_degrees());
+    if order.len() < graph.node_count() {
+        let cycles = shortest_cycles(&successors.distinct(), &order);
+        faults.extend(with_ports(graph, &cycles));
+    }
     faults
 }
 
@@ -76,9 +78,6 @@ pub(crate) fn unconnected(graph: &Graph) -> impl Iterator<Item = Fault> {
 
 /// Names the edges of cycles. No node is on two of them, since each is in a component of its own.
 fn with_ports(graph: &Graph, cycles: &[Vec<u32>]) -> Vec<Fault> {
-    if cycles.is_empty() {
-        return Vec::new();
-    }
     let mut edge_of: Vec<Option<CycleEdge>> = vec![None; graph.node_count()];
     for cycle in cycles {
         for (&source, &target) in cycle.iter().zip(cycle.iter().cycle().skip(1)) {

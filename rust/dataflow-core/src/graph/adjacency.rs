@@ -10,26 +10,52 @@ pub(crate) struct Adjacency {
 }
 
 impl Adjacency {
-    /// For each node the nodes that it waits for: distinct, ascending.
-    pub(crate) fn predecessors(graph: &Graph) -> Self {
-        let arcs = graph.arcs().map(|(source, target)| (target, source));
-        Self::grouped(graph.node_count(), arcs).distinct()
+    /// No rows yet.
+    pub(crate) fn with_capacity(rows: usize, items: usize) -> Self {
+        let mut starts = Vec::with_capacity(rows + 1);
+        starts.push(0);
+        Self {
+            starts,
+            items: Vec::with_capacity(items),
+        }
     }
 
-    /// For each node the nodes that wait for it: distinct, ascending.
+    /// Appends the row of the next node: ascending and without repetitions.
+    #[inline]
+    pub(crate) fn push_distinct(&mut self, neighbours: impl Iterator<Item = u32>) {
+        let start = self.items.len();
+        self.items.extend(neighbours);
+        let row = &mut self.items[start..];
+        row.sort_unstable();
+        let mut kept = row.len().min(1);
+        for position in 1..row.len() {
+            if row[position] != row[kept - 1] {
+                row[kept] = row[position];
+                kept += 1;
+            }
+        }
+        self.items.truncate(start + kept);
+        self.starts.push(self.items.len() as u32);
+    }
+
+    /// For each node the nodes that wait for it, with repetitions, in the order of connection.
     pub(crate) fn successors(graph: &Graph) -> Self {
-        Self::grouped(graph.node_count(), graph.arcs()).distinct()
+        Self::grouped(graph.node_count(), graph.arcs())
     }
 
     /// A counting sort of `(row, item)` pairs; each row keeps the order of the pairs.
-    fn grouped(rows: usize, pairs: impl Iterator<Item = (u32, u32)> + Clone) -> Self {
+    pub(crate) fn grouped(rows: usize, pairs: impl Iterator<Item = (u32, u32)> + Clone) -> Self {
         // The counts sit two places up, so that the running cursors of the second pass end as the starts.
         let mut starts = vec![0_u32; rows + 2];
         pairs
             .clone()
             .for_each(|(row, _)| starts[row as usize + 2] += 1);
-        accumulate(&mut starts);
-        let mut items = vec![0_u32; starts[rows + 1] as usize];
+        let mut total = 0;
+        for start in &mut starts {
+            total += *start;
+            *start = total;
+        }
+        let mut items = vec![0_u32; total as usize];
         pairs.for_each(|(row, item)| {
             let cursor = &mut starts[row as usize + 1];
             items[*cursor as usize] = item;
@@ -39,46 +65,20 @@ impl Adjacency {
         Self { starts, items }
     }
 
-    /// Sorts every row and drops repeated neighbours.
-    fn distinct(mut self) -> Self {
-        let mut kept = 0;
-        let mut start = 0;
-        for row in 0..self.len() {
-            let end = self.starts[row + 1] as usize;
-            self.items[start..end].sort_unstable();
-            let first = kept;
-            for position in start..end {
-                let item = self.items[position];
-                if kept == first || self.items[kept - 1] != item {
-                    self.items[kept] = item;
-                    kept += 1;
-                }
-            }
-            start = end;
-            self.starts[row + 1] = kept as u32;
-        }
-        self.items.truncate(kept);
-        self
+    /// The same with every row ascending and without repetitions.
+    pub(crate) fn distinct(&self) -> Self {
+        let mut distinct = Self::with_capacity(self.len(), self.items.len());
+        self.rows()
+            .for_each(|(_, row)| distinct.push_distinct(row.iter().copied()));
+        distinct
     }
 
-    /// The opposite direction. Every row lists its neighbours in the order in which `order` names them.
-    pub(crate) fn transposed(&self, order: &[u32]) -> Self {
-        let rows = self.len();
-        let mut starts = vec![0_u32; rows + 2];
-        for &item in &self.items {
-            starts[item as usize + 2] += 1;
-        }
-        accumulate(&mut starts);
-        let mut items = vec![0_u32; self.items.len()];
-        for &row in order {
-            for &item in self.row(row) {
-                let cursor = &mut starts[item as usize + 1];
-                items[*cursor as usize] = row;
-                *cursor += 1;
-            }
-        }
-        starts.pop();
-        Self { starts, items }
+    /// The opposite direction, every row ascending.
+    pub(crate) fn transposed(&self) -> Self {
+        let pairs = self
+            .rows()
+            .flat_map(|(node, row)| row.iter().map(move |&item| (item, node)));
+        Self::grouped(self.len(), pairs)
     }
 
     /// The number of rows.
@@ -98,6 +98,13 @@ impl Adjacency {
         &self.items[self.starts[node] as usize..self.starts[node + 1] as usize]
     }
 
+    /// The neighbours of one node, to rearrange.
+    #[inline]
+    pub(crate) fn row_mut(&mut self, node: u32) -> &mut [u32] {
+        let node = node as usize;
+        &mut self.items[self.starts[node] as usize..self.starts[node + 1] as usize]
+    }
+
     /// The number of neighbours of every node.
     pub(crate) fn degrees(&self) -> Vec<u32> {
         self.starts
@@ -106,7 +113,7 @@ impl Adjacency {
             .collect()
     }
 
-    /// The number of rows that each node is in.
+    /// How often each node is a neighbour.
     pub(crate) fn in_degrees(&self) -> Vec<u32> {
         let mut degrees = vec![0; self.len()];
         for &item in &self.items {
@@ -114,13 +121,8 @@ impl Adjacency {
         }
         degrees
     }
-}
 
-/// Turns counts into running totals.
-fn accumulate(counts: &mut [u32]) {
-    let mut total = 0;
-    for count in counts {
-        total += *count;
-        *count = total;
+    fn rows(&self) -> impl Iterator<Item = (u32, &[u32])> + Clone {
+        (0..self.len() as u32).map(|node| (node, self.row(node)))
     }
 }

@@ -1,0 +1,132 @@
+# Every target makes the environments that it needs and leaves those alone that are up to date.
+# A short description after `##` is what `make help` shows.
+
+PYTHON ?= python3
+# Further interpreters for `make test-versions`; those that are not installed are passed over.
+VERSIONS ?= python3.12 python3.13 python3.14
+# More arguments for pytest: make test-python ARGS="-k retries -x"
+ARGS ?=
+# How many times over the soak tests do their work in `make soak`; in `make test` they do it once.
+SOAK_SCALE ?= 20
+LOCKED ?= --locked
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.SUFFIXES:
+
+# Set in one place, so that cargo sees one environment whoever calls it and builds each crate once.
+export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
+
+# A build that only has to be right, not fast: less optimising in the last step, and no debugger's tables.
+PLAIN_BUILD = CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_DEBUG=0
+
+FIND_PYTHON = python=$$(sh scripts/find_python.sh '$(PYTHON)')
+VENV = $(FIND_PYTHON) && "$$python" scripts/make_venv.py
+
+.PHONY: help
+help: ## list the targets
+	@echo 'make TARGET [PYTHON=python3.12]'
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+
+# ---------------------------------------------------------------- environments
+
+.PHONY: rust tools lint-tools wheel test-env
+rust:
+	@sh scripts/need_rust.sh
+
+tools: rust
+	@$(VENV) .venv --requirements requirements/build.txt --requirements requirements/lint.txt
+
+wheel: tools ## build the wheel of this interpreter into dist/
+	@$(FIND_PYTHON) && "$$python" scripts/build_wheel.py --maturin .venv/bin/maturin --out dist
+	@ls -1 dist/*.whl
+
+test-env: wheel
+	@$(VENV) .venv-test --requirements requirements/test.txt --wheels dist
+
+# ---------------------------------------------------------------- what people type
+
+.PHONY: demo examples bench docs
+demo: wheel ## run the ETL of the New York flights and show what it found
+	@$(VENV) .venv-demo --requirements requirements/demo.txt --wheels dist
+	@.venv-demo/bin/execution-dataflow demo
+
+examples: wheel ## run every script in examples/
+	@$(VENV) .venv-demo --requirements requirements/demo.txt --wheels dist
+	@sh scripts/run_examples.sh .venv-demo
+
+bench: wheel ## measure operations beside the hand-written loop, and the core with criterion
+	@$(VENV) .venv-bench --requirements requirements/bench.txt --wheels dist
+	sh scripts/run_pytest.sh .venv-bench benches --timeout=0 -o faulthandler_timeout=0 $(ARGS)
+	cargo bench $(LOCKED) -p dataflow-core
+
+docs: wheel ## build the documentation of both languages
+	@$(VENV) .venv-docs --requirements requirements/docs.txt --wheels dist
+	.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
+	RUSTDOCFLAGS='-D warnings' cargo doc $(LOCKED) --quiet --no-deps --document-private-items -p dataflow-core
+	@echo 'docs/_build/html/index.html'
+	@echo 'target/doc/dataflow_core/index.html'
+
+# ---------------------------------------------------------------- tests
+
+.PHONY: test test-rust loom test-python doctest test-strict test-versions soak
+test: test-rust loom test-python doctest ## test everything: the core, its loom models, and the wheel in a clean environment
+
+test-rust: rust ## test the Rust core
+	cargo test $(LOCKED) -p dataflow-core
+
+loom: rust ## check the concurrent protocols of the core in all their interleavings
+	$(PLAIN_BUILD) CARGO_TARGET_DIR=target/loom RUSTFLAGS='--cfg loom -D warnings' cargo test $(LOCKED) -p dataflow-core --release --test 'loom_*'
+
+test-python: test-env ## test the wheel, installed into a clean environment
+	sh scripts/run_pytest.sh .venv-test tests $(ARGS)
+
+doctest: test-env ## run the examples in the docstrings of the installed package
+	sh scripts/run_pytest.sh .venv-test --doctest-modules --pyargs execution_dataflow $(ARGS)
+
+test-strict: tools ## test a build that aborts when a Python object is dropped while detached
+	@$(FIND_PYTHON) && $(PLAIN_BUILD) CARGO_TARGET_DIR=target/strict RUSTFLAGS='--cfg pyo3_disable_reference_pool' \
+	    "$$python" scripts/build_wheel.py --maturin .venv/bin/maturin --out target/strict/dist
+	@$(VENV) .venv-strict --requirements requirements/test.txt --wheels target/strict/dist
+	EXECUTION_DATAFLOW_DIST=target/strict/dist sh scripts/run_pytest.sh .venv-strict tests $(ARGS)
+
+test-versions: tools ## test on the other Pythons that are installed (VERSIONS=...)
+	@$(PLAIN_BUILD) sh scripts/test_versions.sh .venv/bin/maturin $(VERSIONS)
+
+soak: test-env ## repeat the tests that look for leaks and rare races many times (SOAK_SCALE=...)
+	SOAK_SCALE=$(SOAK_SCALE) sh scripts/run_pytest.sh .venv-test tests -m soak --timeout=0 -o faulthandler_timeout=0 $(ARGS)
+
+# ---------------------------------------------------------------- care of the code
+
+.PHONY: lint format develop quick lock clean
+lint: test-env ## formatting, clippy, ruff, mypy, and the stub against the compiled module
+	@sh scripts/need_rust.sh cargo-fmt cargo-clippy
+	cargo fmt --all --check
+	cargo clippy $(LOCKED) --workspace --all-targets -- -D warnings
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv-test/bin/python -P -m mypy.stubtest execution_dataflow._core
+
+format: tools ## format the code of both languages
+	cargo fmt --all
+	.venv/bin/ruff check --fix-only --quiet .
+	.venv/bin/ruff format .
+
+develop: tools ## install the work tree into .venv-dev, where edits of Python need no new build
+	@$(VENV) .venv-dev --requirements requirements/test.txt
+	CARGO_TARGET_DIR=target/dev VIRTUAL_ENV=$(CURDIR)/.venv-dev .venv/bin/maturin develop --release $(LOCKED) --skip-install
+
+quick: develop ## test the work tree without making a wheel
+	EXECUTION_DATAFLOW_IN_TREE=1 .venv-dev/bin/pytest -o pythonpath='python tests' $(ARGS)
+
+lock: ## pin anew what pyproject.toml asks for, in requirements/ and Cargo.lock
+	@$(VENV) .venv-lock --requirements requirements/lock.txt
+	@sh scripts/lock.sh .venv-lock/bin/uv
+	cargo update
+
+clean: ## remove everything that was built
+	rm -rf target dist docs/_build .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks
+	find python scripts tests benches docs -name __pycache__ -prune -exec rm -rf {} +
+	find python -name '*.so' -delete

@@ -1,0 +1,129 @@
+"""Dataflow graphs on a Rust core: operations with typed ports, connected to a DAG, run on threads and event loops."""
+
+from execution_dataflow._version import __version__
+from execution_dataflow.cancellation import AttemptCancelled
+from execution_dataflow.channels import DataChannel
+from execution_dataflow.clients import ClientPool
+from execution_dataflow.context import ExecutionContext
+from execution_dataflow.engine import ExecutionEngine
+from execution_dataflow.engine_protocol import Engine
+from execution_dataflow.error_record import ErrorRecord
+from execution_dataflow.errors import (
+    ChannelError,
+    ContractError,
+    CycleError,
+    DataflowError,
+    DuplicateNameError,
+    DuplicateOperationError,
+    EngineClosedError,
+    GraphError,
+    GraphValidationError,
+    MissingExtraError,
+    NoValueError,
+    OutputNotSetError,
+    OutsideRunError,
+    PortError,
+    PortTypeError,
+    RunCancelled,
+    RunFailed,
+    RunInterrupted,
+    RunLost,
+    UnconnectedInputError,
+    UnknownOperationError,
+    UnknownPortError,
+    ValueReleasedError,
+    ValueTypeError,
+)
+from execution_dataflow.event_dispatch import Subscription
+from execution_dataflow.events import (
+    Event,
+    GraphCompleted,
+    GraphStarted,
+    OperationCancelled,
+    OperationCompleted,
+    OperationEvent,
+    OperationFailed,
+    OperationProgress,
+    OperationRetrying,
+    OperationSkipped,
+    OperationStarted,
+    OperationUpstreamFailed,
+)
+from execution_dataflow.functions import FunctionOperation, OperationFunction, operation
+from execution_dataflow.graph import GraphDefinition
+from execution_dataflow.handle import RunHandle
+from execution_dataflow.operations import Operation, OutputReference
+from execution_dataflow.plan import Plan
+from execution_dataflow.policies import FailurePolicy, RetryPolicy
+from execution_dataflow.ports import InputPort, OutputPort
+from execution_dataflow.result import ExecutionResult
+from execution_dataflow.secrets import Secret
+from execution_dataflow.shared_state import SharedState
+from execution_dataflow.states import OperationState, RunState
+from execution_dataflow.timing import OperationTiming
+
+__all__ = [
+    "AttemptCancelled",
+    "ChannelError",
+    "ClientPool",
+    "ContractError",
+    "CycleError",
+    "DataChannel",
+    "DataflowError",
+    "DuplicateNameError",
+    "DuplicateOperationError",
+    "Engine",
+    "EngineClosedError",
+    "ErrorRecord",
+    "Event",
+    "ExecutionContext",
+    "ExecutionEngine",
+    "ExecutionResult",
+    "FailurePolicy",
+    "FunctionOperation",
+    "GraphCompleted",
+    "GraphDefinition",
+    "GraphError",
+    "GraphStarted",
+    "GraphValidationError",
+    "InputPort",
+    "MissingExtraError",
+    "NoValueError",
+    "Operation",
+    "OperationCancelled",
+    "OperationCompleted",
+    "OperationEvent",
+    "OperationFailed",
+    "OperationFunction",
+    "OperationProgress",
+    "OperationRetrying",
+    "OperationSkipped",
+    "OperationStarted",
+    "OperationState",
+    "OperationTiming",
+    "OperationUpstreamFailed",
+    "OutputNotSetError",
+    "OutputPort",
+    "OutputReference",
+    "OutsideRunError",
+    "Plan",
+    "PortError",
+    "PortTypeError",
+    "RetryPolicy",
+    "RunCancelled",
+    "RunFailed",
+    "RunHandle",
+    "RunInterrupted",
+    "RunLost",
+    "RunState",
+    "Secret",
+    "SharedState",
+    "Subscription",
+    "UnconnectedInputError",
+    "UnknownOperationError",
+    "UnknownPortError",
+    "ValueReleasedError",
+    "ValueTypeError",
+    "__version__",
+    "operation",
+]

@@ -1,0 +1,241 @@
+"""A run from its start to its result."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
+
+from execution_dataflow import _core
+from execution_dataflow.errors import RunInterrupted, RunLost
+from execution_dataflow.event_dispatch import Dispatcher, EventStream
+from execution_dataflow.plan import Plan
+from execution_dataflow.process_life import watch
+from execution_dataflow.result import ExecutionResult
+from execution_dataflow.run_hooks import RunHooks, final_state
+from execution_dataflow.run_record import RunRecord
+from execution_dataflow.states import RunState
+
+if TYPE_CHECKING:
+    from execution_dataflow.context import ExecutionContext
+    from execution_dataflow.executors.event_loop import CoroutineHost
+
+__all__ = ["ActiveRun", "RunOptions"]
+
+
+class RunOptions:
+    """How a run is to be done; checked by the engine.
+
+    Parameters
+    ----------
+    fail_fast : bool
+        Whether a failure stops the run.
+    retain : str or list of int
+        Which values are kept: a word, or the slots.
+    max_workers : int
+        How many workers it may have.
+    event_drain_seconds : float
+        How long the end of the run waits for subscribers.
+    """
+
+    __slots__ = ("event_drain_seconds", "fail_fast", "max_workers", "retain")
+
+    def __init__(
+        self, fail_fast: bool, retain: str | list[int], max_workers: int, event_drain_seconds: float
+    ) -> None:
+        self.fail_fast = fail_fast
+        self.retain = retain
+        self.max_workers = max_workers
+        self.event_drain_seconds = event_drain_seconds
+
+
+class ActiveRun:
+    """One run of a plan, made by an engine.
+
+    Parameters
+    ----------
+    plan : Plan
+        What runs.
+    context : ExecutionContext
+        The context that operations receive.
+    options : RunOptions
+        How it runs.
+    driven : bool
+        Whether the calling thread works on it; otherwise the pool's threads do.
+    host : callable
+        Gives the event loop for coroutine operations.
+    dispatcher : Dispatcher
+        Where its events go.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        context: ExecutionContext,
+        options: RunOptions,
+        *,
+        driven: bool,
+        host: Callable[[], CoroutineHost],
+        dispatcher: Dispatcher,
+    ) -> None:
+        self.plan = plan
+        self.record = RunRecord(None, plan.name, context, plan.label)
+        self.on_end: Callable[[], object] | None = None
+        self._options = options
+        self._dispatcher = dispatcher
+        self._lock = threading.Lock()
+        self._result: ExecutionResult | None = None
+        # Weakly: the native run holds its hooks, and they must not hold this object in turn.
+        myself = weakref.ref(self)
+
+        def ends(state: RunState) -> None:
+            run = myself()
+            if run is not None and run.on_end is not None:
+                run.on_end()
+
+        hooks = RunHooks(plan, self.record, host, ends)
+        listens = dispatcher.has_subscribers
+        self.core = hooks.run = _core.Run(
+            plan.core,
+            context=context,
+            record=self.record,
+            hooks=hooks,
+            base_context=copy_context(),
+            fail_fast=options.fail_fast,
+            max_workers=options.max_workers,
+            driven=driven,
+            retain=options.retain,
+            events=dispatcher.queue if listens else None,
+        )
+        self._hooks = hooks
+        self._stream: EventStream | None = None
+        if listens:
+            self._stream = dispatcher.open_stream(self.record, len(plan), self.core.began_ns * 1e-9)
+            self._listen_to_progress(weakref.ref(self.core))
+        watch(self)
+
+    def _listen_to_progress(self, core: weakref.ref[_core.Run]) -> None:
+        record, dispatcher = self.record, self._dispatcher
+
+        def emit(node: int, fraction: float, message: str) -> None:
+            run = core()
+            if run is not None:
+                dispatcher.progress(record, run.elapsed_ns, node, fraction, message)
+
+        record.emit_progress = emit
+
+    def drive(self) -> ExecutionResult:
+        """Run on the calling thread and return the result."""
+        is_main = threading.current_thread() is threading.main_thread()
+        try:
+            self.core.drive(is_main)
+        except KeyboardInterrupt as interrupt:
+            # Ctrl-C between two lines of ours, not in an operation and not while the core looked for signals.
+            self.core.interrupt(interrupt)
+            self._wait_through_interrupts()
+        return self.finish()
+
+    def _wait_through_interrupts(self) -> None:
+        while True:
+            try:
+                self.core.wait()
+                return
+            except KeyboardInterrupt:
+                continue  # the run is on its way to its end already
+
+    def finish(self) -> ExecutionResult:
+        """Return the result of a run that has ended; raise what ended it from outside."""
+        self._check_not_lost()
+        result = self._make_result()
+        raised = self.core.raised
+        if raised is None:
+            return result
+        if isinstance(raised, KeyboardInterrupt):
+            message = f"run {result.run_id!r} of graph {result.graph_name!r} was interrupted; its result is in .result"
+            raise RunInterrupted(message, result=result) from None
+        raise raised
+
+    def _check_not_lost(self) -> None:
+        if self.core.lost:
+            raise RunLost(
+                f"run {self.record.run_id!r} belongs to the process that this one was forked from; "
+                "run the graph again here if this process needs its result"
+            )
+
+    def _make_result(self) -> ExecutionResult:
+        self._await_delivery()
+        with self._lock:
+            if self._result is None:
+                # The hooks point at the run, and the run at the hooks: the result needs neither of the two arrows.
+                self._result = ExecutionResult(
+                    self.plan,
+                    self.core,
+                    self.record,
+                    final_state(self.core),
+                    self._seconds(),
+                    self._dropped_events(),
+                )
+            return self._result
+
+    def _seconds(self) -> float:
+        return self._hooks.ended_ns * 1e-9
+
+    def _await_delivery(self) -> None:
+        stream = self._stream
+        if stream is None or stream.is_abandoned:
+            return
+        if threading.current_thread() is self._dispatcher.thread:
+            return  # a subscriber asks for the result of a run: it cannot wait for itself
+        if not stream.delivered.wait(self._options.event_drain_seconds):
+            stream.is_abandoned = True
+            dropped = self._dropped_events()
+            self.record.logger_for(None).warning(
+                "%d events were dropped: a subscriber was slower than event_drain_seconds=%g",
+                dropped,
+                self._options.event_drain_seconds,
+            )
+
+    def _dropped_events(self) -> int:
+        stream = self._stream
+        if stream is None or not stream.is_abandoned:
+            return 0
+        # One more than the native run has put: GraphStarted.
+        return max(0, self.core.events_sent + 1 - stream.sequence)
+
+    async def await_delivery(self) -> None:
+        """Wait for the subscribers without holding up the event loop."""
+        import asyncio
+
+        stream = self._stream
+        if stream is None:
+            return
+        deadline = time.monotonic() + self._options.event_drain_seconds
+        while not stream.delivered.is_set() and time.monotonic() < deadline:
+            await asyncio.sleep(0.002)
+
+    def cancel(self, reason: str | None = None) -> None:
+        """Let nothing new start, and cancel what can be cancelled. Does nothing to a run that has ended."""
+        if self.core.finished:
+            return
+        self.record.cancel_reason = reason or "cancelled by the caller"
+        self._hooks.stop_pending()
+        self.core.stop()
+
+    def progress(self) -> dict[str, Any]:
+        """Return how far the run has come."""
+        total = len(self.plan)
+        done = total - self.core.remaining
+        reported = {self.plan.label(node): value for node, value in dict(self.record.progress).items()}
+        return {"done": done, "total": total, "operations": reported}
+
+    def after_fork_in_child(self) -> None:
+        """Mark the run as lost: its workers are in the parent."""
+        if not self.core.finished:
+            self.core.lose()
+
+    def before_exit(self) -> None:
+        """Stop the run: the program is over."""
+        self.cancel("the program ended")

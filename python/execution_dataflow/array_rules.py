@@ -1,0 +1,152 @@
+"""What the dtype and the shape of an array port mean: whether two of them can fit, and whether a value has them.
+
+numpy is imported only when a port names a dtype. Anything with ``dtype`` and ``shape`` attributes is an array here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias, get_args, get_origin
+
+__all__ = [
+    "ArrayCheck",
+    "Shape",
+    "array_facts",
+    "describe_dtype",
+    "describe_shape",
+    "dtypes_fit",
+    "normal_dtype",
+    "shapes_fit",
+]
+
+Shape: TypeAlias = tuple[int | None, ...]
+"""The lengths of an array's axes; ``None`` is any length."""
+
+
+def normal_dtype(dtype: object) -> object:
+    """Return what `dtype` means: a numpy scalar class (for its subclasses too), a ``numpy.dtype``, or itself.
+
+    What numpy does not know, such as the dtype of another array library, stays as it is and is compared with ``==``.
+    """
+    import numpy as np
+
+    if isinstance(dtype, np.dtype) or (isinstance(dtype, type) and issubclass(dtype, np.generic)):
+        return dtype
+    try:
+        return np.dtype(dtype)  # type: ignore[call-overload]
+    except TypeError:
+        return dtype
+
+
+def dtypes_fit(source: object, target: object) -> bool:
+    """Return whether an array with the first normal dtype may have the second; ``None`` is any dtype."""
+    if source is None or target is None:
+        return True
+    source_class, target_class = _scalar_class(source), _scalar_class(target)
+    if isinstance(source, type) or isinstance(target, type):
+        if source_class is None or target_class is None:
+            return False
+        return issubclass(source_class, target_class) or issubclass(target_class, source_class)
+    return bool(source == target)
+
+
+def _scalar_class(dtype: object) -> type | None:
+    found = dtype if isinstance(dtype, type) else getattr(dtype, "type", None)
+    return found if isinstance(found, type) else None
+
+
+def shapes_fit(source: Shape | None, target: Shape | None) -> bool:
+    """Return whether an array with the first shape may have the second; ``None`` is any shape."""
+    if source is None or target is None:
+        return True
+    return len(source) == len(target) and all(
+        have is None or want is None or have == want for have, want in zip(source, target, strict=True)
+    )
+
+
+def array_facts(hint: object) -> tuple[object, Shape | None]:
+    """Return the dtype and the shape in a hint like ``NDArray[np.float64]``; ``None`` for what it leaves open."""
+    origin = get_origin(hint)
+    if getattr(origin, "__name__", "") != "ndarray" or getattr(origin, "__module__", "") != "numpy":
+        return None, None
+    arguments = get_args(hint)
+    scalars = get_args(arguments[1]) if len(arguments) > 1 else ()
+    scalar = scalars[0] if scalars and isinstance(scalars[0], type) else None
+    return scalar, _shape_fact(arguments[0]) if arguments else None
+
+
+def _shape_fact(hint: object) -> Shape | None:
+    lengths = get_args(hint)
+    if get_origin(hint) is not tuple or Ellipsis in lengths:
+        return None
+    return tuple(_length_fact(length) for length in lengths)
+
+
+def _length_fact(hint: object) -> int | None:
+    values = get_args(hint) if get_origin(hint) is Literal else ()
+    return values[0] if len(values) == 1 and isinstance(values[0], int) else None
+
+
+def describe_dtype(dtype: object) -> str:
+    """Return a dtype as text, for messages."""
+    return dtype.__name__ if isinstance(dtype, type) else str(dtype)
+
+
+def describe_shape(shape: Shape) -> str:
+    """Return a shape as text, with ``*`` for any length."""
+    lengths = ["*" if length is None else str(length) for length in shape]
+    return f"({lengths[0]},)" if len(lengths) == 1 else f"({', '.join(lengths)})"
+
+
+class ArrayCheck:
+    """Checks that a value has a class, a dtype and a shape; never looks at elements.
+
+    Parameters
+    ----------
+    classes : tuple of type or None
+        One of these; ``None`` takes anything with the dtype and the shape.
+    dtype : object
+        A normal dtype, or ``None`` for any.
+    shape : tuple of (int or None) or None
+        The lengths of the axes, or ``None`` for any.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> check = ArrayCheck((np.ndarray,), normal_dtype("float64"), (None, 3))
+    >>> check(np.zeros((5, 3))) is None
+    True
+    >>> check(np.zeros((5, 2)))
+    'expected an array of shape (*, 3), got shape (5, 2)'
+    """
+
+    __slots__ = ("classes", "dtype", "shape")
+
+    def __init__(self, classes: tuple[type, ...] | None, dtype: object, shape: Shape | None) -> None:
+        self.classes = classes
+        self.dtype = dtype
+        self.shape = shape
+
+    def __call__(self, value: Any) -> str | None:
+        """Return what is wrong with a value, or ``None``."""
+        if self.classes is not None and not isinstance(value, self.classes):
+            names = " or ".join(each.__name__ for each in self.classes)
+            return f"expected {names}, got {type(value).__name__}"
+        if self.dtype is not None:
+            dtype = getattr(value, "dtype", None)
+            if dtype is None:
+                return f"expected an array of dtype {describe_dtype(self.dtype)}, got {type(value).__name__}"
+            if not self._has_dtype(dtype):
+                return f"expected an array of dtype {describe_dtype(self.dtype)}, got dtype {describe_dtype(dtype)}"
+        if self.shape is not None:
+            shape = getattr(value, "shape", None)
+            if shape is None:
+                return f"expected an array of shape {describe_shape(self.shape)}, got {type(value).__name__}"
+            if not shapes_fit(tuple(shape), self.shape):
+                return f"expected an array of shape {describe_shape(self.shape)}, got shape {tuple(shape)}"
+        return None
+
+    def _has_dtype(self, dtype: object) -> bool:
+        if not isinstance(self.dtype, type):
+            return bool(dtype == self.dtype)
+        scalar = _scalar_class(dtype)
+        return scalar is not None and issubclass(scalar, self.dtype)

@@ -1,0 +1,154 @@
+"""What the keywords of ``graph.add`` mean: upstream operations, their outputs, lists of them, and constants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from execution_dataflow.errors import PortError, PortTypeError, UnknownPortError
+from execution_dataflow.functions import OperationFunction
+from execution_dataflow.operations import Operation, OutputReference, label_of
+from execution_dataflow.signatures import PortSignature, describe_type
+from execution_dataflow.type_rules import check_value
+
+__all__ = ["Constant", "Source", "read_bindings"]
+
+_OPTIONAL, _MANY = 1, 2  # the flags of an input port
+
+
+class Source(NamedTuple):
+    """An output that feeds an input.
+
+    Parameters
+    ----------
+    operation : Operation
+        The upstream operation.
+    output : int
+        The index of its output.
+    input : int
+        The index of the input.
+    """
+
+    operation: Operation
+    output: int
+    input: int
+
+
+class Constant(NamedTuple):
+    """A value that an input always has.
+
+    Parameters
+    ----------
+    value : object
+        The value.
+    input : int
+        The index of the input.
+    """
+
+    value: Any
+    input: int
+
+
+Binding: TypeAlias = Source | Constant
+
+
+def read_bindings(
+    operation: Operation, inputs: dict[str, Any], check: Callable[[Operation, int, Operation, int], None]
+) -> list[Binding]:
+    """Read the keywords of ``graph.add``.
+
+    Parameters
+    ----------
+    operation : Operation
+        The operation that is to be added.
+    inputs : dict of str to object
+        What its inputs were given.
+    check : callable
+        Called with source, output, target and input; raises if these may not be connected.
+
+    Returns
+    -------
+    list of Source or Constant
+        The sources and constants, in the order of the keywords.
+
+    Raises
+    ------
+    UnknownPortError, PortError, PortTypeError
+        A keyword is no input, or its value does not fit.
+    """
+    ports = operation.ports
+    bindings: list[Binding] = []
+    for name, given in inputs.items():
+        index = ports.input_index.get(name)
+        if index is None:
+            raise UnknownPortError(
+                label_of(operation),
+                name,
+                list(ports.input_index),
+                "input",
+                "Every keyword of graph.add() is a port; options belong to the operation.",
+            )
+        for item in _items(operation, name, ports.input_flags[index], given):
+            if isinstance(item, (Operation, OutputReference)):
+                source = item if isinstance(item, Operation) else item.operation
+                if isinstance(item, Operation):
+                    output = _only_output(item)
+                else:
+                    output = source.ports.output_index[item.port_name]
+                check(source, output, operation, index)
+                bindings.append(Source(source, output, index))
+            else:
+                _check_constant(label_of(operation), ports, index, item)
+                bindings.append(Constant(item, index))
+    return bindings
+
+
+def _items(operation: Operation, name: str, flags: int, given: Any) -> Sequence[Any]:
+    """Return what an input was given, one by one."""
+    if not isinstance(given, (list, tuple)) or isinstance(given, OutputReference):
+        return (given,)
+    if flags & _MANY:
+        return given
+    if any(isinstance(item, Operation | OutputReference) for item in given):
+        raise PortError(
+            f"{label_of(operation)}.{name} takes one source, not a list of operations; declare it with "
+            "InputPort(many=True), or as a class of operations that has an input for each",
+            operation=label_of(operation),
+            port=name,
+        )
+    return (given,)
+
+
+def _only_output(operation: Operation) -> int:
+    names = list(operation.ports.output_index)
+    if len(names) == 1:
+        return 0
+    label = label_of(operation)
+    if not names:
+        raise PortError(
+            f"{label} has no output to stand for; graph.add_dependency() lets an operation wait for it", operation=label
+        )
+    choices = " or ".join(f"operation[{name!r}]" for name in names)
+    raise PortError(f"{label} has {len(names)} outputs; say which: {choices}", operation=label)
+
+
+def _check_constant(label: str, ports: PortSignature, index: int, value: Any) -> None:
+    name, port = ports.inputs[index]
+    if isinstance(value, OperationFunction) or (isinstance(value, type) and issubclass(value, Operation)):
+        made = value.label if isinstance(value, OperationFunction) else f"{value.__name__}()"
+        raise PortError(
+            f"{label}.{name} was given {value!r} itself; add it to the graph and give what that returns: "
+            f"graph.add({made})",
+            operation=label,
+            port=name,
+        )
+    wrong = check_value(ports.input_checks[index], value)
+    if wrong is None or (port.optional and (value is port.default or value is None)):
+        return
+    raise PortTypeError(
+        f"the constant for {label}.{name} is wrong: {wrong}",
+        source=f"constant {type(value).__name__}",
+        target=f"{label}.{name}",
+        source_type=type(value).__name__,
+        target_type=describe_type(ports.input_types[index]),
+    )

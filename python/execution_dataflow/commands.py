@@ -1,0 +1,66 @@
+"""The commands of ``execution-dataflow``, in Typer."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def print_version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        typer.echo(f"execution-dataflow {version('execution-dataflow')}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Run dataflow graphs: operations with typed ports, on a Rust core."""
+
+
+@app.command()
+def demo(
+    database: Annotated[
+        Path, typer.Option(metavar="PATH", dir_okay=False, help="The SQLite database to write.")
+    ] = Path("flights.sqlite"),
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="How many workers run; one for each CPU unless given.")
+    ] = None,
+    month: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=12, metavar="M", help="Load only this month; may be given several times."),
+    ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print the path of the database and nothing else.")
+    ] = False,
+) -> None:
+    """Run an ETL over the 336,776 flights that left New York City in 2013, and show what it found."""
+    from execution_dataflow.demo.database import foreign_content
+    from execution_dataflow.demo.show import run_demo
+
+    if not database.parent.is_dir():
+        raise typer.BadParameter(f"the folder {database.parent} does not exist", param_hint="--database")
+    if (content := foreign_content(database)) is not None:
+        raise typer.BadParameter(
+            f"{database} is {content}, and will not be replaced: remove it, or name another file",
+            param_hint="--database",
+        )
+    errors = Console(stderr=True)
+    try:
+        code = run_demo(database.resolve(), workers, month, quiet, Console(), errors)
+    except KeyboardInterrupt:
+        errors.print("interrupted")
+        code = 130
+    raise typer.Exit(code)

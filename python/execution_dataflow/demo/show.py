@@ -1,0 +1,66 @@
+"""Running the flights example in a terminal: progress while it runs, then what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from rich.console import Console
+
+from execution_dataflow import ExecutionContext, ExecutionEngine
+from execution_dataflow.demo.findings import print_findings
+from execution_dataflow.demo.flights import MONTHS, build_graph
+from execution_dataflow.demo.progress import show_progress
+from execution_dataflow.demo.tables import data_folder
+from execution_dataflow.demo.timeline import timeline_table
+
+__all__ = ["run_demo"]
+
+
+def run_demo(
+    database: Path,
+    workers: int | None,
+    months: Sequence[int] | None,
+    quiet: bool,
+    output: Console,
+    errors: Console,
+) -> int:
+    """Run the example.
+
+    Parameters
+    ----------
+    database : Path
+        The SQLite file to write.
+    workers : int or None
+        How many workers run; ``None`` is one for each CPU.
+    months : sequence of int or None
+        The months to load; ``None`` is all.
+    quiet : bool
+        Print the path of the database and nothing else.
+    output, errors : rich.console.Console
+        Where findings go, and where progress and errors go.
+
+    Returns
+    -------
+    int
+        The exit code: 0 success, 1 the run failed.
+    """
+    graph = build_graph(data_folder())
+    context = ExecutionContext(parameters={"database": database, "months": tuple(months or MONTHS)})
+    with ExecutionEngine(max_workers=workers) as engine:
+        progress = nullcontext() if quiet else show_progress(engine, errors)
+        with progress:
+            result = engine.run(graph, context)
+    if not result.is_successful():
+        errors.print(f"error: {result.get_error_message()}", markup=False, highlight=False, soft_wrap=True)
+        return 1
+    if quiet:
+        output.print(str(database), markup=False, highlight=False, soft_wrap=True)
+        return 0
+    print_findings(database, output)
+    output.print()
+    output.print(timeline_table(result.timings, output))
+    size = database.stat().st_size / 1e6
+    output.print(f"\nThe database ({size:.0f} MB): {database}", markup=False, highlight=False, soft_wrap=True)
+    return 0

@@ -1,0 +1,380 @@
+"""The engine that runs graphs on this machine."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakSet
+
+from execution_dataflow.active_run import ActiveRun, RunOptions
+from execution_dataflow.context import ExecutionContext
+from execution_dataflow.cpus import usable_cpus
+from execution_dataflow.engine_options import checked_drain, checked_executor, checked_workers, retained_slots
+from execution_dataflow.errors import EngineClosedError
+from execution_dataflow.event_dispatch import Dispatcher, Subscription
+from execution_dataflow.events import Event
+from execution_dataflow.executors.threads import worker_threads
+from execution_dataflow.graph import GraphDefinition
+from execution_dataflow.handle import RunHandle
+from execution_dataflow.plan import Plan
+from execution_dataflow.policies import FailurePolicy, check_failure_policy
+from execution_dataflow.process_life import watch
+from execution_dataflow.result import ExecutionResult
+
+if TYPE_CHECKING:
+    from execution_dataflow.executors.event_loop import CoroutineHost, LoopThread
+
+__all__ = ["ExecutionEngine"]
+
+# Runs on the pool's threads, until they end.
+_submitted: set[ActiveRun] = set()
+
+
+class ExecutionEngine:
+    """Runs graphs on the threads of this process and, for coroutine operations, on an event loop.
+
+    An engine may run any number of graphs, one after the other or at the same time, from any thread. Engines share one
+    pool of worker threads. The calling thread of ``run`` is a worker too.
+
+    Parameters
+    ----------
+    max_workers : int, optional
+        How many operations of one run may run at the same time, the calling thread included. The default is the number
+        of CPUs that this process may use.
+    failure_policy : {"fail_fast", "continue"}
+        ``"fail_fast"``: nothing new starts after a failure. ``"continue"``: every branch that does not depend on the
+        failure is finished.
+    retain : {"terminal", "all"} or list
+        Which outputs the result keeps: those that no channel leaves; all; or in addition to the first those of the
+        listed operations, or ``(operation, "port")`` pairs.
+    executor : {"thread"}, optional
+        Where operations run that do not say so themselves; coroutines are found by themselves.
+    event_drain_seconds : float
+        How long the end of a run waits for slow subscribers before their events are dropped, counted and warned of.
+
+    Examples
+    --------
+    >>> from execution_dataflow import ExecutionEngine, GraphDefinition, operation
+    >>> @operation
+    ... def add(a: int, b: int) -> int:
+    ...     return a + b
+    >>> graph = GraphDefinition()
+    >>> three = graph.add(add, a=1, b=2)
+    >>> six = graph.add(add, a=three, b=three)
+    >>> with ExecutionEngine(max_workers=2) as engine:
+    ...     engine.run(graph).get_output(six)
+    6
+    """
+
+    def __init__(
+        self,
+        *,
+        max_workers: int | None = None,
+        failure_policy: FailurePolicy = "fail_fast",
+        retain: str | Sequence[Any] = "terminal",
+        executor: str | None = None,
+        event_drain_seconds: float = 5.0,
+    ) -> None:
+        self._max_workers = usable_cpus() if max_workers is None else checked_workers(max_workers)
+        self._failure_policy = check_failure_policy(failure_policy)
+        self._retain = retain
+        checked_executor(executor)
+        self._event_drain_seconds = checked_drain(event_drain_seconds)
+        self._dispatcher = Dispatcher()
+        self._lock = threading.Lock()
+        self._loop: LoopThread | None = None
+        self._closed = False
+        self._runs: WeakSet[ActiveRun] = WeakSet()
+        # Engines that are thrown away without close() give their threads back.
+        self._release = weakref.finalize(self, worker_threads.release, id(self))
+        self._release.atexit = False
+        watch(self)
+
+    @property
+    def max_workers(self) -> int:
+        """How many operations of one run may run at the same time."""
+        return self._max_workers
+
+    def run(
+        self,
+        graph: GraphDefinition | Plan,
+        context: ExecutionContext | None = None,
+        *,
+        failure_policy: FailurePolicy | None = None,
+        retain: str | Sequence[Any] | None = None,
+        max_workers: int | None = None,
+    ) -> ExecutionResult:
+        """Run a graph to its end, on the calling thread and on the pool's.
+
+        Parameters
+        ----------
+        graph : GraphDefinition or Plan
+            What to run; a graph is compiled first.
+        context : ExecutionContext, optional
+            What operations receive; a new one by default.
+        failure_policy, retain, max_workers
+            For this run, instead of the engine's.
+
+        Returns
+        -------
+        ExecutionResult
+            What the run came to. A failing operation is no exception here: ask ``is_successful()`` or call
+            ``raise_if_failed()``.
+
+        Raises
+        ------
+        GraphValidationError
+            The graph has faults; nothing was started.
+        RunInterrupted
+            Ctrl-C came, or an operation raised ``KeyboardInterrupt``; nothing is left running.
+        EngineClosedError
+            The engine was closed.
+        RuntimeError
+            On the thread of the engine's own event loop, which a run would hold up: await ``run_async`` there.
+        """
+        if self._loop is not None and self._loop.is_current_thread:
+            raise RuntimeError(
+                "engine.run() was called on the engine's own event loop, in a coroutine operation, and would hold it "
+                "up: use `await engine.run_async(...)` there"
+            )
+        run = self._prepare(graph, context, failure_policy, retain, max_workers, driven=True)
+        return run.drive()
+
+    def submit(
+        self,
+        graph: GraphDefinition | Plan,
+        context: ExecutionContext | None = None,
+        *,
+        failure_policy: FailurePolicy | None = None,
+        retain: str | Sequence[Any] | None = None,
+        max_workers: int | None = None,
+    ) -> RunHandle:
+        """Start a run on the pool's threads and return at once.
+
+        Parameters
+        ----------
+        graph, context, failure_policy, retain, max_workers
+            As for `run`.
+
+        Returns
+        -------
+        RunHandle
+            To wait for the run, follow it and cancel it.
+
+        Raises
+        ------
+        GraphValidationError
+            The graph has faults; nothing was started.
+        EngineClosedError
+            The engine was closed.
+        """
+        run = self._prepare(graph, context, failure_policy, retain, max_workers, driven=False)
+        self._keep_until_end(run)
+        run.core.submit()
+        return RunHandle(run)
+
+    async def run_async(
+        self,
+        graph: GraphDefinition | Plan,
+        context: ExecutionContext | None = None,
+        *,
+        failure_policy: FailurePolicy | None = None,
+        retain: str | Sequence[Any] | None = None,
+        max_workers: int | None = None,
+    ) -> ExecutionResult:
+        """Run a graph without holding up the event loop that awaits it.
+
+        Coroutine operations run on that loop, the others on the pool's threads. Cancelling the awaiting task cancels the
+        run, and the cancellation is passed on when nothing of it runs any more.
+
+        Parameters
+        ----------
+        graph, context, failure_policy, retain, max_workers
+            As for `run`.
+
+        Returns
+        -------
+        ExecutionResult
+            What the run came to.
+
+        Raises
+        ------
+        GraphValidationError
+            The graph has faults; nothing was started.
+        RunInterrupted
+            An operation raised ``KeyboardInterrupt``.
+        """
+        import asyncio
+
+        from execution_dataflow.executors.event_loop import CoroutineHost
+
+        loop = asyncio.get_running_loop()
+        host = CoroutineHost(loop)
+        run = self._prepare(graph, context, failure_policy, retain, max_workers, driven=False, host=lambda: host)
+        ended: asyncio.Future[None] = loop.create_future()
+
+        def note_end() -> None:
+            if not ended.done():
+                ended.set_result(None)
+
+        self._keep_until_end(run, lambda: loop.call_soon_threadsafe(note_end))
+        run.core.submit()
+        cancelled: asyncio.CancelledError | None = None
+        while not ended.done():
+            try:
+                await asyncio.shield(ended)
+            except asyncio.CancelledError as error:
+                cancelled = error
+                run.cancel("the task that awaited the run was cancelled")
+        # The last outcome is told a moment before the run is marked as finished.
+        while not run.core.finished:
+            await asyncio.sleep(0)
+        await run.await_delivery()
+        if cancelled is not None:
+            raise cancelled
+        return run.finish()
+
+    def subscribe(self, callback: Callable[[Any], object], *event_types: type[Event]) -> Subscription:
+        """Have the events of runs that start from now on delivered, in order, on the engine's dispatcher thread.
+
+        Parameters
+        ----------
+        callback : callable
+            Takes an event. What it raises is logged and changes nothing.
+        event_types : type
+            The events that it wants; all by default.
+
+        Returns
+        -------
+        Subscription
+            To close it; a context manager.
+
+        Examples
+        --------
+        >>> from execution_dataflow import ExecutionEngine, GraphDefinition, OperationCompleted
+        >>> graph = GraphDefinition()
+        >>> answer = graph.add(lambda: 42)
+        >>> names = []
+        >>> engine = ExecutionEngine()
+        >>> with engine.subscribe(lambda event: names.append(event.operation), OperationCompleted):
+        ...     result = engine.run(graph)
+        >>> names
+        ['lambda']
+        """
+        if not callable(callback):
+            raise TypeError(f"a subscriber is a callable that takes an event, not {type(callback).__name__}")
+        for kind in event_types:
+            if not (isinstance(kind, type) and issubclass(kind, Event)):
+                raise TypeError(f"{kind!r} is no event class; take them from execution_dataflow, for instance Event")
+        self._check_open()
+        return self._dispatcher.add(callback, event_types)
+
+    def close(self) -> None:
+        """Wait for the runs that are going on, and free the engine's threads. A second call does nothing."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        for run in list(self._runs):
+            run.core.wait()
+        self._stop_threads()
+
+    def _stop_threads(self) -> None:
+        self._release()
+        if self._loop is not None:
+            self._loop.close()
+        self._dispatcher.close()
+
+    def __enter__(self) -> Self:
+        self._check_open()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        closed = ", closed" if self._closed else ""
+        return f"<ExecutionEngine: {self._max_workers} workers, {self._failure_policy}{closed}>"
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EngineClosedError("this engine was closed; make another ExecutionEngine to run graphs")
+
+    def _prepare(
+        self,
+        graph: GraphDefinition | Plan,
+        context: ExecutionContext | None,
+        failure_policy: FailurePolicy | None,
+        retain: str | Sequence[Any] | None,
+        max_workers: int | None,
+        *,
+        driven: bool,
+        host: Callable[[], CoroutineHost] | None = None,
+    ) -> ActiveRun:
+        self._check_open()
+        if isinstance(graph, GraphDefinition):
+            plan = graph.compile()
+        elif isinstance(graph, Plan):
+            plan = graph
+        else:
+            raise TypeError(f"run() takes a GraphDefinition or a Plan, not {type(graph).__name__}")
+        if context is None:
+            context = ExecutionContext()
+        elif not isinstance(context, ExecutionContext):
+            raise TypeError(f"the context of a run is an ExecutionContext, not {type(context).__name__}")
+        workers = self._max_workers if max_workers is None else checked_workers(max_workers)
+        policy = self._failure_policy if failure_policy is None else check_failure_policy(failure_policy)
+        options = RunOptions(
+            policy == "fail_fast",
+            retained_slots(self._retain if retain is None else retain, plan),
+            min(workers, max(1, len(plan))),
+            self._event_drain_seconds,
+        )
+        # The calling thread is a worker; one that only submits is not.
+        needed = options.max_workers - 1 if driven else options.max_workers
+        worker_threads.require(id(self), needed)
+        run = ActiveRun(
+            plan,
+            context,
+            options,
+            driven=driven,
+            host=host or self._own_loop,
+            dispatcher=self._dispatcher,
+        )
+        self._runs.add(run)
+        return run
+
+    def _keep_until_end(self, run: ActiveRun, then: Callable[[], object] | None = None) -> None:
+        """Keep a submitted run alive although its caller may drop the handle and the engine."""
+        _submitted.add(run)
+        run_ref = weakref.ref(run)
+
+        def let_go() -> None:
+            run = run_ref()
+            if run is not None:
+                _submitted.discard(run)
+            if then is not None:
+                then()
+
+        run.on_end = let_go
+
+    def _own_loop(self) -> CoroutineHost:
+        from execution_dataflow.executors.event_loop import LoopThread
+
+        with self._lock:
+            if self._loop is None:
+                self._loop = LoopThread()
+            return self._loop
+
+    def after_fork_in_child(self) -> None:
+        """Start afresh: the threads are in the parent."""
+        self._lock = threading.Lock()
+        self._loop = None
+        self._dispatcher = Dispatcher()
+
+    def before_exit(self) -> None:
+        """Stop the threads: the program is over."""
+        self._closed = True
+        self._stop_threads()

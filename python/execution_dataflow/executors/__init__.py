@@ -1,0 +1,1 @@
+"""Where operations run: the process's worker threads and event loops."""

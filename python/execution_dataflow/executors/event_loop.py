@@ -1,0 +1,152 @@
+"""Coroutine operations on an event loop: a thread of the engine's own, or the loop of whoever awaits the run."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Awaitable
+from contextvars import Context
+from types import TracebackType
+from typing import Any, Protocol
+
+from execution_dataflow import _core
+
+__all__ = ["CoroutineHost", "LoopThread", "PendingTasks"]
+
+
+class PendingTasks(Protocol):
+    """The coroutines of one run that are on their way."""
+
+    tasks: set[asyncio.Task[None]]
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the run was cancelled, so that its coroutines are to stop."""
+
+
+class CoroutineHost:
+    """Starts attempts on an event loop, from any thread. One wake-up of the loop serves all that came meanwhile.
+
+    Parameters
+    ----------
+    loop : asyncio.AbstractEventLoop
+        The loop that runs them.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._incoming: deque[tuple[_core.Attempt, Context, PendingTasks]] = deque()
+        self._lock = threading.Lock()
+        self._is_woken = False
+
+    def launch(self, attempt: _core.Attempt, context: Context, pending: PendingTasks) -> None:
+        """Start an attempt soon.
+
+        Parameters
+        ----------
+        attempt : _core.Attempt
+            The attempt; the loop ends it.
+        context : contextvars.Context
+            The context variables that it runs with.
+        pending : PendingTasks
+            The run that it belongs to.
+        """
+        with self._lock:
+            self._incoming.append((attempt, context, pending))
+            if self._is_woken:
+                return
+            self._is_woken = True
+        try:
+            self.loop.call_soon_threadsafe(self._start_all)
+        except RuntimeError:
+            with self._lock:
+                self._is_woken = False
+                self._incoming.clear()
+            raise
+
+    def cancel(self, pending: PendingTasks) -> None:
+        """Cancel the coroutines of a run, from any thread."""
+
+        def cancel_now() -> None:
+            for task in list(pending.tasks):
+                task.cancel()
+
+        # A loop that is closed has cancelled its tasks already.
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(cancel_now)
+
+    def run_awaitable(self, awaitable: Awaitable[Any]) -> Any:
+        """Run an awaitable on the loop, from another thread, and return its result."""
+
+        async def wait_for_it() -> Any:
+            return await awaitable
+
+        return asyncio.run_coroutine_threadsafe(wait_for_it(), self.loop).result()
+
+    def _start_all(self) -> None:
+        with self._lock:
+            self._is_woken = False
+            incoming, self._incoming = self._incoming, deque()
+        for attempt, context, pending in incoming:
+            if pending.is_cancelled:
+                attempt.close()
+                attempt.cancel()
+                continue
+            task = self.loop.create_task(_run_to_its_end(attempt, pending), context=context)
+            pending.tasks.add(task)
+            task.add_done_callback(pending.tasks.discard)
+            # A task that is cancelled before its first step never enters its coroutine.
+            task.add_done_callback(lambda _, attempt=attempt: attempt.cancel())  # type: ignore[misc]
+
+
+async def _run_to_its_end(attempt: _core.Attempt, pending: PendingTasks) -> None:
+    try:
+        value = await attempt
+    except asyncio.CancelledError as error:
+        if pending.is_cancelled:
+            attempt.cancel()
+        else:
+            attempt.fail(error.with_traceback(_without_our_frame(error.__traceback__)))
+    except BaseException as error:
+        attempt.fail(error.with_traceback(_without_our_frame(error.__traceback__)))
+    else:
+        attempt.complete(value)
+
+
+def _without_our_frame(traceback: TracebackType | None) -> TracebackType | None:
+    return traceback.tb_next if traceback is not None else None
+
+
+class LoopThread(CoroutineHost):
+    """An event loop on a daemon thread of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(asyncio.new_event_loop())
+        self._thread = threading.Thread(target=self._run, name="execution-dataflow-loop", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_current_thread(self) -> bool:
+        """Whether the caller runs on this loop's thread."""
+        return threading.current_thread() is self._thread
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        try:
+            self.loop.run_forever()
+        finally:
+            leftover = asyncio.all_tasks(self.loop)
+            for task in leftover:
+                task.cancel()
+            if leftover:
+                self.loop.run_until_complete(asyncio.gather(*leftover, return_exceptions=True))
+            self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+            self.loop.close()
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Stop the loop and wait for its thread, at most ``timeout`` seconds."""
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self.loop.stop)
+        if not self.is_current_thread:
+            self._thread.join(timeout)

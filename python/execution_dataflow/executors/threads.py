@@ -1,0 +1,83 @@
+"""The worker threads of the process: one pool for all engines, as large as the largest of them asks for.
+
+They are ordinary daemon threads with names (rule R12), so debuggers, profilers and coverage see them; what they do is
+in the native core.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from execution_dataflow import _core
+from execution_dataflow.process_life import watch
+
+__all__ = ["WorkerThreads", "worker_threads"]
+
+# How long a program that ends waits for operations that still run, once they were told to stop.
+_EXIT_GRACE_SECONDS = 5.0
+
+
+class WorkerThreads:
+    """Starts and stops the pool's threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._demands: dict[int, int] = {}
+        self._threads: dict[int, threading.Thread] = {}
+
+    def require(self, owner: int, threads: int) -> None:
+        """Have at least this many threads for as long as the owner needs them.
+
+        Parameters
+        ----------
+        owner : int
+            Who asks; a later call replaces its demand.
+        threads : int
+            How many.
+        """
+        if self._demands.get(owner, 0) >= threads:
+            return
+        with self._lock:
+            self._demands[owner] = threads
+            self._adjust()
+
+    def release(self, owner: int) -> None:
+        """Forget the demand of an owner; threads that nobody else asked for leave."""
+        with self._lock:
+            if self._demands.pop(owner, None) is not None:
+                self._adjust()
+
+    def _adjust(self) -> None:
+        for worker in _core.resize_pool(max(self._demands.values(), default=0)):
+            thread = threading.Thread(
+                target=_core.serve, args=(worker,), name=f"execution-dataflow-{worker + 1}", daemon=True
+            )
+            self._threads[worker] = thread
+            try:
+                thread.start()
+            except BaseException:
+                _core.worker_gone(worker)
+                raise
+
+    def after_fork_in_child(self) -> None:
+        """Forget the parent's threads. Engines ask again when they run."""
+        _core.forget_pool()
+        self._lock = threading.Lock()
+        self._demands = {}
+        self._threads = {}
+
+    def before_exit(self) -> None:
+        """Let the threads leave. A thread that came back into a dismantled interpreter would bring the process down."""
+        with self._lock:
+            self._demands = {}
+            self._adjust()
+            threads = list(self._threads.values())
+        deadline = time.monotonic() + _EXIT_GRACE_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+
+worker_threads = WorkerThreads()
+"""The worker threads of this process."""
+watch(worker_threads)

@@ -1,0 +1,113 @@
+"""What can be wrong with a graph, told by name: the faults of one call, and those of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NoReturn, cast
+
+from execution_dataflow._core import Topology
+from execution_dataflow.errors import (
+    CycleError,
+    DuplicateNameError,
+    GraphError,
+    PortTypeError,
+    UnconnectedInputError,
+    UnknownPortError,
+)
+from execution_dataflow.functions import OperationFunction
+from execution_dataflow.names import duplicate_names, stable_names
+from execution_dataflow.operations import Operation
+from execution_dataflow.signatures import PortSignature, describe_type
+
+__all__ = ["refuse_addition", "structural_faults", "types_never_fit", "unknown_port"]
+
+_NO_PORT = -1  # the port of an order-only edge
+_Edge = tuple[int, int, int, int]
+
+
+def structural_faults(topology: Topology, operations: Sequence[Operation]) -> list[GraphError]:
+    """Return everything that is wrong with the shape of a graph and with its names.
+
+    Parameters
+    ----------
+    topology : _core.Topology
+        The graph.
+    operations : sequence of Operation
+        The operation of each node.
+
+    Returns
+    -------
+    list of GraphError
+        The faults.
+    """
+    faults: list[GraphError] = [
+        DuplicateNameError(f"several operations are named {name!r}; give each a name of its own", name=name)
+        for name in duplicate_names(operations)
+    ]
+    found = topology.faults()
+    if not found:
+        return faults
+    names = stable_names(operations)
+    for kind, detail in found:
+        if kind == "cycle":
+            faults.append(_cycle(cast("list[_Edge]", detail), operations, names))
+        else:
+            node, port = cast("tuple[int, int]", detail)
+            faults.append(_unconnected(operations[node], names[node], port))
+    return faults
+
+
+def _unconnected(operation: Operation, name: str, index: int) -> UnconnectedInputError:
+    ports = operation.ports
+    port_name = ports.inputs[index][0]
+    return UnconnectedInputError(
+        f"the required input {name}.{port_name} ({describe_type(ports.input_types[index])}) is not connected; "
+        "connect it, give it a constant, or make it optional",
+        operation=name,
+        port=port_name,
+    )
+
+
+def _cycle(edges: list[_Edge], operations: Sequence[Operation], names: Sequence[str]) -> CycleError:
+    path: list[str] = []
+    text = ""
+    for source, output, _, _ in edges:
+        is_order = output == _NO_PORT
+        path.append(names[source] if is_order else f"{names[source]}.{operations[source].ports.outputs[output][0]}")
+        text += f"{path[-1]} {'=>' if is_order else '->'} "
+    path.append(path[0])
+    return CycleError(f"the graph has a cycle: {text}{path[0]}", path=path)
+
+
+def types_never_fit(source: str, source_type: object, target: str, target_type: object) -> PortTypeError:
+    """Return the error for two ports, given as ``operation.port``, that no value can satisfy."""
+    gives, takes = describe_type(source_type), describe_type(target_type)
+    return PortTypeError(
+        f"{source} gives {gives}, which can never fit {target}, which takes {takes}",
+        source=source,
+        target=target,
+        source_type=gives,
+        target_type=takes,
+    )
+
+
+def unknown_port(
+    operation: str, ports: PortSignature, name: str, direction: Literal["input", "output"]
+) -> UnknownPortError:
+    """Return the error for a port that an operation does not have in a direction."""
+    known, opposite = ports.input_index, ports.output_index
+    if direction == "output":
+        known, opposite = opposite, known
+    hint = f"{name!r} is one of its {'inputs' if direction == 'output' else 'outputs'}." if name in opposite else ""
+    return UnknownPortError(operation, str(name), list(known), direction, hint)
+
+
+def refuse_addition(operation: object) -> NoReturn:
+    """Raise the error for what a graph cannot take."""
+    if isinstance(operation, type):
+        raise TypeError(f"{operation.__name__} is a class; add an instance: {operation.__name__}()")
+    if isinstance(operation, Operation):
+        _ = operation.ports  # says that it was not initialised
+    if isinstance(operation, OperationFunction):
+        raise TypeError(f"{operation!r} is a function; use graph.add(), or its operation: {operation.label}.new()")
+    raise TypeError(f"a graph is made of operations and functions, not of {operation!r}")

@@ -1,0 +1,146 @@
+"""What the native core needs to run an operation, as one object that all alike operations share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import MethodType
+from typing import Any, NamedTuple
+
+from execution_dataflow._core import NodeSpec
+from execution_dataflow.errors import GraphError
+from execution_dataflow.functions import FunctionOperation
+from execution_dataflow.operations import Operation, check_options, label_of
+from execution_dataflow.parameters import is_coroutine_function
+
+__all__ = ["NodeSpecs", "check_runnable", "node_specs"]
+
+# Retry policies that are computed for every instance must not pile up with a class for ever.
+_MOST_SPECS_OF_A_SIGNATURE = 4096
+
+
+class NodeSpecs(NamedTuple):
+    """The specs of the operations of a graph.
+
+    Parameters
+    ----------
+    specs : list of NodeSpec
+        The different specs.
+    spec_of : list of int
+        For each operation, the index of its spec.
+    faults : list of GraphError
+        What keeps operations from running.
+    """
+
+    specs: list[NodeSpec]
+    spec_of: list[int]
+    faults: list[GraphError]
+
+
+def node_specs(operations: Sequence[Operation]) -> NodeSpecs:
+    """Return the specs of operations; a million that are alike share one.
+
+    Parameters
+    ----------
+    operations : sequence of Operation
+        The operations of a graph, which freezes their ports.
+
+    Returns
+    -------
+    NodeSpecs
+        Their specs.
+    """
+    specs: list[NodeSpec] = []
+    spec_of: list[int] = []
+    faults: list[GraphError] = []
+    position_of: dict[Any, int] = {}
+    for operation in operations:
+        # A method of its class is the same function for all instances; an instance may have an `execute` of its own.
+        execute: Any = operation.execute
+        is_method = type(execute) is MethodType and execute.__self__ is operation
+        function = execute.__func__ if is_method else execute
+        identity = function if is_method else id(function)
+        key = (operation._ports, type(operation), identity, operation.retry_policy, operation.executor)
+        position = position_of.get(key)
+        if position is None:
+            position = len(specs)
+            try:
+                specs.append(_shared_spec(operation, function, is_method=is_method))
+            except GraphError as fault:
+                faults.append(fault)
+            position_of[key] = position
+        spec_of.append(position)
+    return NodeSpecs(specs, spec_of, faults)
+
+
+def _shared_spec(operation: Operation, function: Callable[..., Any], *, is_method: bool) -> NodeSpec:
+    if not is_method:
+        return _new_spec(operation, function, is_method=False)
+    known = operation.ports.derived
+    key = (type(operation), function, operation.retry_policy, operation.executor)
+    spec: NodeSpec | None = known.get(key)
+    if spec is None:
+        spec = _new_spec(operation, function, is_method=True)
+        if len(known) >= _MOST_SPECS_OF_A_SIGNATURE:
+            known.clear()
+        spec = known.setdefault(key, spec)
+    return spec
+
+
+def _new_spec(operation: Operation, function: Callable[..., Any], *, is_method: bool) -> NodeSpec:
+    check_runnable(operation)
+    ports, policy = operation.ports, operation.retry_policy
+    kind, label, called, spread = "method", type(operation).__name__, function, False
+    arguments: tuple[int, ...] = ()
+    keyword_names: tuple[str, ...] = ()
+    if isinstance(operation, FunctionOperation) and is_method and function is FunctionOperation.execute:
+        definition = operation.definition
+        called, label, spread = definition.function, definition.label, definition.spread
+        kind, arguments, keyword_names = "function", definition.pattern.arguments, definition.pattern.keyword_names
+    elif not is_method:
+        kind, arguments = "function", (-1,)
+    return NodeSpec(
+        label=label,
+        kind=kind,
+        function=called,
+        input_names=tuple(ports.input_index),
+        input_flags=ports.input_flags,
+        input_checks=ports.input_checks,
+        input_defaults=ports.input_defaults,
+        output_names=tuple(ports.output_index),
+        output_flags=ports.output_flags,
+        output_checks=ports.output_checks,
+        arguments=arguments,
+        keyword_names=keyword_names,
+        spread=spread,
+        is_coroutine=is_coroutine_function(called),
+        retry_policy=policy,
+        max_attempts=1 if policy is None else policy.max_attempts,
+    )
+
+
+def check_runnable(operation: Operation) -> None:
+    """Check that an operation does something, and that it can run where it wants to.
+
+    Parameters
+    ----------
+    operation : Operation
+        The operation.
+
+    Raises
+    ------
+    GraphError, TypeError
+        It does not define ``execute``, has an option without meaning, or runs on an executor that is not made for it.
+    """
+    label = label_of(operation)
+    execute = operation.execute
+    if getattr(execute, "__func__", None) is Operation.execute:
+        raise GraphError(f"{label} does nothing: {type(operation).__name__} must define execute(self, context)")
+    if not callable(execute):
+        raise GraphError(f"{label}.execute must be a method that takes the context, not {execute!r}")
+    executor = operation.executor
+    check_options(label, {"retry_policy": operation.retry_policy, "executor": executor})
+    is_coroutine = is_coroutine_function(operation.function if isinstance(operation, FunctionOperation) else execute)
+    if executor == "async" and not is_coroutine:
+        raise GraphError(f"{label}(executor='async') must be written with async def; without it, use executor='thread'")
+    if executor == "thread" and is_coroutine:
+        raise GraphError(f"{label}(executor='thread') is a coroutine function and runs on the event loop; leave it out")

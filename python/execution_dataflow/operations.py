@@ -1,0 +1,331 @@
+"""Operations: the units of work of a graph, each with its ports and options."""
+
+from __future__ import annotations
+
+from reprlib import Repr
+from typing import Any, ClassVar, Literal, NamedTuple, Never, Self, TypeAlias
+
+from execution_dataflow._core import OperationBase
+from execution_dataflow.errors import GraphError, PortError, UnknownPortError
+from execution_dataflow.nearest import nearest_name
+from execution_dataflow.policies import RetryPolicy
+from execution_dataflow.ports import InputPort, OutputPort
+from execution_dataflow.signatures import PortSignature, as_input_port, as_output_port
+
+__all__ = ["ExecutorName", "Operation", "OutputReference", "check_options", "label_of"]
+
+ExecutorName: TypeAlias = Literal["thread", "async"]
+"""Where an operation runs: on a worker thread, or on the event loop."""
+
+_EXECUTORS = ("thread", "async")
+_OPTIONS = ("name", "retry_policy", "executor", "priority", "description")
+_NO_ARGUMENTS: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+
+_short_repr = Repr()
+_short_repr.maxstring = _short_repr.maxother = 60
+
+
+class OutputReference(NamedTuple):
+    """One output of an operation, to be given to ``graph.add``.
+
+    Parameters
+    ----------
+    operation : Operation
+        The operation.
+    port_name : str
+        Its output.
+    """
+
+    operation: Operation
+    port_name: str
+
+
+class Operation(OperationBase):
+    """A unit of work: it reads its input ports, works, and sets its output ports.
+
+    Ports are declared in ``__init__`` with `add_input_port` and `add_output_port`, or as class attributes; they are
+    fixed once the operation is added to a graph. In `execute`, ``self.get_input(name)`` returns the value of an input
+    and ``self.set_output(name, value)`` sets an output.
+
+    An operation is configuration and holds nothing of a run, so it may be part of several graphs and runs at once. The
+    options below may also be class attributes.
+
+    Parameters
+    ----------
+    name : str, optional
+        Its name, unique in a graph; the name of the class by default, then with ``_2``, ``_3``.
+    retry_policy : RetryPolicy, optional
+        When it is attempted again; one attempt by default.
+    executor : {"thread", "async"}, optional
+        Where it runs; by default on a thread, or on the event loop if `execute` is a coroutine function.
+    priority : int, optional
+        Operations of a higher priority start earlier, among those that can start; 0 by default.
+    description : str, optional
+        What it is for.
+
+    Raises
+    ------
+    TypeError, GraphError
+        An option does not exist or has no such value.
+
+    Examples
+    --------
+    >>> class Shout(Operation):
+    ...     def __init__(self, ending: str):
+    ...         super().__init__()
+    ...         self.ending = ending
+    ...         self.add_input_port("text", InputPort(data_type=str))
+    ...         self.add_output_port("loud", OutputPort(data_type=str))
+    ...
+    ...     def execute(self, context):
+    ...         self.set_output("loud", self.get_input("text").upper() + self.ending)
+    >>> Shout(ending="!")
+    Shout(ending='!')
+    >>> class Whisper(Operation):
+    ...     text = InputPort(str)
+    ...     soft = OutputPort(str)
+    ...
+    ...     def execute(self, context):
+    ...         self.soft = self.text.lower()
+    >>> Whisper().ports
+    <ports of Whisper: (text: str) -> (soft: str)>
+    """
+
+    # Class attributes, so that an instance has fields only for what it was given: a million of them have to fit in
+    # memory.
+    name: str | None = None
+    retry_policy: RetryPolicy | None = None
+    executor: ExecutorName | None = None
+    priority: int = 0
+    description: str | None = None
+
+    _declared: ClassVar[PortSignature]
+    _ports: PortSignature | None = None
+    _arguments: tuple[tuple[Any, ...], dict[str, Any]] = _NO_ARGUMENTS
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Keep the arguments, for the repr, for pickles and for files."""
+        # Not super(): a million instances are made in a row, and no class after this one has a __new__ of its own.
+        self = OperationBase.__new__(cls)
+        if args or kwargs:
+            self._arguments = (args, kwargs)
+        return self
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        retry_policy: RetryPolicy | None = None,
+        executor: ExecutorName | None = None,
+        priority: int | None = None,
+        description: str | None = None,
+        **unknown: Never,
+    ) -> None:
+        """Take the options; arguments of its own stay with a subclass."""
+        if unknown:
+            _refuse_unknown_option(type(self).__name__, next(iter(unknown)))
+        self._ports = self._declared
+        if name is None and retry_policy is None and executor is None and priority is None and description is None:
+            return
+        options = {
+            "name": name,
+            "retry_policy": retry_policy,
+            "executor": executor,
+            "priority": priority,
+            "description": description,
+        }
+        for option, value in options.items():
+            if value is not None:
+                setattr(self, option, value)
+        check_options(type(self).__name__, options)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        signature = PortSignature(cls.__name__)
+        for name, port in _class_ports(cls).items():
+            if isinstance(port, InputPort):
+                signature = signature.with_input(name, port)
+            else:
+                signature = signature.with_output(name, port)
+        cls._declared = signature
+        defaults = {option: getattr(cls, option) for option in _OPTIONS}
+        check_options(cls.__name__, {name: value for name, value in defaults.items() if not hasattr(value, "__get__")})
+
+    @property
+    def ports(self) -> PortSignature:
+        """Its ports, in the order of declaration."""
+        ports = self._ports
+        if ports is None:
+            raise GraphError(
+                f"{type(self).__name__} was not initialised: its __init__ must call super().__init__() before it adds "
+                "ports or is added to a graph (a dataclass calls it in __post_init__)"
+            )
+        return ports
+
+    def add_input_port(self, name: str, port: InputPort[Any] | Any = Any) -> None:
+        """Declare an input; called in ``__init__``.
+
+        Parameters
+        ----------
+        name : str
+            Its name, an identifier.
+        port : InputPort or type
+            The port. A type stands for a required input of that type.
+
+        Raises
+        ------
+        PortError
+            There is an input of that name, the name is no identifier, or the operation is part of a graph.
+        """
+        ports = self._ports or self.ports
+        if type(port) is not InputPort:
+            port = as_input_port(name, port, ports.owner)
+        self._ports = ports.with_input(name, port)
+
+    def add_output_port(self, name: str, port: OutputPort[Any] | Any = Any) -> None:
+        """Declare an output; called in ``__init__``.
+
+        Parameters
+        ----------
+        name : str
+            Its name, an identifier.
+        port : OutputPort or type
+            The port. A type stands for a required output of that type.
+
+        Raises
+        ------
+        PortError
+            There is an output of that name, the name is no identifier, or the operation is part of a graph.
+        """
+        ports = self._ports or self.ports
+        if type(port) is not OutputPort:
+            port = as_output_port(name, port, ports.owner)
+        self._ports = ports.with_output(name, port)
+
+    def execute(self, context: Any) -> Any:
+        """Do the work; every operation overrides this, with ``def`` or ``async def``.
+
+        Parameters
+        ----------
+        context : ExecutionContext
+            The very object that was given to ``engine.run``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define execute(self, context)")
+
+    def output(self, name: str) -> OutputReference:
+        """Return a reference to one output, for ``graph.add``; ``operation[name]`` is the same.
+
+        Parameters
+        ----------
+        name : str
+            The name of the output.
+
+        Returns
+        -------
+        OutputReference
+            The reference.
+
+        Raises
+        ------
+        UnknownPortError
+            There is no such output.
+        """
+        ports = self.ports
+        if name not in ports.output_index:
+            raise UnknownPortError(label_of(self), str(name), list(ports.output_index), "output")
+        return OutputReference(self, name)
+
+    __getitem__ = output
+    # Without this, having __getitem__ would make it iterable.
+    __iter__: ClassVar[None] = None
+
+    def _implicit_name(self) -> str:
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        args, kwargs = self._arguments
+        shown = [_short_repr.repr(value) for value in args]
+        shown += [f"{name}={_short_repr.repr(value)}" for name, value in kwargs.items()]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+Operation._declared = PortSignature("Operation")
+_RESERVED = frozenset(dir(Operation))
+
+
+def label_of(operation: Operation) -> str:
+    """Return the name of an operation, or else that of its class or function, which others may share."""
+    name = operation.name
+    return name if isinstance(name, str) and name else operation._implicit_name()
+
+
+def _class_ports(cls: type[Operation]) -> dict[str, InputPort[Any] | OutputPort[Any]]:
+    """Collect the ports that are class attributes: those of bases first, each where it was declared first."""
+    ports: dict[str, InputPort[Any] | OutputPort[Any]] = {}
+    for base in reversed(cls.__mro__):
+        for name, value in list(vars(base).items()):
+            if not isinstance(value, InputPort | OutputPort):
+                ports.pop(name, None)
+                continue
+            if name in _RESERVED:
+                raise PortError(
+                    f"{cls.__name__} cannot have a port {name!r} as a class attribute: it would hide Operation.{name}; "
+                    "give the port another name, or declare it in __init__",
+                    operation=cls.__name__,
+                    port=name,
+                )
+            if value.name != name:
+                value = value.named(name)
+                setattr(base, name, value)
+            ports[name] = value
+    return ports
+
+
+def _refuse_unknown_option(owner: str, option: str) -> Never:
+    nearest = nearest_name(option, _OPTIONS)
+    suggestion = f"; did you mean {nearest!r}?" if nearest else f". The options are {', '.join(_OPTIONS)}."
+    raise TypeError(
+        f"{owner}: Operation.__init__() has no option {option!r}{suggestion} "
+        "Arguments of your own stay in your own __init__."
+    )
+
+
+def check_options(owner: str, options: dict[str, Any]) -> None:
+    """Check the options that an operation, a class or a function was given.
+
+    Parameters
+    ----------
+    owner : str
+        Its name, for messages.
+    options : dict of str to object
+        Those of ``name``, ``retry_policy``, ``executor``, ``priority`` and ``description`` that are given.
+
+    Raises
+    ------
+    TypeError
+        An option does not exist, or is of the wrong type.
+    GraphError
+        The executor does not exist, or the name is empty.
+    """
+    for option, value in options.items():
+        if option not in _OPTIONS:
+            _refuse_unknown_option(owner, option)
+        if value is None:
+            continue
+        if option == "retry_policy" and not isinstance(value, RetryPolicy):
+            raise TypeError(f"{owner}(retry_policy=) must be a RetryPolicy, not {value!r}")
+        if option == "priority" and (isinstance(value, bool) or not isinstance(value, int)):
+            raise TypeError(f"{owner}(priority=) must be an int, not {value!r}")
+        if option in ("name", "description") and not isinstance(value, str):
+            raise TypeError(f"{owner}({option}=) must be a str, not {value!r}")
+        if option == "name" and not value:
+            raise GraphError(f"{owner}(name=) must not be empty; leave it out for the default name")
+        if option == "executor" and value not in _EXECUTORS:
+            raise GraphError(_executor_fault(owner, value))
+
+
+def _executor_fault(owner: str, value: object) -> str:
+    choices = " or ".join(map(repr, _EXECUTORS))
+    if value in ("process", "inline"):
+        return f"{owner}(executor={value!r}) is not available in this version; use {choices}"
+    return f"{owner}(executor=) must be {choices}, not {value!r}"

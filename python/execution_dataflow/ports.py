@@ -1,0 +1,397 @@
+"""Input and output ports: what an operation takes and what it gives."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
+
+from execution_dataflow._core import MISSING
+from execution_dataflow.array_rules import Shape, describe_dtype, describe_shape
+from execution_dataflow.errors import PortDirectionError, PortError
+from execution_dataflow.type_rules import Check, describe, value_check
+
+__all__ = ["InputPort", "OutputPort", "Port"]
+
+T = TypeVar("T")
+_Port = TypeVar("_Port", bound="_PortBase[Any]")
+
+# Flags of the native core, one byte a port.
+_OPTIONAL, _MANY, _MUTABLE = 1, 2, 4
+
+
+class _PortBase(Generic[T]):
+    """What both kinds of port have."""
+
+    # Operations that call `add_input_port("rows", InputPort(list))` make a port object for every instance, so a port
+    # keeps its rare options together, and most are interned by their name and type alone.
+    __slots__ = ("_data_type", "_name", "_options")
+
+    _data_type: Any
+    _name: str
+    _options: tuple[Any, ...] | None
+
+    @property
+    def data_type(self) -> Any:
+        """The type of its values."""
+        return self._data_type
+
+    @property
+    def name(self) -> str:
+        """The class attribute that it is, or an empty string."""
+        return self._name
+
+    @property
+    def flags(self) -> int:
+        """The port as the native core sees it."""
+        return 0 if self._options is None else cast(int, self._options[0])
+
+    @property
+    def optional(self) -> bool:
+        """Whether it may stay unconnected, or unset."""
+        return bool(self.flags & _OPTIONAL)
+
+    @property
+    def check(self) -> Check:
+        """What a value must pass."""
+        return value_check(self._data_type, self.dtype, self.shape)
+
+    @property
+    def dtype(self) -> Any:
+        """The dtype of its arrays, or ``None`` for any."""
+        return None if self._options is None else self._options[-3]
+
+    @property
+    def shape(self) -> Shape | None:
+        """The lengths of the axes of its arrays, or ``None`` for any."""
+        return None if self._options is None else cast("Shape | None", self._options[-2])
+
+    @property
+    def description(self) -> str:
+        """What it is for."""
+        return "" if self._options is None else cast(str, self._options[-1])
+
+    def named(self: _Port, name: str) -> _Port:
+        """Return the same port under a name."""
+        twin = type(self).__new__(type(self))
+        twin._data_type, twin._options, twin._name = self._data_type, self._options, name
+        return twin
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        # One object may be given to several attributes; the operation's class then makes a copy for each.
+        if not self._name:
+            self._name = name
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        assert isinstance(other, _PortBase)
+        return bool(self._data_type == other._data_type) and self._same_options(other)
+
+    def _same_options(self, other: _PortBase[Any]) -> bool:
+        return self._options == other._options
+
+    def __hash__(self) -> int:
+        try:
+            return hash((type(self), self._data_type))
+        except TypeError:
+            return hash(type(self))
+
+    def __repr__(self) -> str:
+        shown = [describe(self._data_type)] if self._data_type is not Any else []
+        shown += [f"{name}={text}" for name, text in self._shown_options()]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _shown_options(self) -> list[tuple[str, str]]:
+        shown = [("dtype", describe_dtype(self.dtype))] if self.dtype is not None else []
+        shown += [("shape", describe_shape(self.shape))] if self.shape is not None else []
+        shown += [("description", repr(self.description))] if self.description else []
+        return shown
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        options = self._options
+        # MISSING counts by identity, which a pickle does not keep.
+        absent = -1 if options is None else next((i for i, option in enumerate(options) if option is MISSING), -1)
+        if options is not None and absent >= 0:
+            options = (*options[:absent], None, *options[absent + 1 :])
+        return _remake, (type(self), self._data_type, options, absent, self._name)
+
+
+def _remake(
+    kind: type[_PortBase[Any]], data_type: Any, options: tuple[Any, ...] | None, absent: int, name: str
+) -> _PortBase[Any]:
+    """Make a port again from its pickled parts; `absent` is the option that was MISSING."""
+    port = kind.__new__(kind)
+    if options is not None and absent >= 0:
+        options = (*options[:absent], MISSING, *options[absent + 1 :])
+    port._data_type, port._options, port._name = data_type, options, name
+    return port
+
+
+class InputPort(_PortBase[T]):
+    """An input of an operation.
+
+    As a class attribute of an operation, reading it is ``get_input``.
+
+    Parameters
+    ----------
+    data_type : type or type hint
+        What its values are; anything by default.
+    default : object
+        The value where nothing is connected or the source was skipped. It makes the port optional.
+    optional : bool
+        Whether it may stay unconnected; its value is ``None`` then, or the default.
+    many : bool
+        Whether it takes any number of sources; it receives the list of their values, in the order of connection.
+    mutable : bool
+        Whether the operation writes into the array that it receives, which is then its own.
+    dtype : object
+        The dtype of its arrays, as numpy takes it, or an abstract one such as ``np.floating``.
+    shape : tuple of (int or None), optional
+        The lengths of the axes of its arrays; ``None`` is any length.
+    description : str
+        What it is for.
+
+    Raises
+    ------
+    PortError
+        The options contradict each other, or `data_type` is no type.
+
+    Examples
+    --------
+    >>> InputPort(bytes)
+    InputPort(bytes)
+    >>> InputPort(int, default=3).optional
+    True
+    """
+
+    __slots__ = ()
+
+    @overload
+    def __init__(
+        self: InputPort[list[T]],
+        data_type: type[T],
+        *,
+        many: Literal[True],
+        optional: bool = ...,
+        description: str = ...,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: InputPort[T | None],
+        data_type: type[T],
+        *,
+        optional: Literal[True],
+        mutable: bool = ...,
+        dtype: object = ...,
+        shape: Shape | int | None = ...,
+        description: str = ...,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: InputPort[T],
+        data_type: type[T],
+        *,
+        default: T = ...,
+        mutable: bool = ...,
+        dtype: object = ...,
+        shape: Shape | int | None = ...,
+        description: str = ...,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: InputPort[Any],
+        data_type: Any = ...,
+        *,
+        default: Any = ...,
+        optional: bool = ...,
+        many: bool = ...,
+        mutable: bool = ...,
+        dtype: object = ...,
+        shape: Shape | int | None = ...,
+        description: str = ...,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        data_type: Any = Any,
+        *,
+        default: Any = MISSING,
+        optional: bool = False,
+        many: bool = False,
+        mutable: bool = False,
+        dtype: object = None,
+        shape: Shape | int | None = None,
+        description: str = "",
+    ) -> None:
+        if type(data_type) is not type:
+            _check_data_type("InputPort", data_type)
+        self._data_type = data_type
+        self._name = ""
+        if default is MISSING and dtype is None and shape is None and not (optional or many or mutable or description):
+            self._options = None
+            return
+        if many and default is not MISSING:
+            raise PortError("InputPort(many=True) takes no default: with optional=True it receives an empty list")
+        flags = _MANY * bool(many) + _MUTABLE * bool(mutable) + _OPTIONAL * bool(optional or default is not MISSING)
+        self._options = (flags, default, dtype, _shape("InputPort", shape), description)
+
+    @property
+    def many(self) -> bool:
+        """Whether it takes any number of sources."""
+        return bool(self.flags & _MANY)
+
+    @property
+    def mutable(self) -> bool:
+        """Whether the operation may write into the array that it receives."""
+        return bool(self.flags & _MUTABLE)
+
+    @property
+    def default(self) -> Any:
+        """The value where nothing arrives; ``None`` for an optional port without one, else ``_core.MISSING``."""
+        if self._options is None:
+            return MISSING
+        flags, default = self._options[:2]
+        # A list would be shared by all attempts: the core makes a new one for every attempt.
+        return None if default is MISSING and flags & _OPTIONAL and not flags & _MANY else default
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> InputPort[T]: ...
+    @overload
+    def __get__(self, instance: Any, owner: type | None = None) -> T: ...
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else instance.get_input(self._name)
+
+    def __set__(self, instance: Any, value: object) -> None:
+        raise PortDirectionError(
+            f"{type(instance).__name__}.{self._name} is an input port, which is only read; set an output port instead",
+            operation=type(instance).__name__,
+            port=self._name,
+        )
+
+    def _same_options(self, other: _PortBase[Any]) -> bool:
+        if self._options is None or other._options is None:
+            return self._options is other._options
+        mine, others = self._options[1], other._options[1]
+        # A default may be an array, whose == is not a truth.
+        same_default = mine is others or (type(mine) is type(others) and repr(mine) == repr(others))
+        return same_default and self._options[0] == other._options[0] and self._options[2:] == other._options[2:]
+
+    def _shown_options(self) -> list[tuple[str, str]]:
+        default = MISSING if self._options is None else self._options[1]
+        shown = [("default", repr(default))] if default is not MISSING else []
+        shown += [("optional", "True")] if self.optional and default is MISSING else []
+        shown += [("many", "True")] if self.many else []
+        shown += [("mutable", "True")] if self.mutable else []
+        return shown + super()._shown_options()
+
+
+class OutputPort(_PortBase[T]):
+    """An output of an operation.
+
+    As a class attribute of an operation, assigning it is ``set_output``.
+
+    Parameters
+    ----------
+    data_type : type or type hint
+        What its values are; anything by default.
+    optional : bool
+        Whether the operation may leave it unset: a branch that is not taken.
+    dtype : object
+        The dtype of its arrays, as numpy takes it, or an abstract one such as ``np.floating``.
+    shape : tuple of (int or None), optional
+        The lengths of the axes of its arrays; ``None`` is any length.
+    description : str
+        What it is.
+
+    Raises
+    ------
+    PortError
+        `data_type` is no type.
+
+    Examples
+    --------
+    >>> OutputPort(str, description="the text in upper case")
+    OutputPort(str, description='the text in upper case')
+    """
+
+    __slots__ = ()
+
+    @overload
+    def __init__(
+        self: OutputPort[T],
+        data_type: type[T],
+        *,
+        optional: bool = ...,
+        dtype: object = ...,
+        shape: Shape | int | None = ...,
+        description: str = ...,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: OutputPort[Any],
+        data_type: Any = ...,
+        *,
+        optional: bool = ...,
+        dtype: object = ...,
+        shape: Shape | int | None = ...,
+        description: str = ...,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        data_type: Any = Any,
+        *,
+        optional: bool = False,
+        dtype: object = None,
+        shape: Shape | int | None = None,
+        description: str = "",
+    ) -> None:
+        if type(data_type) is not type:
+            _check_data_type("OutputPort", data_type)
+        self._data_type = data_type
+        self._name = ""
+        if not optional and dtype is None and shape is None and not description:
+            self._options = None
+        else:
+            self._options = (_OPTIONAL * bool(optional), dtype, _shape("OutputPort", shape), description)
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> OutputPort[T]: ...
+    @overload
+    def __get__(self, instance: Any, owner: type | None = None) -> T: ...
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        raise PortDirectionError(
+            f"{type(instance).__name__}.{self._name} is an output port, which is only set; "
+            "keep the value in a variable of your own to read it again",
+            operation=type(instance).__name__,
+            port=self._name,
+        )
+
+    def __set__(self, instance: Any, value: T) -> None:
+        instance.set_output(self._name, value)
+
+    def _shown_options(self) -> list[tuple[str, str]]:
+        return ([("optional", "True")] if self.optional else []) + super()._shown_options()
+
+
+Port: TypeAlias = InputPort[Any] | OutputPort[Any]
+
+
+def _check_data_type(kind: str, data_type: object) -> None:
+    """Refuse a value where a type belongs; a class with a metaclass and every form of type hint are types."""
+    if isinstance(data_type, _PortBase):
+        raise PortError(f"{kind}(data_type=) is a type such as bytes, not another port: {data_type!r}")
+    if isinstance(data_type, int | float | bytes | list | tuple | dict | set):
+        raise PortError(f"{kind}(data_type=) is a type such as bytes, not the value {data_type!r}")
+
+
+def _shape(kind: str, shape: object) -> Shape | None:
+    if shape is None:
+        return None
+    lengths = (shape,) if isinstance(shape, int) else shape
+    if not isinstance(lengths, tuple | list) or not all(
+        length is None or (type(length) is int and length >= 0) for length in lengths
+    ):
+        raise PortError(f"{kind}(shape=) is a tuple of lengths, None for any length, not {shape!r}")
+    return tuple(lengths)

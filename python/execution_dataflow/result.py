@@ -1,0 +1,400 @@
+"""The result of a run: what came out, what happened to every operation, and how long it took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from execution_dataflow import _core
+from execution_dataflow.error_record import ErrorRecord
+from execution_dataflow.errors import (
+    NoValueError,
+    PortError,
+    RunCancelled,
+    RunFailed,
+    UnknownPortError,
+    ValueReleasedError,
+)
+from execution_dataflow.result_text import ResultFacts, html_text, listed, short_text, summary_text
+from execution_dataflow.run_outcome import RunOutcome
+from execution_dataflow.run_record import RunRecord
+from execution_dataflow.states import OperationState, RunState
+from execution_dataflow.timing import OperationTiming
+
+if TYPE_CHECKING:
+    from execution_dataflow.operations import Operation
+    from execution_dataflow.plan import Plan
+
+__all__ = ["ExecutionResult"]
+
+_WITH_VALUES = (OperationState.SUCCEEDED, OperationState.RESTORED)
+_NOT_RUN = {
+    OperationState.UPSTREAM_FAILED: "could not run because of that",
+    OperationState.CANCELLED: "did not run to the end",
+}
+
+
+class ExecutionResult:
+    """What a run came to. The engine makes it; it does not change.
+
+    An operation is given as the object that was added to the graph, or by its name.
+
+    Parameters
+    ----------
+    plan : Plan
+        What ran.
+    run : _core.Run
+        The finished native run.
+    record : RunRecord
+        What the Python side kept of it.
+    state : RunState
+        How it ended.
+    seconds : float
+        How long it took.
+    dropped_events : int
+        How many events subscribers were too slow for.
+
+    Examples
+    --------
+    >>> from execution_dataflow import ExecutionEngine, GraphDefinition, operation
+    >>> @operation
+    ... def double(number: int) -> int:
+    ...     return 2 * number
+    >>> graph = GraphDefinition("doubling")
+    >>> doubled = graph.add(double, number=21)
+    >>> result = ExecutionEngine().run(graph)
+    >>> result.is_successful(), result.get_output(doubled)
+    (True, 42)
+    >>> result.get_state("double").name
+    'SUCCEEDED'
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_dropped_events",
+        "_outcome",
+        "_plan",
+        "_record",
+        "_run",
+        "_seconds",
+        "_state",
+        "_states",
+    )
+
+    def __init__(
+        self,
+        plan: Plan,
+        run: _core.Run,
+        record: RunRecord,
+        state: RunState,
+        seconds: float,
+        dropped_events: int = 0,
+    ) -> None:
+        self._outcome = RunOutcome(plan, run, record)
+        self._plan = plan
+        self._run = run
+        self._record = record
+        self._state = state
+        self._seconds = seconds
+        self._dropped_events = dropped_events
+        self._states: Mapping[str, OperationState] | None = None
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run."""
+        return self._record.run_id
+
+    @property
+    def graph_name(self) -> str:
+        """The name of the graph."""
+        return self._record.graph_name
+
+    @property
+    def state(self) -> RunState:
+        """How the run ended."""
+        return self._state
+
+    @property
+    def seconds(self) -> float:
+        """How long the run took, in seconds of wall time."""
+        return self._seconds
+
+    @property
+    def seed(self) -> int:
+        """The seed of the random streams: given to ``ExecutionContext(seed=)``, it repeats them."""
+        return self._record.seed
+
+    @property
+    def cancelled_by(self) -> str | None:
+        """Who cancelled the run, or why; ``None`` if nobody did."""
+        return self._record.cancel_reason if self._record.cancel_requested else None
+
+    @property
+    def dropped_events(self) -> int:
+        """How many events were not delivered, because subscribers were too slow."""
+        return self._dropped_events
+
+    def is_successful(self) -> bool:
+        """Return whether no operation failed, was cancelled, or missed something that failed.
+
+        Returns
+        -------
+        bool
+            True also for an empty graph, and where operations were skipped.
+        """
+        return self._state is RunState.SUCCEEDED
+
+    def get_output(self, operation: Operation | str, port_name: str | None = None) -> Any:
+        """Return the value of an output.
+
+        Parameters
+        ----------
+        operation : Operation or str
+            The operation or its name.
+        port_name : str, optional
+            The output; may be left out where there is only one.
+
+        Returns
+        -------
+        object
+            The identical object that the operation set.
+
+        Raises
+        ------
+        UnknownOperationError, UnknownPortError
+            When there is no such operation or output.
+        NoValueError
+            When the operation did not succeed, or left an optional output unset.
+        ValueReleasedError
+            When the value was let go after its last consumer; ``retain=`` keeps it.
+        """
+        node = self._plan.index_of(operation)
+        name, port = self._output(node, port_name)
+        state = OperationState(self._run.state(node))
+        if state not in _WITH_VALUES:
+            raise self._no_value(node, name, state)
+        value = self._run.value(node, port)
+        if value is not _core.MISSING:
+            return value
+        label = self._record.names(node)
+        if self._run.kept(node, port):
+            raise NoValueError(
+                f"{label!r} succeeded without setting its optional output {name!r}: that branch was not taken",
+                operation=label,
+                port=name,
+                state=state,
+            )
+        raise ValueReleasedError(
+            f"the value of {label}.{name} was let go after its last consumer. Keep it with engine.run(graph, "
+            f'retain="all"), or with retain=[operation] for this operation alone.',
+            operation=label,
+            port=name,
+        )
+
+    def outputs(self) -> dict[str, dict[str, Any]]:
+        """Return every value that was kept.
+
+        Returns
+        -------
+        dict
+            By operation, then by output. Which values are kept is up to ``retain=``; without it, those of outputs that
+            feed no other operation.
+        """
+        run, operations = self._run, self._plan.operations
+        found: dict[str, dict[str, Any]] = {}
+        for node in self._outcome.nodes_in(*_WITH_VALUES):
+            values = {}
+            for name, port in operations[node].ports.output_index.items():
+                value = run.value(node, port)
+                if value is not _core.MISSING:
+                    values[name] = value
+            if values:
+                found[self._record.names(node)] = values
+        return found
+
+    def get_state(self, operation: Operation | str) -> OperationState:
+        """Return the state in which an operation ended.
+
+        Parameters
+        ----------
+        operation : Operation or str
+            The operation or its name.
+
+        Returns
+        -------
+        OperationState
+            Its final state.
+        """
+        return OperationState(self._run.state(self._plan.index_of(operation)))
+
+    @property
+    def states(self) -> Mapping[str, OperationState]:
+        """The state of every operation, by name."""
+        if self._states is None:
+            members = {int(state): state for state in OperationState}
+            names = self._record.names
+            self._states = MappingProxyType(
+                {names(node): members[code] for node, code in enumerate(self._run.states())}
+            )
+        return self._states
+
+    def blame(self, operation: Operation | str) -> str | None:
+        """Return the operation whose failure kept another one from running.
+
+        Parameters
+        ----------
+        operation : Operation or str
+            The one that did not run.
+
+        Returns
+        -------
+        str or None
+            The name of the one that failed; ``None`` if the state is not UPSTREAM_FAILED.
+        """
+        return self._outcome.blame(self._plan.index_of(operation))
+
+    @property
+    def timings(self) -> list[OperationTiming]:
+        """The timings of the operations that ran, in the order of their start."""
+        return self._outcome.timings()
+
+    def get_timing(self, operation: Operation | str) -> OperationTiming | None:
+        """Return the timing of one operation.
+
+        Parameters
+        ----------
+        operation : Operation or str
+            The operation or its name.
+
+        Returns
+        -------
+        OperationTiming or None
+            ``None`` if it never ran.
+        """
+        return self._outcome.timing(self._plan.index_of(operation))
+
+    @property
+    def errors(self) -> list[ErrorRecord]:
+        """The failures, in topological order."""
+        return [self._outcome.error(node) for node in self._outcome.failed()]
+
+    @property
+    def first_error(self) -> ErrorRecord | None:
+        """The failure that comes first in topological order, whatever the order in time."""
+        failed = self._outcome.failed()
+        return self._outcome.error(failed[0]) if failed else None
+
+    def get_error_message(self) -> str | None:
+        """Return one readable paragraph: what failed, on which attempt, why, and where.
+
+        Returns
+        -------
+        str or None
+            ``None`` if the run was successful. Secrets show as ``***``.
+        """
+        if self.is_successful():
+            return None
+        sentences = []
+        if self._state is RunState.CANCELLED:
+            reason = f": {self.cancelled_by}" if self.cancelled_by else ""
+            sentences.append(f"Run {self.run_id!r} of graph {self.graph_name!r} was cancelled{reason}.")
+        failed = self._outcome.failed()
+        if failed:
+            sentences.append(self._outcome.error(failed[0]).describe())
+            others = [self._record.names(node) for node in failed[1:6]]
+            if others:
+                count = len(failed) - 1
+                noun = "operations" if count > 1 else "operation"
+                sentences.append(f"{count} other {noun} failed too: {listed(others, count)}.")
+        for state, count in self._outcome.counts():
+            if state in _NOT_RUN:
+                sentences.append(f"{count} operation{'s' if count > 1 else ''} {_NOT_RUN[state]}.")
+        if not sentences:
+            sentences.append(f"Run {self.run_id!r} of graph {self.graph_name!r} ended as {self._state.value}.")
+        return self._record.redact(" ".join(sentences))
+
+    def raise_if_failed(self) -> None:
+        """Raise an error unless the run was successful.
+
+        Raises
+        ------
+        RunFailed
+            When an operation failed; the original exception is its cause.
+        RunCancelled
+            When the run was cancelled.
+        """
+        if self.is_successful():
+            return
+        first = self.first_error
+        kind = RunCancelled if self._state is RunState.CANCELLED else RunFailed
+        error = kind(
+            self.get_error_message() or "", result=self, operation=first.operation if first is not None else None
+        )
+        raise error from (first.exception if first is not None else None)
+
+    def summary(self, rows: int = 10) -> str:
+        """Return a page of text for a person: state, counts, the slowest operations, the errors.
+
+        Parameters
+        ----------
+        rows : int
+            How many operations and how many errors are shown.
+
+        Returns
+        -------
+        str
+            Several lines.
+        """
+        return self._record.redact(summary_text(self._facts(rows)))
+
+    def __repr__(self) -> str:
+        return self._record.redact(short_text(self._facts(0)))
+
+    def _repr_html_(self) -> str:
+        return self._record.redact(html_text(self._facts(10)))
+
+    def _output(self, node: int, port_name: str | None) -> tuple[str, int]:
+        index = self._plan.operations[node].ports.output_index
+        if port_name is not None:
+            if port_name not in index:
+                raise UnknownPortError(self._record.names(node), port_name, list(index), "output")
+            return port_name, index[port_name]
+        if len(index) == 1:
+            return next(iter(index.items()))
+        label = self._record.names(node)
+        what = f"several outputs, name one: {', '.join(map(repr, index))}" if index else "no outputs"
+        raise PortError(f"{label} has {what}", operation=label)
+
+    def _no_value(self, node: int, port: str, state: OperationState) -> NoValueError:
+        label = self._record.names(node)
+        if state is OperationState.FAILED:
+            reason = f"it failed: {self._outcome.error(node).message}"
+        elif state is OperationState.UPSTREAM_FAILED:
+            reason = f"it did not run, since {self._outcome.blame(node)!r}, which it depends on, failed"
+        elif state is OperationState.SKIPPED:
+            reason = "it was skipped, since something that it requires was not produced"
+        elif state is OperationState.CANCELLED:
+            reason = "it was cancelled before it was done"
+        else:
+            reason = f"it is {state.name}"
+        return NoValueError(f"{label!r} has no output {port!r}: {reason}", operation=label, port=port, state=state)
+
+    def _facts(self, rows: int) -> ResultFacts:
+        outcome = self._outcome
+        failed = outcome.failed()
+        timings = outcome.timings() if rows else []
+        return ResultFacts(
+            graph=self.graph_name,
+            run_id=self.run_id,
+            state=self._state,
+            seconds=self._seconds,
+            counts=outcome.counts(),
+            slowest=sorted(timings, key=lambda timing: timing.seconds, reverse=True)[:rows],
+            ran=len(timings),
+            errors=[outcome.error(node) for node in failed[: max(rows, 1)]],
+            failed=len(failed),
+            blamed=outcome.blamed_groups() if rows else (),
+            cancelled_by=self.cancelled_by,
+            dropped_events=self._dropped_events,
+        )

@@ -1,0 +1,146 @@
+"""What the native run asks Python for, and only when something rare happens: failures, coroutines, the end."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+from execution_dataflow import _core
+from execution_dataflow.error_record import ErrorRecord
+from execution_dataflow.plan import Plan
+from execution_dataflow.run_record import RunRecord
+from execution_dataflow.states import OperationState, RunState
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from execution_dataflow.executors.event_loop import CoroutineHost
+
+__all__ = ["RunHooks", "final_state"]
+
+_FAILURES = (OperationState.FAILED, OperationState.UPSTREAM_FAILED, OperationState.CANCELLED)
+
+
+def final_state(run: _core.Run) -> RunState:
+    """Return how a run ended, from the states of its nodes (rule R5).
+
+    Parameters
+    ----------
+    run : _core.Run
+        A run whose nodes all have an outcome.
+
+    Returns
+    -------
+    RunState
+        SUCCEEDED when no node failed, was held up by a failure or was cancelled.
+    """
+    states = run.states()
+    if not any(state in states for state in _FAILURES):
+        return RunState.SUCCEEDED
+    return RunState.CANCELLED if run.cancelled else RunState.FAILED
+
+
+class RunHooks:
+    """The Python part of one run.
+
+    Parameters
+    ----------
+    plan : Plan
+        What runs.
+    record : RunRecord
+        Where failures are kept.
+    host : callable
+        Gives the event loop for coroutine operations, which starts with the first one.
+    on_end : callable
+        Called with the state when every node has its outcome.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        record: RunRecord,
+        host: Callable[[], CoroutineHost],
+        on_end: Callable[[RunState], object],
+    ) -> None:
+        self.plan = plan
+        self.record = record
+        self.run: _core.Run | None = None
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._make_host = host
+        self._host: CoroutineHost | None = None
+        self._on_end = on_end
+        self._waiting: dict[int, BaseException] = {}
+        self.ended_ns = 0
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the run was cancelled."""
+        return self.record.cancel_requested
+
+    def retry_delay(self, node: int, attempt: int, error: BaseException) -> float | None:
+        """Return the seconds until the next attempt, or ``None`` when there is to be none."""
+        policy = self._spec(node).retry_policy
+        delay: float | None = None if policy is None else policy.next_delay(attempt, error, random.random)
+        return delay
+
+    def attempt_failed(
+        self, node: int, attempt: int, error: BaseException, *, delay_seconds: float
+    ) -> tuple[float, str]:
+        """Note a failure that another attempt follows."""
+        text = self.record.supersede(node, error)
+        self._waiting[node] = error
+        return delay_seconds, text
+
+    def attempt_starts(self, node: int, attempt: int) -> None:
+        """Let the exception of the attempt before go: its frames keep arrays alive."""
+        self._waiting.pop(node, None)
+
+    def failed(self, node: int, attempt: int, error: BaseException) -> ErrorRecord:
+        """Note a failure that is final."""
+        return self.record.fail(node, attempt, self._spec(node).max_attempts, error)
+
+    def waiting_failed(self, node: int, attempt: int) -> ErrorRecord | None:
+        """Note that an operation which waited for its next attempt will not get it."""
+        error = self._waiting.pop(node, None)
+        return None if error is None else self.failed(node, attempt, error)
+
+    def launch(self, attempt: _core.Attempt, context: Context) -> None:
+        """Start a coroutine."""
+        if self._host is None:
+            self._host = self._make_host()
+            self.record.run_awaitable = self._host.run_awaitable
+        self._host.launch(attempt, context, self)
+
+    def stop_pending(self) -> None:
+        """Cancel the coroutines: the run is cancelled."""
+        self.record.cancel_requested = True
+        if self.record.cancel_reason is None:
+            self.record.cancel_reason = "interrupted"
+        if self._host is not None:
+            self._host.cancel(self)
+
+    def run_ends(self) -> RunState:
+        """Close the clients and tell the engine. Every node has its outcome."""
+        if self._host is not None and _is_on(self._host):
+            self.record.run_awaitable = None
+        self.record.close()
+        assert self.run is not None
+        state = final_state(self.run)
+        self.ended_ns = self.run.elapsed_ns
+        self._waiting.clear()
+        self._on_end(state)
+        return state
+
+    def _spec(self, node: int) -> Any:
+        return self.plan.specs[self.plan.spec_of[node]]
+
+
+def _is_on(host: CoroutineHost) -> bool:
+    import asyncio
+
+    try:
+        return asyncio.get_running_loop() is host.loop
+    except RuntimeError:
+        return False

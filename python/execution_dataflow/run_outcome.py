@@ -1,0 +1,117 @@
+"""A finished run, read by the index of a node: states, timings, failures, and the facts that texts are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from execution_dataflow import _core
+from execution_dataflow.error_record import ErrorRecord
+from execution_dataflow.errors import DataflowError
+from execution_dataflow.result_text import BlamedOperations
+from execution_dataflow.run_record import RunRecord
+from execution_dataflow.states import OperationState
+from execution_dataflow.timing import OperationTiming
+
+if TYPE_CHECKING:
+    from execution_dataflow.plan import Plan
+
+__all__ = ["RunOutcome"]
+
+_NANOSECOND = 1e-9
+_BLAMED_GROUPS = 5
+
+
+class RunOutcome:
+    """What became of every node of a plan in one run.
+
+    Parameters
+    ----------
+    plan : Plan
+        What ran.
+    run : _core.Run
+        The finished native run.
+    record : RunRecord
+        What the Python side kept of it.
+    """
+
+    __slots__ = ("_failed", "plan", "record", "run")
+
+    def __init__(self, plan: Plan, run: _core.Run, record: RunRecord) -> None:
+        self.plan = plan
+        self.run = run
+        self.record = record
+        self._failed: tuple[int, ...] | None = None
+
+    def state(self, node: int) -> OperationState:
+        """Return the final state of a node."""
+        return OperationState(self.run.state(node))
+
+    def nodes_in(self, *states: OperationState) -> Iterator[int]:
+        """Return the nodes in one of these states, by index."""
+        wanted = {int(state) for state in states}
+        return (node for node, code in enumerate(self.run.states()) if code in wanted)
+
+    def counts(self) -> list[tuple[OperationState, int]]:
+        """Return how many nodes are in each state that occurs."""
+        states = self.run.states()
+        return [(state, count) for state in OperationState if (count := states.count(state))]
+
+    def failed(self) -> tuple[int, ...]:
+        """Return the nodes that failed, in topological order."""
+        if self._failed is None:
+            nodes = list(self.nodes_in(OperationState.FAILED))
+            if len(nodes) > 1:
+                among = set(nodes)
+                nodes = [node for node in self.plan.core.order() if node in among]
+            self._failed = tuple(nodes)
+        return self._failed
+
+    def error(self, node: int) -> ErrorRecord:
+        """Return the failure of a node that failed."""
+        kept = self.record.errors.get(node)
+        if kept is not None:
+            return kept
+        policy = self.plan.operations[node].retry_policy
+        most = policy.max_attempts if policy is not None else 1
+        error = DataflowError("no exception was recorded for this failure")
+        return self.record.error_record(node, self.run.attempts(node), most, error)
+
+    def blame(self, node: int) -> str | None:
+        """Return the name of the operation whose failure kept a node from running."""
+        if self.run.state(node) != OperationState.UPSTREAM_FAILED:
+            return None
+        blamed = self.run.blame(node)
+        return self.record.names(blamed) if blamed >= 0 else None
+
+    def blamed_groups(self) -> list[BlamedOperations]:
+        """Return what did not run, by the operation to blame; the first few of them."""
+        groups: dict[int, list[int]] = {}
+        for node in self.nodes_in(OperationState.UPSTREAM_FAILED):
+            groups.setdefault(self.run.blame(node), []).append(node)
+        names = self.record.names
+        return [
+            BlamedOperations(names(blamed), len(nodes), [names(node) for node in nodes[:_BLAMED_GROUPS]])
+            for blamed, nodes in list(groups.items())[:_BLAMED_GROUPS]
+            if blamed >= 0
+        ]
+
+    def timing(self, node: int) -> OperationTiming | None:
+        """Return the timing of a node, or ``None`` if it never ran."""
+        queued, started, ended, worker = self.run.timing(node)
+        if worker < 0:
+            return None
+        return OperationTiming(
+            self.record.names(node),
+            queued * _NANOSECOND,
+            started * _NANOSECOND,
+            ended * _NANOSECOND,
+            self.run.attempts(node),
+            worker,
+        )
+
+    def timings(self) -> list[OperationTiming]:
+        """Return the timings of what ran, in the order of their start."""
+        timings = [timing for node in range(len(self.plan)) if (timing := self.timing(node)) is not None]
+        timings.sort(key=lambda timing: timing.started)
+        return timings

@@ -1,0 +1,299 @@
+"""What the Python side keeps of one run: its identity, its streams, its logger, its clients, its errors."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol
+
+from execution_dataflow.clients import ClientPool
+from execution_dataflow.error_record import ErrorRecord, exception_text
+from execution_dataflow.random_streams import array_stream, fresh_seed, plain_stream
+from execution_dataflow.run_logging import RunLogger
+from execution_dataflow.run_settings import RunSettings
+
+if TYPE_CHECKING:
+    from random import Random
+
+    import numpy as np
+
+__all__ = ["RunConfiguration", "RunRecord"]
+
+
+class RunConfiguration(Protocol):
+    """What a run reads from the `ExecutionContext` that it was given."""
+
+    _settings: RunSettings
+
+
+class RunRecord:
+    """One run, as the context and the result see it. The engine makes one per run and gives it to the native run.
+
+    The run id, the seed, the logger and the clients are made when first asked for, so that a run which needs none of
+    them pays for none.
+
+    Parameters
+    ----------
+    run_id : str or None
+        The run's name; ``None`` takes the context's, or else a new one.
+    graph_name : str
+        The name of the graph.
+    context : RunConfiguration
+        The very context that was given to ``run``.
+    names : callable
+        Takes a node's index and returns its stable identity.
+    seed : int, optional
+        ``None`` takes the context's, or else entropy, which is recorded.
+
+    Attributes
+    ----------
+    errors : dict of int to ErrorRecord
+        The failures, by node.
+    superseded : dict of int to list of str
+        The texts of failed attempts that were followed by another one. Texts only: an exception's frames keep arrays
+        alive.
+    progress : dict of int to (float, str)
+        The last progress that an operation reported.
+    cancel_requested : bool
+        Whether somebody cancelled the run; set by the engine.
+    cancel_reason : str or None
+        Who or why; set by the engine.
+    emit_progress : callable or None
+        Takes node, fraction and message; set by the engine while somebody listens.
+    run_awaitable : callable or None
+        Runs an awaitable on the engine's event loop to its end; set by the engine once it has one.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_clients",
+        "_lock",
+        "_logger",
+        "_run_id",
+        "_seed",
+        "_settings",
+        "cancel_reason",
+        "cancel_requested",
+        "context",
+        "emit_progress",
+        "errors",
+        "graph_name",
+        "names",
+        "progress",
+        "run_awaitable",
+        "superseded",
+    )
+
+    def __init__(
+        self,
+        run_id: str | None,
+        graph_name: str,
+        context: RunConfiguration,
+        names: Callable[[int], str],
+        seed: int | None = None,
+    ) -> None:
+        self.graph_name = graph_name
+        self.context = context
+        self.names = names
+        self.errors: dict[int, ErrorRecord] = {}
+        self.superseded: dict[int, list[str]] = {}
+        self.progress: dict[int, tuple[float, str]] = {}
+        self.cancel_requested = False
+        self.cancel_reason: str | None = None
+        self.emit_progress: Callable[[int, float, str], object] | None = None
+        self.run_awaitable: Callable[[Awaitable[Any]], Any] | None = None
+        # Kept here, since a context that a user changes during a run must not change the run.
+        self._settings = settings = context._settings
+        self._run_id = run_id if run_id is not None else settings.run_id
+        self._seed = seed if seed is not None else settings.seed
+        self._logger: logging.Logger | None = None
+        self._clients: ClientPool | None = None
+        self._lock = Lock()
+
+    @property
+    def run_id(self) -> str:
+        """The name of the run; where nobody chose one, a date, a time and 32 random bits."""
+        if self._run_id is None:
+            with self._lock:
+                if self._run_id is None:
+                    self._run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(4).hex()}"
+        return self._run_id
+
+    @property
+    def seed(self) -> int:
+        """The seed of every random stream of the run; where nobody gave one, the entropy that was drawn."""
+        if self._seed is None:
+            with self._lock:
+                if self._seed is None:
+                    self._seed = fresh_seed()
+        return self._seed
+
+    @property
+    def clients(self) -> ClientPool:
+        """The clients of this run."""
+        if self._clients is None:
+            with self._lock:
+                if self._clients is None:
+                    self._clients = ClientPool(self._settings.clients)
+        return self._clients
+
+    def logger_for(self, node: int | None) -> RunLogger:
+        """Return the logger of one operation, or of the run itself.
+
+        Parameters
+        ----------
+        node : int or None
+            The index of the operation.
+
+        Returns
+        -------
+        RunLogger
+            A logger adapter with ``run_id`` and ``operation``.
+        """
+        if self._logger is None:
+            self._logger = self._settings.new_logger()
+        operation = self.names(node) if node is not None else None
+        return RunLogger(self._logger, {"run_id": self.run_id, "operation": operation})
+
+    def rng_for(self, node: int) -> np.random.Generator:
+        """Return the numpy generator of one operation, at the beginning of its stream.
+
+        Parameters
+        ----------
+        node : int
+            The index of the operation.
+
+        Returns
+        -------
+        numpy.random.Generator
+            The same stream for every attempt and every schedule.
+        """
+        return array_stream(self.seed, self.names(node))
+
+    def random_for(self, node: int) -> Random:
+        """Return the standard-library generator of one operation, at the beginning of its stream.
+
+        Parameters
+        ----------
+        node : int
+            The index of the operation.
+
+        Returns
+        -------
+        random.Random
+            The same stream for every attempt and every schedule.
+        """
+        return plain_stream(self.seed, self.names(node))
+
+    def report_progress(self, node: int, fraction: float, message: str) -> None:
+        """Keep the progress of an operation and tell who listens.
+
+        Parameters
+        ----------
+        node : int
+            The index of the operation.
+        fraction : float
+            How much is done, from 0 to 1.
+        message : str
+            What is being done.
+        """
+        message = self.redact(message)
+        self.progress[node] = (fraction, message)
+        emit = self.emit_progress
+        if emit is not None:
+            emit(node, fraction, message)
+
+    def supersede(self, node: int, error: BaseException) -> str:
+        """Note a failed attempt that another one will follow.
+
+        Parameters
+        ----------
+        node : int
+            The index of the operation.
+        error : BaseException
+            What the attempt raised; only its text is kept.
+
+        Returns
+        -------
+        str
+            The text, without secrets.
+        """
+        text = self.redact(exception_text(error))
+        self.superseded.setdefault(node, []).append(text)
+        return text
+
+    def fail(self, node: int, attempt: int, max_attempts: int, error: BaseException) -> ErrorRecord:
+        """Note the failure of an operation.
+
+        Parameters
+        ----------
+        node : int
+            The index of the operation.
+        attempt, max_attempts : int
+            The attempt that failed, from 1, and how many were allowed.
+        error : BaseException
+            What it raised.
+
+        Returns
+        -------
+        ErrorRecord
+            What `errors` now holds for it.
+        """
+        record = self.error_record(node, attempt, max_attempts, error)
+        self.errors[node] = record
+        return record
+
+    def error_record(self, node: int, attempt: int, max_attempts: int, error: BaseException) -> ErrorRecord:
+        """Return the record of a failure, with the texts of the attempts before it, without noting it.
+
+        Parameters
+        ----------
+        node : int
+            The index of the operation.
+        attempt, max_attempts : int
+            The attempt that failed, from 1, and how many were allowed.
+        error : BaseException
+            What it raised.
+
+        Returns
+        -------
+        ErrorRecord
+            Its texts are without secrets.
+        """
+        # Not the text of this attempt: it was noted as superseded when the run ended during the wait for the next one.
+        earlier = tuple(self.superseded.get(node, ())[: attempt - 1])
+        # Not self.redact: this record holds that one, and a cycle would keep the frames until it is collected.
+        redact = self._settings.secrets.redact
+        return ErrorRecord(node, self.names(node), attempt, max_attempts, error, earlier, redact)
+
+    def redact(self, text: str) -> str:
+        """Return a text without the secrets of this run's context.
+
+        Parameters
+        ----------
+        text : str
+            Any text.
+
+        Returns
+        -------
+        str
+            The text with ``***`` for every secret.
+        """
+        return self._settings.secrets.redact(text)
+
+    def close(self) -> None:
+        """Close the clients. What cannot be closed is logged: the run is over and its result stands."""
+        with self._lock:
+            if self._clients is None:
+                if not self._settings.clients:
+                    return
+                self._clients = ClientPool(self._settings.clients)  # so that a thread left behind finds it closed
+            clients = self._clients
+        for name, fault in clients.close(self.run_awaitable):
+            self.logger_for(None).warning("client %r could not be closed", name, exc_info=fault)
+
+    def __repr__(self) -> str:
+        return f"<RunRecord {self.run_id!r} of graph {self.graph_name!r}>"

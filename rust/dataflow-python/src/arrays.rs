@@ -1,0 +1,110 @@
+//! Ownership of numpy arrays between operations (rule D2): read-only views for consumers, moves for the one that may write.
+#![allow(unsafe_code)]
+
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use pyo3::{ffi, intern};
+
+/// `numpy.ndarray`, once an instance of it was met. Relaxed: the type object is immortal for us and was made before.
+static NDARRAY: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(std::ptr::null_mut());
+
+/// Whether the value is a plain array, not one of a subclass. numpy is never imported for the question.
+#[inline]
+pub(crate) fn is_plain_array(value: &Bound<'_, PyAny>) -> bool {
+    let class = value.get_type_ptr();
+    let known = NDARRAY.load(Ordering::Relaxed);
+    if !known.is_null() {
+        return class == known;
+    }
+    meets_first_array(class)
+}
+
+#[cold]
+fn meets_first_array(class: *mut ffi::PyTypeObject) -> bool {
+    // SAFETY: the type of a live object, whose name is a valid C string as long as the type lives.
+    let is_ndarray = unsafe {
+        ffi::PyType_HasFeature(class, ffi::Py_TPFLAGS_HEAPTYPE) == 0
+            && std::ffi::CStr::from_ptr((*class).tp_name) == c"numpy.ndarray"
+    };
+    if is_ndarray {
+        NDARRAY.store(class, Ordering::Relaxed);
+    }
+    is_ndarray
+}
+
+fn flag(array: &Bound<'_, PyAny>, name: &Bound<'_, pyo3::types::PyString>) -> PyResult<bool> {
+    array.getattr(intern!(array.py(), "flags"))?.getattr(name)?.extract()
+}
+
+fn set_writeable(array: &Bound<'_, PyAny>, writeable: bool) -> PyResult<()> {
+    let py = array.py();
+    let keywords = PyDict::new(py);
+    keywords.set_item(intern!(py, "write"), writeable)?;
+    array.call_method(intern!(py, "setflags"), (), Some(&keywords)).map(drop)
+}
+
+/// What consumers of a committed output get. For a writeable plain array the owner of its memory is locked and the result
+/// is a read-only view; anything else passes as it is.
+pub(crate) fn share<'py>(value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    if !is_plain_array(&value) {
+        return Ok(value);
+    }
+    let py = value.py();
+    if !flag(&value, intern!(py, "writeable"))? {
+        return Ok(value);
+    }
+    // The array first, then what it is a view of, up to the owner: a locked owner refuses to unlock its views.
+    let mut at = value.clone();
+    loop {
+        set_writeable(&at, false)?;
+        let base = at.getattr(intern!(py, "base"))?;
+        if base.is_none() || !is_plain_array(&base) {
+            break;
+        }
+        at = base;
+    }
+    value.call_method0(intern!(py, "view"))
+}
+
+/// A writeable array for an input that asked for one: the same memory when `sole` says that nobody else will use the
+/// value and no reference is left elsewhere, a copy otherwise.
+pub(crate) fn writeable<'py>(value: Bound<'py, PyAny>, sole: bool) -> PyResult<Bound<'py, PyAny>> {
+    if !is_plain_array(&value) {
+        return Ok(value);
+    }
+    let py = value.py();
+    if sole && references(&value) == 1 {
+        let base = value.getattr(intern!(py, "base"))?;
+        if base.is_none() {
+            if flag(&value, intern!(py, "owndata"))? {
+                set_writeable(&value, true)?;
+                return Ok(value);
+            }
+        } else if is_plain_array(&base) && flag(&base, intern!(py, "owndata"))? && same_layout(&value, &base)? {
+            // One reference is the view's, the other ours.
+            if references(&base) == 2 {
+                drop(value);
+                set_writeable(&base, true)?;
+                return Ok(base);
+            }
+        }
+    }
+    value.call_method0(intern!(py, "copy"))
+}
+
+fn same_layout(view: &Bound<'_, PyAny>, owner: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = view.py();
+    for name in [intern!(py, "shape"), intern!(py, "strides"), intern!(py, "dtype"), intern!(py, "nbytes")] {
+        if !view.getattr(name)?.eq(owner.getattr(name)?)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn references(value: &Bound<'_, PyAny>) -> ffi::Py_ssize_t {
+    // SAFETY: a live object, attached.
+    unsafe { ffi::Py_REFCNT(value.as_ptr()) }
+}

@@ -1,0 +1,172 @@
+//! An attempt that outlives the call that started it: a coroutine on an event loop.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::{PyTraverseError, PyVisit, intern};
+
+use crate::body::CoreRun;
+use crate::call;
+use crate::conclude::{self, Via};
+use crate::frame::{Frame, attempt_variable};
+use crate::python_errors;
+
+/// The live attempt of a coroutine operation, and the awaitable that drives it: every `send` into the coroutine happens
+/// with the attempt's frame on the stack of the loop's thread.
+#[pyclass(frozen, weakref, module = "execution_dataflow._core")]
+pub(crate) struct Attempt {
+    run: Arc<CoreRun>,
+    /// Taken when the attempt ends.
+    frame: Box<Frame>,
+    coroutine: Mutex<Option<Py<PyAny>>>,
+    ended: AtomicBool,
+    entered: AtomicBool,
+}
+
+impl Attempt {
+    /// Makes the coroutine and hands it to the engine's event loop. On failure the frame comes back with the error,
+    /// unless the attempt owns it already.
+    pub(crate) fn launch(py: Python<'_>, run: &Arc<CoreRun>, frame: Frame) -> Result<(), (PyErr, Option<Frame>)> {
+        let body = run.body();
+        let program = run.instance(frame.task.instance).program();
+        let operation = program.operation(py, frame.task.node);
+        let called = {
+            let _pushed = frame.push();
+            call::call(py, frame.spec(), &frame, operation, &body.context)
+        };
+        let coroutine = match called {
+            Ok(coroutine) => coroutine,
+            Err(error) => return Err((error, None)),
+        };
+        if !coroutine.hasattr(intern!(py, "send")).unwrap_or(false) {
+            let label = &frame.spec().label;
+            let error = python_errors::contract(py, format!("{label} was taken for a coroutine function, but its call gave no coroutine"));
+            return Err((error, Some(frame)));
+        }
+        let context = call::copy(py, &body.base_context).map_err(|error| (error, None))?;
+        let attempt = Self {
+            run: run.clone(),
+            frame: Box::new(frame),
+            coroutine: Mutex::new(Some(coroutine.unbind())),
+            ended: AtomicBool::new(false),
+            entered: AtomicBool::new(false),
+        };
+        let launched = Py::new(py, attempt).and_then(|attempt| {
+            body.hooks.bind(py).call_method1(intern!(py, "launch"), (attempt, context)).map(drop)
+        });
+        launched.map_err(|error| (error, None))
+    }
+
+    /// Whether the attempt has no outcome yet.
+    pub(crate) fn is_live(&self) -> bool {
+        !self.ended.load(Ordering::Acquire)
+    }
+
+    /// The frame of the live attempt.
+    pub(crate) fn frame(&self) -> Option<&Frame> {
+        self.is_live().then_some(&*self.frame)
+    }
+
+    fn coroutine<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let coroutine = self.coroutine.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|c| c.clone_ref(py));
+        coroutine.map(|c| c.into_bound(py)).ok_or_else(|| PyRuntimeError::new_err("this attempt has ended"))
+    }
+
+    /// `true` for the one caller that ends the attempt.
+    fn end(&self) -> bool {
+        let first = !self.ended.swap(true, Ordering::AcqRel);
+        let coroutine = self.coroutine.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(coroutine);
+        first
+    }
+
+    fn resume<'py>(slf: &Bound<'py, Self>, method: &Bound<'py, pyo3::types::PyString>, arguments: &Bound<'py, pyo3::types::PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let attempt = slf.get();
+        let coroutine = attempt.coroutine(py)?;
+        if !attempt.entered.swap(true, Ordering::Relaxed) {
+            attempt_variable(py)?.call_method1(intern!(py, "set"), (slf,))?;
+        }
+        let _pushed = attempt.frame.push();
+        coroutine.call_method1(method, arguments)
+    }
+}
+
+#[pymethods]
+impl Attempt {
+    /// The node that this is an attempt of.
+    #[getter]
+    fn node(&self) -> u32 {
+        self.frame.task.node.0
+    }
+
+    fn __await__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let nothing = pyo3::types::PyTuple::new(py, [py.None()])?;
+        Self::resume(slf, intern!(py, "send"), &nothing)
+    }
+
+    fn send<'py>(slf: &Bound<'py, Self>, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let arguments = pyo3::types::PyTuple::new(slf.py(), [value])?;
+        Self::resume(slf, intern!(slf.py(), "send"), &arguments)
+    }
+
+    #[pyo3(signature = (*arguments))]
+    fn throw<'py>(slf: &Bound<'py, Self>, arguments: &Bound<'py, pyo3::types::PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+        Self::resume(slf, intern!(slf.py(), "throw"), arguments)
+    }
+
+    fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let attempt = slf.get();
+        match attempt.coroutine(py) {
+            Ok(coroutine) => {
+                let _pushed = attempt.frame.push();
+                coroutine.call_method0(intern!(py, "close")).map(drop)
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Ends the attempt with what the coroutine returned.
+    fn complete(&self, py: Python<'_>, value: Bound<'_, PyAny>) {
+        let (task, attempt) = (self.frame.task, self.frame.attempt);
+        let outputs = conclude::outputs(py, self.frame.spec(), &self.frame, value);
+        if self.end() {
+            match outputs {
+                Ok(outputs) => conclude::succeed(py, &self.run, task, attempt, outputs, Via::Elsewhere),
+                Err(error) => conclude::fail(py, &self.run, task, attempt, error, None, Via::Elsewhere),
+            }
+        }
+    }
+
+    /// Ends the attempt with what the coroutine raised.
+    fn fail(&self, py: Python<'_>, error: Bound<'_, PyAny>) {
+        if self.end() {
+            let error = PyErr::from_value(error);
+            conclude::fail(py, &self.run, self.frame.task, self.frame.attempt, error, None, Via::Elsewhere);
+        }
+    }
+
+    /// Ends the attempt because the run was cancelled.
+    fn cancel(&self, py: Python<'_>) {
+        if self.end() {
+            conclude::cancel(py, &self.run, self.frame.task, self.frame.attempt, Via::Elsewhere);
+        }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // The coroutine is left out: its lock may be held, and it goes with the end of the attempt.
+        self.frame.traverse(&visit)
+    }
+}

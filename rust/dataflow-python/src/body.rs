@@ -1,0 +1,226 @@
+//! The body that runs nodes in Python: gathers inputs, calls, checks, commits.
+#![allow(unsafe_code)]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dataflow_core::body::Body;
+use dataflow_core::instance::Instance;
+use dataflow_core::ready::Task;
+use dataflow_core::run::{Run, Step, Stop};
+use dataflow_core::status::State;
+use pyo3::exceptions::{PyBaseException, PyKeyboardInterrupt, PySystemError};
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use crate::attempt::Attempt;
+use crate::call;
+use crate::conclude::{self, Via};
+use crate::events::{EventQueue, Kind, Record};
+use crate::frame::Frame;
+use crate::gather::gather;
+use crate::plan::Program;
+
+pub(crate) type CoreRun = Run<PythonBody>;
+
+/// What one run needs of Python.
+pub(crate) struct PythonBody {
+    pub(crate) context: Py<PyAny>,
+    /// The Python `RunRecord`.
+    pub(crate) record: Py<PyAny>,
+    /// The engine's part for what is rare: failures, coroutines.
+    pub(crate) hooks: Py<PyAny>,
+    /// The caller's `contextvars.Context`, copied for each attempt.
+    pub(crate) base_context: Py<PyAny>,
+    pub(crate) events: Option<Py<EventQueue>>,
+    /// How many records were put; what was not delivered of them was dropped.
+    pub(crate) events_sent: AtomicU64,
+    /// What ends the run from outside of its operations: the exception of a signal handler, or of an operation that
+    /// raised `KeyboardInterrupt`.
+    pub(crate) raised: Mutex<Option<Py<PyBaseException>>>,
+    /// Set in the child of a fork: this process has lost the run.
+    pub(crate) lost: AtomicBool,
+}
+
+/// What a worker thread brings along.
+pub(crate) struct Host {
+    /// Whether this is the main thread, where signal handlers run.
+    pub(crate) is_main: bool,
+    /// When it last let others have the interpreter, in the clock of the run it works on.
+    last_yield: u64,
+}
+
+impl Host {
+    pub(crate) fn new(is_main: bool) -> Self {
+        Self { is_main, last_yield: 0 }
+    }
+}
+
+/// Calls to builtins never reach the interpreter's own eval breaker; CPython's switch interval is 5 ms.
+const YIELD_NANOSECONDS: u64 = 5_000_000;
+/// The longest that the main thread sleeps before it looks for signals (rule R9 allows 0.2 s in all).
+const SIGNAL_SLICE: Duration = Duration::from_millis(50);
+
+/// The token of a thread that runs the body.
+///
+/// # Safety
+/// To be called only from the body's methods: workers are attached whenever the scheduler calls them.
+unsafe fn attached<'py>() -> Python<'py> {
+    // SAFETY: as above; `blocking` is the one place that detaches, and it attaches again before it returns.
+    unsafe { Python::assume_attached() }
+}
+
+impl PythonBody {
+    pub(crate) fn tell(&self, py: Python<'_>, kind: Kind, task: Task, attempt: u32, seat: u32, time: u64, payload: Option<Py<PyAny>>) {
+        if let Some(events) = &self.events {
+            let run = self.record.clone_ref(py);
+            self.events_sent.fetch_add(1, Ordering::Relaxed);
+            events.get().push(Record { kind: kind as u8, run, node: task.node.0, attempt, worker: seat, time, payload });
+        }
+    }
+
+    /// Keeps the first exception that ends the run from outside and stops it.
+    pub(crate) fn interrupt(&self, run: &CoreRun, error: Py<PyBaseException>) {
+        let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
+        let unused = if raised.is_none() { raised.replace(error) } else { Some(error) };
+        drop(raised);
+        drop(unused);
+        run.stop(Stop::Cancellation);
+        // SAFETY: called by workers and by methods of Python classes, attached.
+        let py = unsafe { attached() };
+        if let Err(error) = self.hooks.bind(py).call_method0(intern!(py, "stop_pending")) {
+            error.write_unraisable(py, Some(self.hooks.bind(py)));
+        }
+    }
+
+    fn run_attempt(&self, py: Python<'_>, step: &mut Step<'_, '_, Self>) {
+        let (task, attempt, run) = (step.task(), step.attempt(), step.run());
+        let instance = step.instance();
+        let program = instance.program();
+        let spec = program.spec(task.node);
+        self.tell(py, Kind::Started, task, attempt, step.seat() as u32, step.started(), None);
+        if attempt > 1 {
+            // The exception of the attempt before becomes text: its frames pin arrays.
+            if let Err(error) = self.hooks.bind(py).call_method1(intern!(py, "attempt_starts"), (task.node.0, attempt)) {
+                return conclude::fail(py, run, task, attempt, error, None, Via::Step(step));
+            }
+        }
+        let inputs = match gather(py, instance, task.node, attempt) {
+            Ok(inputs) => inputs,
+            Err(error) => return conclude::fail(py, run, task, attempt, error, None, Via::Step(step)),
+        };
+        let operation = program.operation(py, task.node);
+        let frame = Frame::new(run, spec, operation, task, attempt, inputs);
+        if spec.is_coroutine {
+            if let Err((error, frame)) = Attempt::launch(py, run, frame) {
+                conclude::fail(py, run, task, attempt, error, frame, Via::Step(step));
+            }
+            return;
+        }
+        let returned = {
+            let _pushed = frame.push();
+            call::isolated(py, &self.base_context, || call::call(py, spec, &frame, operation, &self.context))
+        };
+        match returned.and_then(|value| conclude::outputs(py, spec, &frame, value)) {
+            Ok(outputs) => {
+                drop(frame);
+                conclude::succeed(py, run, task, attempt, outputs, Via::Step(step));
+            }
+            Err(error) => conclude::fail(py, run, task, attempt, error, Some(frame), Via::Step(step)),
+        }
+    }
+}
+
+impl Body for PythonBody {
+    type Value = Py<PyAny>;
+    type Program = Arc<Program>;
+    type Host = Host;
+
+    fn execute(&self, step: &mut Step<'_, '_, Self>, _host: &mut Host) {
+        // SAFETY: workers are attached when they execute.
+        let py = unsafe { attached() };
+        let (task, attempt, run) = (step.task(), step.attempt(), step.run());
+        let caught = catch_unwind(AssertUnwindSafe(|| self.run_attempt(py, step)));
+        if let Err(panic) = caught {
+            let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+            let text = format!("internal error of the engine: {}; please report it", text.unwrap_or("panic"));
+            conclude::fail(py, run, task, attempt, PySystemError::new_err(text), None, Via::Step(step));
+        }
+    }
+
+    fn settled(&self, run: &CoreRun, task: Task, state: State) {
+        // SAFETY: outcomes are delivered by attached threads only.
+        let py = unsafe { attached() };
+        let attempt = run.instance(task.instance).status(task.node).1;
+        let (kind, payload) = match state {
+            State::Failed => {
+                let message = self.hooks.bind(py).call_method1(intern!(py, "waiting_failed"), (task.node.0, attempt));
+                (Kind::Failed, message.map(Bound::unbind).ok())
+            }
+            State::UpstreamFailed => {
+                let blame = run.instance(task.instance).blame(task.node).map(|node| node.0);
+                (Kind::UpstreamFailed, blame.and_then(|node| node.into_pyobject(py).ok()).map(|node| node.into_any().unbind()))
+            }
+            State::Skipped => (Kind::Skipped, None),
+            State::Cancelled => (Kind::Cancelled, None),
+            State::Pending | State::Ready | State::Running | State::Retrying | State::Succeeded | State::Restored => return,
+        };
+        self.tell(py, kind, task, attempt, u32::MAX, run.now(), payload);
+    }
+
+    fn expanded(&self, _run: &CoreRun, _child: &Instance<Self>) {
+        // Nothing in this version makes a node expand.
+    }
+
+    fn finished(&self, run: &CoreRun) {
+        // SAFETY: the last outcome is delivered by an attached thread.
+        let py = unsafe { attached() };
+        let task = Task { instance: dataflow_core::ids::InstanceId::ROOT, node: dataflow_core::ids::NodeId(0) };
+        let state = match self.hooks.bind(py).call_method0(intern!(py, "run_ends")) {
+            Ok(state) => Some(state.unbind()),
+            Err(error) => {
+                error.write_unraisable(py, Some(self.hooks.bind(py)));
+                None
+            }
+        };
+        self.tell(py, Kind::GraphCompleted, task, 0, u32::MAX, run.now(), state);
+    }
+
+    fn between(&self, run: &CoreRun, host: &mut Host, now: u64) {
+        if now.wrapping_sub(host.last_yield) < YIELD_NANOSECONDS {
+            return;
+        }
+        host.last_yield = now;
+        // SAFETY: workers are attached between nodes.
+        let py = unsafe { attached() };
+        py.detach(|| ());
+        if host.is_main {
+            if let Err(error) = py.check_signals() {
+                self.interrupt(run, error.into_value(py));
+            }
+        }
+    }
+
+    fn blocking<R: Send>(_host: &mut Host, wait: impl FnOnce() -> R + Send) -> R {
+        // SAFETY: workers are attached when they begin to wait.
+        let py = unsafe { attached() };
+        py.detach(wait)
+    }
+
+    fn longest_wait(&self, host: &Host) -> Option<Duration> {
+        host.is_main.then_some(SIGNAL_SLICE)
+    }
+}
+
+impl PythonBody {
+    /// Whether the error ends the run instead of the operation.
+    pub(crate) fn is_interrupt(py: Python<'_>, error: &PyErr) -> bool {
+        error.is_instance_of::<PyKeyboardInterrupt>(py)
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,216 @@
+//! How an attempt ends: outputs checked and committed together, or a failure that is final or retried.
+
+use std::time::Duration;
+
+use dataflow_core::graph::OUTPUT_OPTIONAL;
+use dataflow_core::ready::Task;
+use dataflow_core::run::{Claim, Step, Stop};
+use dataflow_core::status::State;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::arrays;
+use crate::body::{CoreRun, PythonBody};
+use crate::events::Kind;
+use crate::frame::{Frame, Values, check_output};
+use crate::node_spec::{CallKind, NodeSpec};
+use crate::python_errors;
+
+/// Which way the outcome takes: through the worker that ran the attempt, or from any other thread.
+pub(crate) enum Via<'a, 's, 'q> {
+    Step(&'a mut Step<'s, 'q, PythonBody>),
+    Elsewhere,
+}
+
+impl Via<'_, '_, '_> {
+    fn clock(&mut self, run: &CoreRun) -> u64 {
+        match self {
+            Via::Step(step) => step.clock(),
+            Via::Elsewhere => run.now(),
+        }
+    }
+
+    fn seat(&self) -> u32 {
+        match self {
+            Via::Step(step) => step.seat() as u32,
+            Via::Elsewhere => u32::MAX,
+        }
+    }
+
+    fn deliver(self, run: &CoreRun, claim: Claim<'_, PythonBody>) {
+        match self {
+            Via::Step(step) => step.deliver(claim),
+            Via::Elsewhere => run.deliver(claim),
+        }
+    }
+}
+
+/// What an attempt that returned `value` commits: every output checked, every required one present.
+pub(crate) fn outputs(py: Python<'_>, spec: &NodeSpec, frame: &Frame, value: Bound<'_, PyAny>) -> PyResult<Values> {
+    let returns_nothing = value.is_none();
+    let values = if spec.kind == CallKind::Function && !spec.output_flags.is_empty() {
+        if spec.spread { spread(py, spec, value)? } else { vec_of(checked(spec, 0, value)?) }
+    } else {
+        frame.take_outputs()
+    };
+    for (port, value) in values.iter().enumerate() {
+        if value.is_none() && spec.output_flags[port] & OUTPUT_OPTIONAL == 0 {
+            let name = spec.output_name(py, port);
+            let hint = if returns_nothing { "" } else { " The value that execute() returned is not used." };
+            return Err(python_errors::output_not_set(
+                py,
+                format!(
+                    "{} ended without setting its output {name:?}. Call self.set_output({name:?}, value) in execute(), \
+                     or declare it with OutputPort(optional=True).{hint}",
+                    spec.label
+                ),
+            ));
+        }
+    }
+    Ok(values)
+}
+
+fn vec_of(value: Py<PyAny>) -> Values {
+    std::iter::once(Some(value)).collect()
+}
+
+fn checked(spec: &NodeSpec, port: usize, value: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    check_output(spec, port, &value)?;
+    Ok(value.unbind())
+}
+
+fn spread(py: Python<'_>, spec: &NodeSpec, value: Bound<'_, PyAny>) -> PyResult<Values> {
+    let expected = spec.output_flags.len();
+    let wrong = |found: String| {
+        let names = spec.output_names.bind(py);
+        let message = format!("{} must return a tuple of {expected} values, one for each of {names}, not {found}", spec.label);
+        python_errors::value_type(py, message)
+    };
+    let Ok(tuple) = value.cast::<PyTuple>() else {
+        return Err(wrong(value.get_type().name()?.to_string()));
+    };
+    if tuple.len() != expected {
+        return Err(wrong(format!("a tuple of {}", tuple.len())));
+    }
+    tuple.iter().enumerate().map(|(port, value)| checked(spec, port, value).map(Some)).collect()
+}
+
+/// Commits the outputs of a successful attempt, all of them or, when the attempt is stale, none.
+pub(crate) fn succeed(py: Python<'_>, run: &CoreRun, task: Task, attempt: u32, outputs: Values, mut via: Via<'_, '_, '_>) {
+    let instance = run.instance(task.instance);
+    let plan = instance.plan();
+    let mut shared = Values::with_capacity(outputs.len());
+    for (port, value) in outputs.into_iter().enumerate() {
+        let is_connected = plan.consumer_counts()[plan.slot(task.node, port as u32).index()] > 0;
+        let value = match value {
+            Some(value) if is_connected => match arrays::share(value.into_bound(py)) {
+                Ok(value) => Some(value.unbind()),
+                Err(error) => return fail(py, run, task, attempt, error, None, via),
+            },
+            value => value,
+        };
+        shared.push(value);
+    }
+    let now = via.clock(run);
+    let Some(mut claim) = run.claim(task, attempt, State::Succeeded, now) else { return };
+    for (port, value) in shared.into_iter().enumerate() {
+        if let Some(value) = value {
+            drop(claim.put(port as u32, value));
+        }
+    }
+    run.body().tell(py, Kind::Completed, task, attempt, via.seat(), now, None);
+    via.deliver(run, claim);
+}
+
+/// Ends an attempt that failed: retried if the policy says so and the run goes on, otherwise final. The frame, if there
+/// still is one, goes before the successors may start.
+pub(crate) fn fail(
+    py: Python<'_>,
+    run: &CoreRun,
+    task: Task,
+    attempt: u32,
+    error: PyErr,
+    frame: Option<Frame>,
+    mut via: Via<'_, '_, '_>,
+) {
+    drop(frame);
+    let body = run.body();
+    if PythonBody::is_interrupt(py, &error) {
+        body.interrupt(run, error.into_value(py));
+        return cancel(py, run, task, attempt, via);
+    }
+    if run.stopped() == Some(Stop::Cancellation) && python_errors::is_attempt_cancelled(py, &error) {
+        return cancel(py, run, task, attempt, via);
+    }
+    let hooks = body.hooks.bind(py);
+    let node = task.node.0;
+    let error = error.into_value(py);
+    let may_retry = attempt < run.instance(task.instance).program().spec(task.node).max_attempts && run.stopped().is_none();
+    let delay = if may_retry {
+        hooks.call_method1(intern!(py, "retry_delay"), (node, attempt, &error)).and_then(|delay| delay.extract::<Option<f64>>())
+    } else {
+        Ok(None)
+    };
+    let (delay, error) = match delay {
+        Ok(delay) => (delay, error),
+        // A policy that raises is the failure that the user must see.
+        Err(fault) => (None, fault.into_value(py)),
+    };
+    match delay {
+        Some(seconds) => {
+            let message = note(py, hooks, "attempt_failed", node, attempt, &error, Some(seconds));
+            body.tell(py, Kind::Retrying, task, attempt, via.seat(), run.now(), message);
+            drop(error);
+            let delay = Duration::try_from_secs_f64(seconds).ok();
+            match via {
+                Via::Step(step) => {
+                    step.clock();
+                    step.again(delay);
+                }
+                Via::Elsewhere => run.again(task, attempt, delay),
+            }
+        }
+        None => {
+            let now = via.clock(run);
+            let Some(claim) = run.claim(task, attempt, State::Failed, now) else { return };
+            let message = note(py, hooks, "failed", node, attempt, &error, None);
+            drop(error);
+            body.tell(py, Kind::Failed, task, attempt, via.seat(), now, message);
+            via.deliver(run, claim);
+        }
+    }
+}
+
+/// Tells the hooks of a failure; what they answer is the payload of the event.
+fn note(
+    py: Python<'_>,
+    hooks: &Bound<'_, PyAny>,
+    method: &str,
+    node: u32,
+    attempt: u32,
+    error: &Py<pyo3::exceptions::PyBaseException>,
+    delay: Option<f64>,
+) -> Option<Py<PyAny>> {
+    let keywords = PyDict::new(py);
+    let told = match delay {
+        Some(delay) => keywords.set_item("delay_seconds", delay),
+        None => Ok(()),
+    };
+    match told.and_then(|()| hooks.call_method(method, (node, attempt, error), Some(&keywords))) {
+        Ok(message) => Some(message.unbind()),
+        Err(fault) => {
+            fault.write_unraisable(py, Some(hooks));
+            None
+        }
+    }
+}
+
+/// Ends an attempt because the run was cancelled.
+pub(crate) fn cancel(py: Python<'_>, run: &CoreRun, task: Task, attempt: u32, mut via: Via<'_, '_, '_>) {
+    let now = via.clock(run);
+    if let Some(claim) = run.claim(task, attempt, State::Cancelled, now) {
+        run.body().tell(py, Kind::Cancelled, task, attempt, via.seat(), now, None);
+        via.deliver(run, claim);
+    }
+}

@@ -1,0 +1,32 @@
+//! The sentinel for "there is no value", where `None` is one.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+/// The class of the one object `MISSING`.
+#[pyclass(frozen, module = "execution_dataflow._core", name = "MissingType")]
+pub(crate) struct Missing;
+
+static OBJECT: PyOnceLock<Py<Missing>> = PyOnceLock::new();
+
+impl Missing {
+    /// The one object.
+    pub(crate) fn object(py: Python<'_>) -> PyResult<&Bound<'_, Missing>> {
+        OBJECT.get_or_try_init(py, || Py::new(py, Missing)).map(|object| object.bind(py))
+    }
+}
+
+#[pymethods]
+impl Missing {
+    fn __repr__(&self) -> &'static str {
+        "MISSING"
+    }
+
+    fn __bool__(&self) -> bool {
+        false
+    }
+
+    fn __reduce__(&self) -> &'static str {
+        "MISSING"
+    }
+}

@@ -1,0 +1,154 @@
+//! What all nodes of one class and one set of options have in common: how they are called and what their ports declare.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString, PyTuple};
+use pyo3::{PyTraverseError, PyVisit};
+
+use crate::checks::Check;
+use crate::missing::Missing;
+
+/// How the callable of a node takes its inputs.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(crate) enum CallKind {
+    /// `function(operation, context)`; ports are reached through the frame.
+    Method,
+    /// `function(*inputs)`.
+    Function,
+}
+
+/// The immutable description shared by nodes of one kind.
+#[pyclass(frozen, module = "execution_dataflow._core")]
+pub(crate) struct NodeSpec {
+    #[pyo3(get)]
+    pub(crate) label: String,
+    pub(crate) kind: CallKind,
+    pub(crate) function: Py<PyAny>,
+    #[pyo3(get)]
+    pub(crate) input_names: Py<PyTuple>,
+    pub(crate) input_checks: Box<[Check]>,
+    pub(crate) input_defaults: Box<[Option<Py<PyAny>>]>,
+    #[pyo3(get)]
+    pub(crate) output_names: Py<PyTuple>,
+    pub(crate) output_flags: Box<[u8]>,
+    pub(crate) output_checks: Box<[Check]>,
+    /// Which input each argument of a function is; -1 for the context.
+    pub(crate) arguments: Box<[i32]>,
+    pub(crate) keyword_names: Option<Py<PyTuple>>,
+    pub(crate) spread: bool,
+    #[pyo3(get)]
+    pub(crate) is_coroutine: bool,
+    #[pyo3(get)]
+    pub(crate) retry_policy: Option<Py<PyAny>>,
+    #[pyo3(get)]
+    pub(crate) max_attempts: u32,
+}
+
+#[pymethods]
+impl NodeSpec {
+    #[new]
+    #[pyo3(signature = (*, label, kind, function, input_names, input_flags, input_checks, input_defaults, output_names,
+        output_flags, output_checks, arguments=vec![], keyword_names=None, spread=false, is_coroutine=false,
+        retry_policy=None, max_attempts=1))]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        py: Python<'_>,
+        label: String,
+        kind: &str,
+        function: Py<PyAny>,
+        input_names: Bound<'_, PyTuple>,
+        input_flags: Bound<'_, PyBytes>,
+        input_checks: Vec<Bound<'_, PyAny>>,
+        input_defaults: Vec<Bound<'_, PyAny>>,
+        output_names: Bound<'_, PyTuple>,
+        output_flags: Bound<'_, PyBytes>,
+        output_checks: Vec<Bound<'_, PyAny>>,
+        arguments: Vec<i32>,
+        keyword_names: Option<Bound<'_, PyTuple>>,
+        spread: bool,
+        is_coroutine: bool,
+        retry_policy: Option<Py<PyAny>>,
+        max_attempts: u32,
+    ) -> PyResult<Self> {
+        let kind = match kind {
+            "method" => CallKind::Method,
+            "function" => CallKind::Function,
+            other => return Err(PyValueError::new_err(format!("kind is 'method' or 'function', not {other:?}"))),
+        };
+        let inputs = input_names.len();
+        let outputs = output_names.len();
+        let keywords = keyword_names.as_ref().map_or(0, |names| names.len());
+        let sizes_agree = input_flags.as_bytes().len() == inputs
+            && input_checks.len() == inputs
+            && input_defaults.len() == inputs
+            && output_flags.as_bytes().len() == outputs
+            && output_checks.len() == outputs
+            && keywords <= arguments.len();
+        if !sizes_agree {
+            return Err(PyValueError::new_err("names, flags, checks and defaults of a spec differ in length"));
+        }
+        if let Some(wrong) = arguments.iter().find(|&&argument| argument < -1 || argument >= inputs as i32) {
+            return Err(PyValueError::new_err(format!("argument {wrong} is no input of a spec with {inputs} inputs")));
+        }
+        let missing = Missing::object(py)?;
+        let default = |value: Bound<'_, PyAny>| if value.is(missing) { None } else { Some(value.unbind()) };
+        let checks = |checks: Vec<Bound<'_, PyAny>>| checks.iter().map(Check::from_python).collect::<PyResult<_>>();
+        Ok(Self {
+            label,
+            kind,
+            function,
+            input_checks: checks(input_checks)?,
+            input_defaults: input_defaults.into_iter().map(default).collect(),
+            output_checks: checks(output_checks)?,
+            output_flags: output_flags.as_bytes().into(),
+            input_names: interned(&input_names)?,
+            output_names: interned(&output_names)?,
+            arguments: arguments.into(),
+            keyword_names: keyword_names.filter(|names| !names.is_empty()).map(|names| interned(&names)).transpose()?,
+            spread,
+            is_coroutine,
+            retry_policy,
+            max_attempts,
+        })
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<NodeSpec of {}>", self.label)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.function)?;
+        visit.call(&self.input_names)?;
+        visit.call(&self.output_names)?;
+        visit.call(&self.keyword_names)?;
+        visit.call(&self.retry_policy)?;
+        self.input_defaults.iter().try_for_each(|default| visit.call(default))?;
+        self.input_checks.iter().chain(&self.output_checks).try_for_each(|check| check.traverse(&visit))
+    }
+}
+
+impl NodeSpec {
+    /// The index of a name: by identity of interned strings first, by value otherwise.
+    #[inline]
+    pub(crate) fn position(names: &Bound<'_, PyTuple>, name: &Bound<'_, PyString>) -> Option<usize> {
+        let by_identity = (0..names.len()).find(|&index| names.get_borrowed_item(index).is_ok_and(|other| other.is(name)));
+        by_identity.or_else(|| (0..names.len()).find(|&index| names.get_borrowed_item(index).is_ok_and(|other| other.eq(name).unwrap_or(false))))
+    }
+
+    /// The name of an output, for messages.
+    pub(crate) fn output_name(&self, py: Python<'_>, port: usize) -> String {
+        self.output_names.bind(py).get_item(port).map_or_else(|_| port.to_string(), |name| name.to_string())
+    }
+
+    /// The name of an input, for messages.
+    pub(crate) fn input_name(&self, py: Python<'_>, port: usize) -> String {
+        self.input_names.bind(py).get_item(port).map_or_else(|_| port.to_string(), |name| name.to_string())
+    }
+}
+
+/// The same names as interned strings, so that a lookup by a literal meets the same pointer.
+fn interned(names: &Bound<'_, PyTuple>) -> PyResult<Py<PyTuple>> {
+    let py = names.py();
+    let names = names.iter().map(|name| Ok(PyString::intern(py, name.cast::<PyString>()?.to_str()?)));
+    Ok(PyTuple::new(py, names.collect::<PyResult<Vec<_>>>()?)?.unbind())
+}

@@ -1,0 +1,46 @@
+//! The exception classes of `execution_dataflow.errors`, imported when one is first raised.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+
+macro_rules! python_error {
+    ($($(#[$doc:meta])* $function:ident => $class:literal),* $(,)?) => {
+        $(
+            $(#[$doc])*
+            pub(crate) fn $function(py: Python<'_>, message: String) -> PyErr {
+                static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+                match CLASS.import(py, "execution_dataflow.errors", $class) {
+                    Ok(class) => PyErr::from_type(class.clone(), message),
+                    Err(error) => error,
+                }
+            }
+        )*
+    };
+}
+
+python_error! {
+    /// A port was used outside of a run of its operation.
+    outside_run => "OutsideRunError",
+    /// A successful attempt left a required output unset.
+    output_not_set => "OutputNotSetError",
+    /// A value is not what its port declares.
+    value_type => "ValueTypeError",
+    /// Something that the arguments of a call promise does not hold.
+    contract => "ContractError",
+}
+
+/// A port that the operation does not declare.
+pub(crate) fn unknown_port(py: Python<'_>, operation: &str, port: &str, known: &Bound<'_, PyAny>) -> PyErr {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS
+        .import(py, "execution_dataflow.errors", "UnknownPortError")
+        .and_then(|class| class.call1((operation, port, known)))
+        .map_or_else(|error| error, PyErr::from_value)
+}
+
+/// Whether an operation gave up because its run was cancelled.
+pub(crate) fn is_attempt_cancelled(py: Python<'_>, error: &PyErr) -> bool {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    CLASS.import(py, "execution_dataflow.cancellation", "AttemptCancelled").is_ok_and(|class| error.is_instance(py, class))
+}

@@ -1,0 +1,309 @@
+//! A run, as Python sees it.
+#![allow(unsafe_code)]
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use dataflow_core::ids::{NodeId, SlotId};
+use dataflow_core::run::{FailurePolicy, Stop};
+use dataflow_core::status::State;
+use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use pyo3::{PyTraverseError, PyVisit};
+
+use crate::body::{CoreRun, Host, PythonBody};
+use crate::events::EventQueue;
+use crate::missing::Missing;
+use crate::plan::PyPlan;
+use crate::workers;
+
+/// One execution of a plan.
+#[pyclass(name = "Run", weakref, module = "execution_dataflow._core")]
+pub(crate) struct PyRun {
+    /// Absent once the garbage collector has cleared the object.
+    inner: Option<Arc<CoreRun>>,
+    plan: Option<Py<PyPlan>>,
+    started: AtomicBool,
+    began_ns: u64,
+}
+
+fn retained(plan: &PyPlan, retain: &Bound<'_, PyAny>) -> PyResult<Box<dyn Fn(SlotId) -> bool>> {
+    let consumers: Arc<dataflow_core::plan::Plan> = plan.plan.clone();
+    let is_terminal = move |slot: SlotId| consumers.consumer_counts()[slot.index()] == 0;
+    if let Ok(word) = retain.extract::<String>() {
+        return match word.as_str() {
+            "terminal" => Ok(Box::new(is_terminal)),
+            "all" => Ok(Box::new(|_| true)),
+            other => Err(PyValueError::new_err(format!("retain is 'terminal', 'all' or slots, not {other:?}"))),
+        };
+    }
+    let slots: HashSet<u32> = retain.extract()?;
+    Ok(Box::new(move |slot| is_terminal(slot) || slots.contains(&slot.0)))
+}
+
+impl PyRun {
+    fn core(&self) -> PyResult<&Arc<CoreRun>> {
+        self.inner.as_ref().ok_or_else(|| PyRuntimeError::new_err("this run was cleared by the garbage collector"))
+    }
+
+    fn node(&self, py: Python<'_>, node: u32) -> PyResult<NodeId> {
+        match &self.plan {
+            Some(plan) => plan.bind(py).get().node(node),
+            None => Err(PyRuntimeError::new_err("this run was cleared by the garbage collector")),
+        }
+    }
+
+    fn slot(&self, py: Python<'_>, node: u32, port: u32) -> PyResult<SlotId> {
+        let plan = self.plan.as_ref().ok_or_else(|| PyRuntimeError::new_err("this run was cleared"))?;
+        Ok(SlotId(plan.bind(py).call_method1("slot", (node, port))?.extract()?))
+    }
+
+    fn start_once(&self) -> PyResult<&Arc<CoreRun>> {
+        let core = self.core()?;
+        if self.started.swap(true, Ordering::Relaxed) {
+            return Err(PyRuntimeError::new_err("a run starts once; make another one to run the plan again"));
+        }
+        Ok(core)
+    }
+}
+
+#[pymethods]
+impl PyRun {
+    #[new]
+    #[pyo3(signature = (plan, *, context, record, hooks, base_context, fail_fast, max_workers, driven, retain, events=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        plan: Bound<'_, PyPlan>,
+        context: Py<PyAny>,
+        record: Py<PyAny>,
+        hooks: Py<PyAny>,
+        base_context: Py<PyAny>,
+        fail_fast: bool,
+        max_workers: usize,
+        driven: bool,
+        retain: &Bound<'_, PyAny>,
+        events: Option<Py<EventQueue>>,
+    ) -> PyResult<Self> {
+        if !(1..=workers::MAX_WORKERS).contains(&max_workers) {
+            return Err(PyValueError::new_err(format!("max_workers is from 1 to {}, not {max_workers}", workers::MAX_WORKERS)));
+        }
+        let body = PythonBody {
+            context,
+            record,
+            hooks,
+            base_context,
+            events,
+            events_sent: AtomicU64::new(0),
+            raised: Mutex::new(None),
+            lost: AtomicBool::new(false),
+        };
+        let policy = if fail_fast { FailurePolicy::FailFast } else { FailurePolicy::Continue };
+        let shared = plan.get();
+        let keeps = retained(shared, retain)?;
+        let core = CoreRun::new(
+            body,
+            workers::pool(),
+            shared.plan.clone(),
+            shared.program.clone(),
+            policy,
+            max_workers,
+            driven,
+            keeps,
+        );
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let began_ns = u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX);
+        Ok(Self { inner: Some(Arc::new(core)), plan: Some(plan.unbind()), started: AtomicBool::new(false), began_ns })
+    }
+
+    /// Runs on the calling thread and returns when every node has an outcome.
+    fn drive(&self, is_main_thread: bool) -> PyResult<()> {
+        let core = self.start_once()?;
+        workers::pool().drive(core, &mut Host::new(is_main_thread));
+        Ok(())
+    }
+
+    /// Hands the run to the pool's threads.
+    fn submit(&self) -> PyResult<()> {
+        let core = self.start_once()?;
+        workers::pool().submit(core);
+        Ok(())
+    }
+
+    /// Waits for the end; `False` when `timeout` seconds are over first.
+    #[pyo3(signature = (timeout=None))]
+    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        let core = self.core()?;
+        // A timeout too long for the clock is none.
+        let deadline = match timeout {
+            None => None,
+            Some(seconds) => {
+                let timeout = Duration::try_from_secs_f64(seconds.max(0.0));
+                timeout.ok().and_then(|timeout| Instant::now().checked_add(timeout))
+            }
+        };
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let slice = left.unwrap_or(Duration::MAX).min(Duration::from_millis(50));
+            if core.is_finished() || py.detach(|| core.wait(Some(slice))) {
+                return Ok(true);
+            }
+            py.check_signals()?;
+            if core.body().is_lost() || left == Some(Duration::ZERO) {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Lets nothing new start. Attempts that run go on to their end.
+    fn stop(&self) -> PyResult<()> {
+        self.core()?.stop(Stop::Cancellation);
+        Ok(())
+    }
+
+    /// Ends the run from outside with an exception.
+    fn interrupt(&self, error: Bound<'_, PyBaseException>) -> PyResult<()> {
+        let core = self.core()?;
+        core.body().interrupt(core, error.unbind());
+        Ok(())
+    }
+
+    /// Marks the run as lost: this process is a fork of the one that ran it.
+    fn lose(&self) -> PyResult<()> {
+        let core = self.core()?;
+        core.body().lost.store(true, Ordering::Relaxed);
+        core.abandon();
+        Ok(())
+    }
+
+    /// Whether the run was lost in a fork.
+    #[getter]
+    fn lost(&self) -> PyResult<bool> {
+        Ok(self.core()?.body().is_lost())
+    }
+
+    /// The exception that ended the run from outside of its operations.
+    #[getter]
+    fn raised(&self, py: Python<'_>) -> PyResult<Option<Py<PyBaseException>>> {
+        let raised = self.core()?.body().raised.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|e| e.clone_ref(py));
+        Ok(raised)
+    }
+
+    #[getter]
+    fn finished(&self) -> PyResult<bool> {
+        Ok(self.core()?.is_finished())
+    }
+
+    /// Whether a cancellation stopped it.
+    #[getter]
+    fn cancelled(&self) -> PyResult<bool> {
+        Ok(self.core()?.stopped() == Some(Stop::Cancellation))
+    }
+
+    /// When it began, in nanoseconds of the Unix epoch.
+    #[getter]
+    fn began_ns(&self) -> u64 {
+        self.began_ns
+    }
+
+    /// Nanoseconds since it began.
+    #[getter]
+    fn elapsed_ns(&self) -> PyResult<u64> {
+        Ok(self.core()?.now())
+    }
+
+    /// How many event records the run has put so far.
+    #[getter]
+    fn events_sent(&self) -> PyResult<u64> {
+        Ok(self.core()?.body().events_sent.load(Ordering::Relaxed))
+    }
+
+    /// Number of nodes without an outcome.
+    #[getter]
+    fn remaining(&self) -> PyResult<usize> {
+        Ok(self.core()?.root().remaining())
+    }
+
+    fn state(&self, py: Python<'_>, node: u32) -> PyResult<u8> {
+        Ok(self.core()?.root().status(self.node(py, node)?).0 as u8)
+    }
+
+    fn attempts(&self, py: Python<'_>, node: u32) -> PyResult<u32> {
+        Ok(self.core()?.root().status(self.node(py, node)?).1)
+    }
+
+    fn states<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let root = self.core()?.root();
+        let states: Vec<u8> = (0..root.plan().node_count() as u32).map(|n| root.status(NodeId(n)).0 as u8).collect();
+        Ok(PyBytes::new(py, &states))
+    }
+
+    /// (queued, started, ended) in nanoseconds since the run began, and the worker, -1 when it never ran.
+    fn timing(&self, py: Python<'_>, node: u32) -> PyResult<(u64, u64, u64, i64)> {
+        let timing = self.core()?.root().timing(self.node(py, node)?);
+        let worker = if timing.worker == dataflow_core::instance::NO_WORKER { -1 } else { i64::from(timing.worker) };
+        Ok((timing.queued, timing.started, timing.ended, worker))
+    }
+
+    fn value(&self, py: Python<'_>, node: u32, port: u32) -> PyResult<Py<PyAny>> {
+        let core = self.core()?;
+        let slot = self.slot(py, node, port)?;
+        if !core.is_finished() || core.body().is_lost() {
+            return Err(PyRuntimeError::new_err("values are there when the run has finished"));
+        }
+        // SAFETY: the run is finished, and only `__clear__` takes values from it, when nobody can call this any more.
+        match unsafe { core.root().value(slot) } {
+            Some(value) => Ok(value.clone_ref(py)),
+            None => Ok(Missing::object(py)?.clone().into_any().unbind()),
+        }
+    }
+
+    fn kept(&self, py: Python<'_>, node: u32, port: u32) -> PyResult<bool> {
+        let slot = self.slot(py, node, port)?;
+        Ok(self.core()?.root().slots().is_kept(slot))
+    }
+
+    /// The failed operation to blame for an UPSTREAM_FAILED one, or -1.
+    fn blame(&self, py: Python<'_>, node: u32) -> PyResult<i64> {
+        let root = self.core()?.root();
+        let node = self.node(py, node)?;
+        let is_upstream = root.status(node).0 == State::UpstreamFailed;
+        Ok(root.blame(node).filter(|_| is_upstream).map_or(-1, |node| i64::from(node.0)))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.plan)?;
+        let Some(core) = &self.inner else { return Ok(()) };
+        // While workers or attempts share the run, its references are not this object's alone.
+        if Arc::strong_count(core) > 1 || !core.is_finished() || core.body().is_lost() {
+            return Ok(());
+        }
+        let body = core.body();
+        visit.call(&body.context)?;
+        visit.call(&body.record)?;
+        visit.call(&body.hooks)?;
+        visit.call(&body.base_context)?;
+        visit.call(&body.events)?;
+        for instance in core.instances() {
+            // SAFETY: the run is finished and nobody else has it.
+            for value in unsafe { instance.slots().iter() } {
+                visit.call(value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn __clear__(&mut self) {
+        let (core, plan) = (self.inner.take(), self.plan.take());
+        drop((core, plan));
+    }
+}
+
+/// For each state, by number, the states that may follow it.
+#[pyfunction]
+pub(crate) fn legal_moves() -> Vec<Vec<u8>> {
+    let followers = |state: State| State::ALL.into_iter().filter(move |&next| state.may_become(next)).map(|next| next as u8);
+    State::ALL.into_iter().map(|state| followers(state).collect()).collect()
+}

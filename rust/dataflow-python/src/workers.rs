@@ -1,0 +1,68 @@
+//! The process's pool of worker threads. Python makes the threads, so that debuggers, profilers and coverage see them.
+#![allow(unsafe_code)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use dataflow_core::pool::Pool;
+use pyo3::prelude::*;
+
+use crate::body::{Host, PythonBody};
+
+/// More threads than this serve nobody.
+pub(crate) const MAX_WORKERS: usize = 1024;
+
+type Shared = Arc<Pool<PythonBody>>;
+
+/// The pool of this process; null before the first use. A pool is never freed: the child of a fork makes its own and
+/// leaves its parent's, whose threads do not exist there, alone.
+static POOL: AtomicPtr<Shared> = AtomicPtr::new(std::ptr::null_mut());
+
+/// The pool of this process.
+pub(crate) fn pool() -> Shared {
+    // Acquire: pairs with the release of the exchange below.
+    let mut current = POOL.load(Ordering::Acquire);
+    if current.is_null() {
+        let fresh = Box::into_raw(Box::new(Arc::new(Pool::new(MAX_WORKERS))));
+        match POOL.compare_exchange(std::ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => current = fresh,
+            Err(other) => {
+                // SAFETY: `fresh` was not published.
+                drop(unsafe { Box::from_raw(fresh) });
+                current = other;
+            }
+        }
+    }
+    // SAFETY: published pools are never freed.
+    unsafe { (*current).clone() }
+}
+
+/// Sets how many threads the pool shall have; gives the numbers of those to start.
+#[pyfunction]
+pub(crate) fn resize_pool(threads: usize) -> Vec<usize> {
+    pool().resize(threads)
+}
+
+/// How many threads serve or are about to leave.
+#[pyfunction]
+pub(crate) fn serving_threads() -> usize {
+    pool().serving()
+}
+
+/// Says that a thread could not be started.
+#[pyfunction]
+pub(crate) fn worker_gone(worker: usize) {
+    pool().gone(worker);
+}
+
+/// Serves runs until the pool wants fewer threads: what a worker thread does.
+#[pyfunction]
+pub(crate) fn serve(worker: usize) {
+    pool().serve(worker, &mut Host::new(false));
+}
+
+/// Called in the child of a fork: forgets the parent's threads.
+#[pyfunction]
+pub(crate) fn forget_pool() {
+    POOL.store(std::ptr::null_mut(), Ordering::Release);
+}
