@@ -11,6 +11,7 @@ __all__ = [
     "ArrayCheck",
     "Shape",
     "array_facts",
+    "arrays_fit",
     "describe_dtype",
     "describe_shape",
     "dtypes_fit",
@@ -65,12 +66,11 @@ def shapes_fit(source: Shape | None, target: Shape | None) -> bool:
 
 def array_facts(hint: object) -> tuple[object, Shape | None]:
     """Return the dtype and the shape in a hint like ``NDArray[np.float64]``; ``None`` for what it leaves open."""
-    origin = get_origin(hint)
-    if getattr(origin, "__name__", "") != "ndarray" or getattr(origin, "__module__", "") != "numpy":
+    if not _is_array(get_origin(hint)):
         return None, None
     arguments = get_args(hint)
     scalars = get_args(arguments[1]) if len(arguments) > 1 else ()
-    scalar = scalars[0] if scalars and isinstance(scalars[0], type) else None
+    scalar = scalars[0] if scalars and isinstance(scalars[0], type) and scalars[0] is not Any else None
     return scalar, _shape_fact(arguments[0]) if arguments else None
 
 
@@ -84,6 +84,18 @@ def _shape_fact(hint: object) -> Shape | None:
 def _length_fact(hint: object) -> int | None:
     values = get_args(hint) if get_origin(hint) is Literal else ()
     return values[0] if len(values) == 1 and isinstance(values[0], int) else None
+
+
+def arrays_fit(source: object, target: object) -> bool | None:
+    """Return whether one array hint may fit another; ``None`` if they are not both array hints."""
+    if not _is_array(get_origin(source)) or not _is_array(get_origin(target)):
+        return None
+    (dtype, shape), (target_dtype, target_shape) = array_facts(source), array_facts(target)
+    return dtypes_fit(dtype, target_dtype) and shapes_fit(shape, target_shape)
+
+
+def _is_array(kind: object) -> bool:
+    return getattr(kind, "__name__", "") == "ndarray" and getattr(kind, "__module__", "") == "numpy"
 
 
 def describe_dtype(dtype: object) -> str:

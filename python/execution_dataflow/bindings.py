@@ -133,7 +133,7 @@ def _only_output(operation: Operation) -> int:
 
 
 def _check_constant(label: str, ports: PortSignature, index: int, value: Any) -> None:
-    name, port = ports.inputs[index]
+    name = ports.inputs[index][0]
     if isinstance(value, OperationFunction) or (isinstance(value, type) and issubclass(value, Operation)):
         made = value.label if isinstance(value, OperationFunction) else f"{value.__name__}()"
         raise PortError(
@@ -143,7 +143,7 @@ def _check_constant(label: str, ports: PortSignature, index: int, value: Any) ->
             port=name,
         )
     wrong = check_value(ports.input_checks[index], value)
-    if wrong is None or (port.optional and (value is port.default or value is None)):
+    if wrong is None:
         return
     raise PortTypeError(
         f"the constant for {label}.{name} is wrong: {wrong}",

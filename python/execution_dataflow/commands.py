@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+
+from execution_dataflow import __version__
 
 __all__ = ["app"]
 
@@ -17,7 +18,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 def print_version(wanted: bool) -> None:
     """Print the version and end."""
     if wanted:
-        typer.echo(f"execution-dataflow {version('execution-dataflow')}")
+        typer.echo(f"execution-dataflow {__version__}")
         raise typer.Exit
 
 

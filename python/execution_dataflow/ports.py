@@ -7,7 +7,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
 from execution_dataflow._core import MISSING
 from execution_dataflow.array_rules import Shape, describe_dtype, describe_shape
 from execution_dataflow.errors import PortDirectionError, PortError
-from execution_dataflow.type_rules import Check, describe, value_check
+from execution_dataflow.type_rules import Check, describe, or_none, value_check
 
 __all__ = ["InputPort", "OutputPort", "Port"]
 
@@ -107,21 +107,12 @@ class _PortBase(Generic[T]):
         return shown
 
     def __reduce__(self) -> tuple[Any, ...]:
-        options = self._options
-        # MISSING counts by identity, which a pickle does not keep.
-        absent = -1 if options is None else next((i for i, option in enumerate(options) if option is MISSING), -1)
-        if options is not None and absent >= 0:
-            options = (*options[:absent], None, *options[absent + 1 :])
-        return _remake, (type(self), self._data_type, options, absent, self._name)
+        return _remake, (type(self), self._data_type, self._options, self._name)
 
 
-def _remake(
-    kind: type[_PortBase[Any]], data_type: Any, options: tuple[Any, ...] | None, absent: int, name: str
-) -> _PortBase[Any]:
-    """Make a port again from its pickled parts; `absent` is the option that was MISSING."""
+def _remake(kind: type[_PortBase[Any]], data_type: Any, options: tuple[Any, ...] | None, name: str) -> _PortBase[Any]:
+    """Make a port again from its pickled parts."""
     port = kind.__new__(kind)
-    if options is not None and absent >= 0:
-        options = (*options[:absent], MISSING, *options[absent + 1 :])
     port._data_type, port._options, port._name = data_type, options, name
     return port
 
@@ -140,7 +131,8 @@ class InputPort(_PortBase[T]):
     optional : bool
         Whether it may stay unconnected; its value is ``None`` then, or the default.
     many : bool
-        Whether it takes any number of sources; it receives the list of their values, in the order of connection.
+        Whether it takes any number of sources; it receives the list of their values, in the order of connection. With
+        `optional`, it is an empty tuple where there are none.
     mutable : bool
         Whether the operation writes into the array that it receives, which is then its own.
     dtype : object
@@ -230,7 +222,7 @@ class InputPort(_PortBase[T]):
             self._options = None
             return
         if many and default is not MISSING:
-            raise PortError("InputPort(many=True) takes no default: with optional=True it receives an empty list")
+            raise PortError("InputPort(many=True) takes no default; with optional=True it is an empty tuple")
         flags = _MANY * bool(many) + _MUTABLE * bool(mutable) + _OPTIONAL * bool(optional or default is not MISSING)
         self._options = (flags, default, dtype, _shape("InputPort", shape), description)
 
@@ -246,12 +238,20 @@ class InputPort(_PortBase[T]):
 
     @property
     def default(self) -> Any:
-        """The value where nothing arrives; ``None`` for an optional port without one, else ``_core.MISSING``."""
+        """The value where nothing arrives, or ``_core.MISSING`` for a required port."""
         if self._options is None:
             return MISSING
         flags, default = self._options[:2]
-        # A list would be shared by all attempts: the core makes a new one for every attempt.
-        return None if default is MISSING and flags & _OPTIONAL and not flags & _MANY else default
+        if default is not MISSING or not flags & _OPTIONAL:
+            return default
+        # Not a list, which all attempts would share.
+        return () if flags & _MANY else None
+
+    @property
+    def check(self) -> Check:
+        """What a value must pass; a port that is ``None`` by default may also be given ``None``."""
+        check = super().check
+        return or_none(check, describe(self._data_type)) if self.default is None else check
 
     @overload
     def __get__(self, instance: None, owner: type) -> InputPort[T]: ...

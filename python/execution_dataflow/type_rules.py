@@ -23,9 +23,9 @@ from typing import (
     is_typeddict,
 )
 
-from execution_dataflow.array_rules import ArrayCheck, Shape, array_facts, normal_dtype
+from execution_dataflow.array_rules import ArrayCheck, Shape, array_facts, arrays_fit, normal_dtype
 
-__all__ = ["Check", "check_value", "describe", "fits", "value_check"]
+__all__ = ["Check", "check_value", "describe", "fits", "or_none", "value_check"]
 
 Check: TypeAlias = type | tuple[type, ...] | Callable[[object], str | None] | None
 """How a value is checked: not at all, by class, or by a callable that returns what is wrong."""
@@ -73,6 +73,9 @@ def fits(source: object, target: object) -> bool:
     source_arguments, target_arguments = get_args(source), get_args(target)
     if not source_arguments or not target_arguments:
         return True
+    as_arrays = arrays_fit(source, target)
+    if as_arrays is not None:
+        return as_arrays
     return _arguments_fit(source_class, source_arguments, target_class, target_arguments) or _is_subhint(source, target)
 
 
@@ -253,6 +256,16 @@ def _union_check(members: tuple[object, ...]) -> Check:
     return tuple(dict.fromkeys(classes))
 
 
+def or_none(check: Check, expected: str) -> Check:
+    """Return a check that takes ``None`` too; `expected` is the type that it is for, as text."""
+    if check is None:
+        return None
+    if isinstance(check, type | tuple):
+        classes = check if isinstance(check, tuple) else (check,)
+        return classes if NoneType in classes else (*classes, NoneType)
+    return AnyOfCheck((check, NoneType), f"{expected} | None")
+
+
 class LiteralCheck:
     """Checks that a value is one of the given ones, of the same type.
 
@@ -357,6 +370,8 @@ def describe(hint: object) -> str:
     """
     if hint is None or hint is NoneType:
         return "None"
+    if hint is Any:
+        return "Any"
     if isinstance(hint, str):
         return hint
     if _is_union(hint):

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -78,7 +77,7 @@ def test_database_is_relative_to_the_folder_of_the_caller(tmp_path: Path) -> Non
 
 def test_version() -> None:
     ended = run("--version")
-    assert (ended.returncode, ended.stdout) == (0, f"execution-dataflow {version('execution-dataflow')}\n")
+    assert (ended.returncode, ended.stdout) == (0, f"execution-dataflow {execution_dataflow.__version__}\n")
 
 
 def test_help_lists_the_demo() -> None:

@@ -117,11 +117,12 @@ def test_a_cancelled_run_says_so() -> None:
     started = threading.Event()
 
     @operation
-    def wait(context: ExecutionContext) -> None:
+    def wait(context: ExecutionContext) -> int:
         started.set()
         patience = threading.Event()
         while not context.cancelled:
             patience.wait(0.001)
+        return 0
 
     graph = GraphDefinition("long")
     graph.add(give.new(name="never"), value=graph.add(wait))

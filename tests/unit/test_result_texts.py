@@ -60,7 +60,7 @@ def test_html_is_escaped_and_well_formed() -> None:
     evil = "<script>alert('x')</script>&"
 
     @operation(name=evil)
-    def load() -> None:
+    def load() -> int:
         raise ValueError(evil)
 
     graph = GraphDefinition(evil)

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use dataflow_core::ids::{NodeId, SlotId};
 use dataflow_core::run::{FailurePolicy, Stop};
 use dataflow_core::status::State;
-use pyo3::exceptions::{PyBaseException, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyBaseException, PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3::{PyTraverseError, PyVisit};
@@ -40,7 +40,7 @@ fn retained(plan: &PyPlan, retain: &Bound<'_, PyAny>) -> PyResult<Box<dyn Fn(Slo
             other => Err(PyValueError::new_err(format!("retain is 'terminal', 'all' or slots, not {other:?}"))),
         };
     }
-    let slots: HashSet<u32> = retain.extract()?;
+    let slots: HashSet<u32> = retain.extract::<Vec<u32>>()?.into_iter().collect();
     Ok(Box::new(move |slot| is_terminal(slot) || slots.contains(&slot.0)))
 }
 
@@ -57,8 +57,12 @@ impl PyRun {
     }
 
     fn slot(&self, py: Python<'_>, node: u32, port: u32) -> PyResult<SlotId> {
-        let plan = self.plan.as_ref().ok_or_else(|| PyRuntimeError::new_err("this run was cleared"))?;
-        Ok(SlotId(plan.bind(py).call_method1("slot", (node, port))?.extract()?))
+        let node = self.node(py, node)?;
+        let plan = self.core()?.root().plan();
+        if port as usize >= plan.slots_of(node).len() {
+            return Err(PyIndexError::new_err(format!("node {} has no output {port}", node.0)));
+        }
+        Ok(plan.slot(node, port))
     }
 
     fn start_once(&self) -> PyResult<&Arc<CoreRun>> {
