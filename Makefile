@@ -58,7 +58,8 @@ examples: wheel ## run every script in examples/
 
 bench: wheel ## measure operations beside the hand-written loop, and the core with criterion
 	@$(VENV) .venv-bench --requirements requirements/bench.txt --wheels dist
-	sh scripts/run_pytest.sh .venv-bench benches --timeout=0 -o faulthandler_timeout=0 $(ARGS)
+	.venv-bench/bin/python benches/ratios.py --million
+	sh scripts/run_pytest.sh .venv-bench benches --timeout=0 -o faulthandler_timeout=0 -o pythonpath=benches $(ARGS)
 	cargo bench $(LOCKED) -p dataflow-core
 
 docs: wheel ## build the documentation of both languages

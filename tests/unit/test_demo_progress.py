@@ -41,11 +41,15 @@ def lines_for(*events: Event) -> list[str]:
         (OperationFailed(*MOMENT, "read", attempt=1, error=None, message="no [such] file"), "failed: no [such] file"),
         (OperationSkipped(*MOMENT, "read", reason="nothing to read"), "skipped: nothing to read"),
         (OperationUpstreamFailed(*MOMENT, "read", blame="fetch"), "not run, since fetch failed"),
-        (OperationCancelled(*MOMENT, "read"), "cancelled"),
     ],
 )
 def test_each_way_to_end_is_one_line(event: Event, text: str) -> None:
     assert lines_for(event) == [f"[ 1/12] read               {text}"]
+
+
+def test_what_is_cancelled_is_counted_without_a_line() -> None:
+    done = OperationCompleted(*MOMENT, "load", attempt=1, seconds=1.0)
+    assert lines_for(OperationCancelled(*MOMENT, "read"), done) == ["[ 2/12] load               1.00 s"]
 
 
 def test_long_lines_are_not_broken() -> None:
@@ -72,4 +76,4 @@ def test_bars_follow_the_operations_that_run() -> None:
     subscriber(OperationCompleted(*MOMENT, "read", attempt=1, seconds=1.0))
     subscriber(OperationSkipped(*MOMENT, "report", reason="nothing to tell"))
     assert [task.description.strip() for task in bars.tasks] == ["etl", "load"]
-    assert (bars.tasks[0].completed, bars.tasks[0].total) == (2, 12)
+    assert (bars.tasks[0].completed, bars.tasks[0].total, bars.tasks[0].fields["note"]) == (2, 12, "2 of 12")

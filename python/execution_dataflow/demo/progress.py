@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from execution_dataflow.engine import ExecutionEngine
 from execution_dataflow.events import (
@@ -34,9 +34,8 @@ def show_progress(engine: ExecutionEngine, console: Console) -> Iterator[None]:
             yield
         return
     bars = Progress(
-        TextColumn("{task.description}", markup=False),
+        TextColumn("{task.description:<18}", markup=False),
         BarColumn(bar_width=30),
-        MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}", markup=False, style="dim"),
         console=console,
@@ -79,6 +78,9 @@ class ProgressLines:
                 self._print(f"{event.operation}: {event.message}; again in {event.delay_seconds:g} s")
         if isinstance(event, OperationEvent) and (end := ending(event)) is not None:
             self._ended += 1
+            # After a failure all that has not started is cancelled: the failure's own line says enough.
+            if isinstance(event, OperationCancelled):
+                return
             width = len(str(self._total))
             self._print(f"[{self._ended:{width}}/{self._total}] {event.operation:<18} {end}")
 
@@ -92,13 +94,16 @@ class ProgressBars:
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
         self._whole: TaskID | None = None
+        self._total = 0
+        self._ended = 0
         self._running: dict[str, TaskID] = {}
 
     def __call__(self, event: Event) -> None:
         """Move the bars."""
         match event:
             case GraphStarted():
-                self._whole = self._bars.add_task(event.graph, total=event.operations, note="")
+                self._total, self._ended = event.operations, 0
+                self._whole = self._bars.add_task(event.graph, total=self._total, note="")
             case OperationStarted():
                 self._drop(event.operation)
                 # A total of None is a bar that pulses: nobody knows yet how long it takes.
@@ -111,7 +116,8 @@ class ProgressBars:
                     self._bars.update(task, note=f"attempt {event.attempt} failed: {event.message}")
         if self._whole is not None and isinstance(event, OperationEvent) and ending(event) is not None:
             self._drop(event.operation)
-            self._bars.advance(self._whole)
+            self._ended += 1
+            self._bars.update(self._whole, completed=self._ended, note=f"{self._ended} of {self._total}")
 
     def _drop(self, operation: str) -> None:
         if (task := self._running.pop(operation, None)) is not None:

@@ -12,7 +12,7 @@ mod stand_in {
     use std::collections::VecDeque;
     use std::sync::Arc;
 
-    use crate::sync::{Mutex, lock};
+    use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
 
     #[allow(dead_code)]
     pub(crate) enum Steal<T> {
@@ -21,48 +21,70 @@ mod stand_in {
         Retry,
     }
 
-    type Shared<T> = Arc<Mutex<VecDeque<T>>>;
+    /// Tasks under a lock, with their number beside it: as with crossbeam's, a look at the number alone orders nothing.
+    struct Tasks<T> {
+        tasks: Mutex<VecDeque<T>>,
+        count: AtomicUsize,
+    }
 
-    pub(crate) struct Worker<T>(Shared<T>);
-    pub(crate) struct Stealer<T>(Shared<T>);
-    pub(crate) struct Injector<T>(Mutex<VecDeque<T>>);
+    impl<T> Tasks<T> {
+        fn new() -> Self {
+            Self { tasks: Mutex::new(VecDeque::new()), count: AtomicUsize::new(0) }
+        }
+        fn change<R>(&self, change: impl FnOnce(&mut VecDeque<T>) -> R) -> R {
+            let mut tasks = lock(&self.tasks);
+            let result = change(&mut tasks);
+            self.count.store(tasks.len(), Ordering::Relaxed);
+            result
+        }
+        fn is_empty(&self) -> bool {
+            self.count.load(Ordering::Relaxed) == 0
+        }
+        fn steal(&self) -> Steal<T> {
+            self.change(VecDeque::pop_front).map_or(Steal::Empty, Steal::Success)
+        }
+    }
+
+    pub(crate) struct Worker<T>(Arc<Tasks<T>>);
+    pub(crate) struct Stealer<T>(Arc<Tasks<T>>);
+    pub(crate) struct Injector<T>(Tasks<T>);
 
     impl<T> Worker<T> {
         pub(crate) fn new_lifo() -> Self {
-            Self(Arc::new(Mutex::new(VecDeque::new())))
+            Self(Arc::new(Tasks::new()))
         }
         pub(crate) fn stealer(&self) -> Stealer<T> {
             Stealer(self.0.clone())
         }
         pub(crate) fn push(&self, task: T) {
-            lock(&self.0).push_back(task);
+            self.0.change(|tasks| tasks.push_back(task));
         }
         pub(crate) fn pop(&self) -> Option<T> {
-            lock(&self.0).pop_back()
+            self.0.change(VecDeque::pop_back)
         }
     }
 
     impl<T> Stealer<T> {
         pub(crate) fn is_empty(&self) -> bool {
-            lock(&self.0).is_empty()
+            self.0.is_empty()
         }
         pub(crate) fn steal_batch_and_pop(&self, _into: &Worker<T>) -> Steal<T> {
-            lock(&self.0).pop_front().map_or(Steal::Empty, Steal::Success)
+            self.0.steal()
         }
     }
 
     impl<T> Injector<T> {
         pub(crate) fn new() -> Self {
-            Self(Mutex::new(VecDeque::new()))
+            Self(Tasks::new())
         }
         pub(crate) fn is_empty(&self) -> bool {
-            lock(&self.0).is_empty()
+            self.0.is_empty()
         }
         pub(crate) fn push(&self, task: T) {
-            lock(&self.0).push_back(task);
+            self.0.change(|tasks| tasks.push_back(task));
         }
         pub(crate) fn steal_batch_and_pop(&self, _into: &Worker<T>) -> Steal<T> {
-            lock(&self.0).pop_front().map_or(Steal::Empty, Steal::Success)
+            self.0.steal()
         }
     }
 }

@@ -261,9 +261,9 @@ impl Body for Scripted {
             execution.pauses(task.node);
             run.claim(task, attempt, State::Cancelled, run.now())
         } else {
-            let terminal = (0..script.plan.slot_count()).filter(|&slot| script.consumers[slot].is_empty());
+            let retained = (0..script.plan.slot_count() as u32).map(SlotId).filter(|&slot| script.retains(slot));
             // SAFETY: the child has ended, and these values are retained.
-            let values = terminal.map(|slot| unsafe { child.value(SlotId(slot as u32)) });
+            let values = retained.map(|slot| unsafe { child.value(slot) });
             let digest = values.fold(1, |sum, value| mix(sum ^ value.map_or(3, |value| value.number)));
             let (inputs, moved) = Self::gather(run.instance(task.instance), task.node);
             let claim = Self::claim(run, task, attempt, &inputs, (!failed).then_some(digest));

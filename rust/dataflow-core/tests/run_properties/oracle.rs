@@ -1,7 +1,7 @@
 //! What becomes of every node when nothing stops the run, worked out one after another.
 
 use dataflow_core::graph::INPUT_OPTIONAL;
-use dataflow_core::ids::NodeId;
+use dataflow_core::ids::{NodeId, SlotId};
 use dataflow_core::status::State;
 
 use crate::script::{From, Script, compute, constant, mix};
@@ -65,14 +65,14 @@ fn fate(script: &Script, index: usize, fates: &[Fate]) -> Fate {
     Fate { state: State::Succeeded, blame: None, values: (0..outputs).map(value).collect() }
 }
 
-/// What an expanded node makes of its child: all values that nobody consumes; nothing when a node of it failed.
+/// What an expanded node makes of its child: all values that are retained; nothing when a node of it failed.
 fn digest(child: &Script, fates: &[Fate]) -> Option<u64> {
     if fates.iter().any(|fate| fate.state.is_failure()) {
         return None;
     }
     let mut sum = 1;
-    for (slot, _) in child.consumers.iter().enumerate().filter(|(_, consumers)| consumers.is_empty()) {
-        let (owner, port) = child.plan.slot_owner(dataflow_core::ids::SlotId(slot as u32));
+    for slot in (0..child.consumers.len() as u32).map(SlotId).filter(|&slot| child.retains(slot)) {
+        let (owner, port) = child.plan.slot_owner(slot);
         let value = fates[child.of_id[owner.index()]].values[port as usize];
         sum = mix(sum ^ value.unwrap_or(3));
     }

@@ -153,9 +153,9 @@ impl Script {
         &self.nodes[self.of_id[id.index()]]
     }
 
-    /// What nobody consumes is retained, and some of the rest.
+    /// Most of what nobody consumes is retained, and some of the rest.
     pub fn retains(&self, slot: SlotId) -> bool {
-        self.consumers[slot.index()].is_empty() || mix(u64::from(slot.0)).is_multiple_of(4)
+        mix(u64::from(slot.0)).is_multiple_of(5) != self.consumers[slot.index()].is_empty()
     }
 }
 
