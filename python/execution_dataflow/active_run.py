@@ -136,7 +136,11 @@ class ActiveRun:
             # Ctrl-C between two lines of ours, not in an operation and not while the core looked for signals.
             self.core.interrupt(interrupt)
             self._wait_through_interrupts()
-        return self.finish()
+        try:
+            return self.finish()
+        finally:
+            # The traceback of a failed operation leads to this frame, and must not lead on to the result that keeps it.
+            del self
 
     def _wait_through_interrupts(self) -> None:
         while True:
@@ -223,6 +227,20 @@ class ActiveRun:
         self.record.cancel_reason = reason or "cancelled by the caller"
         self._hooks.stop_pending()
         self.core.stop()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for the end; an operation of another run that waits lends its thread, so that runs never starve."""
+        frame = _core.current_frame()
+        if frame is None or self.core.finished:
+            return self.core.wait(timeout)
+        if frame.run is self.record:
+            raise RuntimeError(
+                f"operation {self.record.names(frame.node)!r} waits for the end of its own run, which waits for the "
+                "operation: connect what it needs to its inputs instead"
+            )
+        if timeout is None:
+            self.core.help(threading.current_thread() is threading.main_thread())
+        return self.core.wait(timeout)
 
     def progress(self) -> dict[str, Any]:
         """Return how far the run has come."""

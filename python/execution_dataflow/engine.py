@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
+from execution_dataflow import _core
 from execution_dataflow.active_run import ActiveRun, RunOptions
 from execution_dataflow.context import ExecutionContext
 from execution_dataflow.cpus import usable_cpus
@@ -140,7 +141,10 @@ class ExecutionEngine:
                 "up: use `await engine.run_async(...)` there"
             )
         run = self._prepare(graph, context, failure_policy, retain, max_workers, driven=True)
-        return run.drive()
+        try:
+            return run.drive()
+        finally:
+            del run  # as in `drive`: no cycle from a traceback to the result
 
     def submit(
         self,
@@ -272,13 +276,22 @@ class ExecutionEngine:
         return self._dispatcher.add(callback, event_types)
 
     def close(self) -> None:
-        """Wait for the runs that are going on, and free the engine's threads. A second call does nothing."""
+        """Wait for the runs that are going on, and free the engine's threads. A second call does nothing.
+
+        Raises
+        ------
+        RuntimeError
+            In an operation that this engine runs: it would wait for itself.
+        """
+        frame = _core.current_frame()
+        if frame is not None and any(run.record is frame.run for run in list(self._runs)):
+            raise RuntimeError("engine.close() was called in an operation of that engine, which it would wait for")
         with self._lock:
             if self._closed:
                 return
             self._closed = True
         for run in list(self._runs):
-            run.core.wait()
+            run.wait()
         self._stop_threads()
 
     def _stop_threads(self) -> None:

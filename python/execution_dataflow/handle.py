@@ -57,7 +57,7 @@ class RunHandle:
         bool
             Whether the run has ended.
         """
-        return self._run.core.wait(timeout)
+        return self._run.wait(timeout)
 
     def result(self, timeout: float | None = None) -> ExecutionResult:
         """Wait for the run and return its result; a failed run has one too.

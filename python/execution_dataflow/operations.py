@@ -106,7 +106,12 @@ class Operation(OperationBase):
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Keep the arguments, for the repr, for pickles and for files."""
         # Not super(): a million instances are made in a row, and no class after this one has a __new__ of its own.
-        self = OperationBase.__new__(cls)
+        try:
+            self = OperationBase.__new__(cls)
+        except TypeError:
+            # CPython's check of native constructors follows the first base, here a mixin without a native one. The native
+            # base has no fields, so that a plain object is complete.
+            self = object.__new__(cls)
         if args or kwargs:
             self._arguments = (args, kwargs)
         return self

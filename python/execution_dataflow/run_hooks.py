@@ -130,6 +130,8 @@ class RunHooks:
         state = final_state(self.run)
         self.ended_ns = self.run.elapsed_ns
         self._waiting.clear()
+        # The native run holds these hooks: without this, its values would wait for the cycle collector.
+        self.run = None
         self._on_end(state)
         return state
 

@@ -217,7 +217,7 @@ def test_partials_callable_objects_methods_and_decorated_functions_are_functions
 
 
 def test_a_builtin_whose_parameters_are_unknown_is_refused_by_name() -> None:
-    with pytest.raises(PortError, match="dir.*wrap it in a function|dir takes"):
+    with pytest.raises(PortError, match=r"dir.*wrap it in a function|dir takes"):
         operation(dir).ports
 
 
@@ -310,7 +310,7 @@ def test_a_wrapper_that_leads_to_itself_does_not_hang() -> None:
 
 def test_executor_and_kind_of_function_must_agree() -> None:
     for bad in (operation(executor="async")(double), operation(executor="thread")(fetch.function)):
-        with pytest.raises(GraphError, match="async def|coroutine function"):
+        with pytest.raises(GraphError, match=r"async def|coroutine function"):
             GraphDefinition().add(bad)
 
 
@@ -319,11 +319,12 @@ def test_execute_calls_the_function_with_the_ports(monkeypatch: pytest.MonkeyPat
     values: dict[str, Any] = {"a": 1, "c": 3}
     outputs: dict[str, Any] = {}
     monkeypatch.setattr(FunctionOperation, "get_input", lambda self, name: values[name], raising=False)
-    monkeypatch.setattr(FunctionOperation, "set_output", lambda self, name, value: outputs.update({name: value}), raising=False)
+    keep = lambda self, name, value: outputs.update({name: value})  # noqa: E731 - it must be a method
+    monkeypatch.setattr(FunctionOperation, "set_output", keep, raising=False)
 
     def both(a: int, context: ExecutionContext, *, c: int) -> tuple[Any, int]:
         return context, a + c
 
-    operation(both, ).new().execute("context")
+    operation(both).new().execute("context")
     operation(outputs=("x", "y"))(both).new().execute("context")
     assert outputs == {"result": ("context", 4), "x": "context", "y": 4}

@@ -270,7 +270,7 @@ def test_bad_options_are_refused_by_name(options: dict[str, Any], kind: type[Exc
 
 
 def test_bad_options_are_refused_at_class_creation_too() -> None:
-    with pytest.raises(GraphError, match="Bad.*'process'"):
+    with pytest.raises(GraphError, match=r"Bad.*'process'"):
         type("Bad", (Plain,), {"executor": "process"})
 
 

@@ -59,7 +59,7 @@ def test_an_optional_port_without_a_default_gives_none() -> None:
             InputPort(np.ndarray, dtype="float64", shape=(None, 3)),
             "InputPort(numpy.ndarray, dtype=float64, shape=(*, 3))",
         ),
-        (OutputPort(str, optional=True, description="the text"), "OutputPort(str, optional=True, description='the text')"),
+        (OutputPort(str, optional=True, description="it"), "OutputPort(str, optional=True, description='it')"),
     ],
 )
 def test_the_repr_shows_what_was_said(port: object, text: str) -> None:
@@ -82,7 +82,9 @@ def test_ports_do_not_change(name: str) -> None:
         setattr(InputPort(bytes), name, 1)
 
 
-@pytest.mark.parametrize("port", [InputPort(bytes), InputPort(int, default=3), InputPort(int, optional=True), OutputPort(str)])
+@pytest.mark.parametrize(
+    "port", [InputPort(bytes), InputPort(int, default=3), InputPort(int, optional=True), OutputPort(str)]
+)
 def test_ports_can_be_pickled_and_copied(port: object) -> None:
     assert pickle.loads(pickle.dumps(port)) == port
     assert copy.deepcopy(port) == port

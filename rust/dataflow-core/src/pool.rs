@@ -71,6 +71,9 @@ impl Caller {
     }
 }
 
+/// How long a thread that helps a run naps when it finds nothing to do: short beside what a person notices.
+const HELPER_NAP: Duration = Duration::from_millis(5);
+
 /// Worker threads and active runs.
 pub struct Pool<B: Body> {
     active: Mutex<Vec<Arc<Run<B>>>>,
@@ -224,6 +227,21 @@ impl<B: Body> Pool<B> {
             }
             run.caller.asleep.store(false, Ordering::Relaxed);
             run.body().between(run, host, run.now());
+        }
+    }
+
+    /// Works on a submitted run until it has finished, in whatever seat is free: for a worker that would otherwise block
+    /// its thread on it. Without a free seat others are at work, and it looks again soon.
+    pub fn help(&self, run: &Arc<Run<B>>, host: &mut B::Host) {
+        while !run.is_finished() {
+            match run.queue.take_free_seat(run.first_free_seat()) {
+                Some(seat) if run.queue.has_work() || run.timers.earliest() <= run.now() => run.work(&seat, host),
+                seat => {
+                    drop(seat);
+                    B::blocking(host, || run.wait(Some(HELPER_NAP)));
+                    run.body().between(run, host, run.now());
+                }
+            }
         }
     }
 

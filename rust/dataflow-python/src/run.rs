@@ -136,6 +136,12 @@ impl PyRun {
         Ok(())
     }
 
+    /// Works on a submitted run until it has finished: for an operation that waits for it on a worker thread.
+    fn help(&self, is_main_thread: bool) -> PyResult<()> {
+        workers::pool().help(self.core()?, &mut Host::new(is_main_thread));
+        Ok(())
+    }
+
     /// Waits for the end; `False` when `timeout` seconds are over first.
     #[pyo3(signature = (timeout=None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
