@@ -1,13 +1,32 @@
 """The native core of execution_dataflow."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextvars import Context
-from typing import Any, Final, Self, TypeAlias, final
+from typing import Any, Final, Self, final
+
+__all__ = [
+    "Attempt",
+    "EventQueue",
+    "Frame",
+    "MAX_WORKERS",
+    "MISSING",
+    "MissingType",
+    "NodeSpec",
+    "OperationBase",
+    "Plan",
+    "Run",
+    "Topology",
+    "current_frame",
+    "forget_pool",
+    "legal_moves",
+    "resize_pool",
+    "serve",
+    "serving_threads",
+    "worker_gone",
+]
 
 MAX_WORKERS: Final[int]
 MISSING: Final[MissingType]
-
-EventRecord: TypeAlias = tuple[int, Any, int, int, int, int, Any]
 
 @final
 class MissingType:
@@ -107,13 +126,13 @@ class EventQueue:
     def put(
         self, kind: int, run: Any, node: int, attempt: int, worker: int, time: int, payload: Any | None = None
     ) -> None: ...
-    def take(self, timeout: float, limit: int = 1024) -> list[EventRecord]: ...
+    def take(self, timeout: float, limit: int = 1024) -> list[tuple[int, Any, int, int, int, int, Any]]: ...
 
 @final
 class Attempt:
     @property
     def node(self) -> int: ...
-    def __await__(self) -> Self: ...
+    def __await__(self) -> Generator[Any, Any, Any]: ...
     def __iter__(self) -> Iterator[Any]: ...
     def __next__(self) -> Any: ...
     def send(self, value: Any) -> Any: ...

@@ -89,12 +89,13 @@ def read_bindings(
                 "Every keyword of graph.add() is a port; options belong to the operation.",
             )
         for item in _items(operation, name, ports.input_flags[index], given):
-            if isinstance(item, (Operation, OutputReference)):
-                source = item if isinstance(item, Operation) else item.operation
-                if isinstance(item, Operation):
-                    output = _only_output(item)
-                else:
-                    output = source.ports.output_index[item.port_name]
+            if isinstance(item, Operation):
+                output = _only_output(item)
+                check(item, output, operation, index)
+                bindings.append(Source(item, output, index))
+            elif isinstance(item, OutputReference):
+                source = item.operation
+                output = source.ports.output_index[source.output(item.port_name).port_name]
                 check(source, output, operation, index)
                 bindings.append(Source(source, output, index))
             else:
@@ -120,10 +121,10 @@ def _items(operation: Operation, name: str, flags: int, given: Any) -> Sequence[
 
 
 def _only_output(operation: Operation) -> int:
-    names = list(operation.ports.output_index)
-    if len(names) == 1:
+    ports = operation._ports or operation.ports
+    if len(ports.outputs) == 1:
         return 0
-    label = label_of(operation)
+    names, label = list(ports.output_index), label_of(operation)
     if not names:
         raise PortError(
             f"{label} has no output to stand for; graph.add_dependency() lets an operation wait for it", operation=label

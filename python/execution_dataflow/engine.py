@@ -269,7 +269,8 @@ class ExecutionEngine:
         """
         if not callable(callback):
             raise TypeError(f"a subscriber is a callable that takes an event, not {type(callback).__name__}")
-        for kind in event_types:
+        kinds: tuple[object, ...] = event_types
+        for kind in kinds:
             if not (isinstance(kind, type) and issubclass(kind, Event)):
                 raise TypeError(f"{kind!r} is no event class; take them from execution_dataflow, for instance Event")
         self._check_open()

@@ -27,6 +27,8 @@ from execution_dataflow.run_record import RunRecord
 __all__ = ["Dispatcher", "EventStream", "Subscription"]
 
 Subscriber = Callable[[Any], object]
+# Kind, run record, node, attempt, worker, nanoseconds since the run began, payload.
+_Record = tuple[int, Any, int, int, int, int, Any]
 
 # The kinds of a record, shared with `events.rs`.
 _STARTED, _COMPLETED, _FAILED, _RETRYING, _SKIPPED, _CANCELLED, _UPSTREAM_FAILED = range(7)
@@ -179,7 +181,7 @@ class Dispatcher:
                 _logger.exception("subscriber %r raised on %s; the run goes on", subscription.callback, event)
 
 
-def _event(stream: EventStream, record: _core.EventRecord) -> Event:
+def _event(stream: EventStream, record: _Record) -> Event:
     kind, _, node, attempt, worker, time_ns, payload = record
     run = stream.record
     sequence = stream.sequence

@@ -56,15 +56,16 @@ def node_specs(operations: Sequence[Operation]) -> NodeSpecs:
     for operation in operations:
         # A method of its class is the same function for all instances; an instance may have an `execute` of its own.
         execute: Any = operation.execute
-        is_method = type(execute) is MethodType and execute.__self__ is operation
-        function = execute.__func__ if is_method else execute
-        identity = function if is_method else id(function)
-        key = (operation._ports, type(operation), identity, operation.retry_policy, operation.executor)
+        if type(execute) is MethodType and execute.__self__ is operation:
+            function = execute.__func__
+        else:
+            function = _await_own_execute if is_coroutine_function(execute) else _call_own_execute
+        key = (operation._ports, type(operation), function, operation.retry_policy, operation.executor)
         position = position_of.get(key)
         if position is None:
             position = len(specs)
             try:
-                specs.append(_shared_spec(operation, function, is_method=is_method))
+                specs.append(_shared_spec(operation, function))
             except GraphError as fault:
                 faults.append(fault)
             position_of[key] = position
@@ -72,36 +73,40 @@ def node_specs(operations: Sequence[Operation]) -> NodeSpecs:
     return NodeSpecs(specs, spec_of, faults)
 
 
-def _shared_spec(operation: Operation, function: Callable[..., Any], *, is_method: bool) -> NodeSpec:
-    if not is_method:
-        return _new_spec(operation, function, is_method=False)
+def _call_own_execute(operation: Operation, context: Any) -> None:
+    operation.execute(context)
+
+
+async def _await_own_execute(operation: Operation, context: Any) -> None:
+    await operation.execute(context)
+
+
+def _shared_spec(operation: Operation, function: Callable[..., Any]) -> NodeSpec:
     known = operation.ports.derived
     key = (type(operation), function, operation.retry_policy, operation.executor)
     spec: NodeSpec | None = known.get(key)
     if spec is None:
-        spec = _new_spec(operation, function, is_method=True)
+        spec = _new_spec(operation, function)
         if len(known) >= _MOST_SPECS_OF_A_SIGNATURE:
             known.clear()
         spec = known.setdefault(key, spec)
     return spec
 
 
-def _new_spec(operation: Operation, function: Callable[..., Any], *, is_method: bool) -> NodeSpec:
+def _new_spec(operation: Operation, function: Callable[..., Any]) -> NodeSpec:
     check_runnable(operation)
     ports, policy = operation.ports, operation.retry_policy
-    kind, label, called, spread = "method", type(operation).__name__, function, False
+    kind, label, spread = "method", type(operation).__name__, False
     arguments: tuple[int, ...] = ()
     keyword_names: tuple[str, ...] = ()
-    if isinstance(operation, FunctionOperation) and is_method and function is FunctionOperation.execute:
+    if isinstance(operation, FunctionOperation) and function is FunctionOperation.execute:
         definition = operation.definition
-        called, label, spread = definition.function, definition.label, definition.spread
+        function, label, spread = definition.function, definition.label, definition.spread
         kind, arguments, keyword_names = "function", definition.pattern.arguments, definition.pattern.keyword_names
-    elif not is_method:
-        kind, arguments = "function", (-1,)
     return NodeSpec(
         label=label,
         kind=kind,
-        function=called,
+        function=function,
         input_names=tuple(ports.input_index),
         input_flags=ports.input_flags,
         input_checks=ports.input_checks,
@@ -112,7 +117,7 @@ def _new_spec(operation: Operation, function: Callable[..., Any], *, is_method: 
         arguments=arguments,
         keyword_names=keyword_names,
         spread=spread,
-        is_coroutine=is_coroutine_function(called),
+        is_coroutine=is_coroutine_function(function),
         retry_policy=policy,
         max_attempts=1 if policy is None else policy.max_attempts,
     )

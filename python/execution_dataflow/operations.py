@@ -109,8 +109,8 @@ class Operation(OperationBase):
         try:
             self = OperationBase.__new__(cls)
         except TypeError:
-            # CPython's check of native constructors follows the first base, here a mixin without a native one. The native
-            # base has no fields, so that a plain object is complete.
+            # CPython's check of native constructors follows the first base, here a mixin without a native one. The
+            # native base has no fields, so that a plain object is complete.
             self = object.__new__(cls)
         if args or kwargs:
             self._arguments = (args, kwargs)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import doctest
+import re
 from pathlib import Path
 
 import pytest
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+
+import execution_dataflow
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -31,3 +34,15 @@ def test_examples_of_document_run(path: Path, tmp_path: Path, monkeypatch: pytes
 
 def test_readme_has_examples() -> None:
     assert list(EXAMPLES.parse(ROOT / "README.md").examples())
+
+
+def test_every_public_name_has_its_place_in_the_reference() -> None:
+    pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "api").glob("*.md"))
+    named = set(re.findall(r"\.\. auto(?:class|function|exception|data):: (\w+)", pages))
+    modules = set(re.findall(r"\.\. automodule:: (\S+)", pages))
+    missing = {
+        name
+        for name in set(execution_dataflow.__all__) - named - {"__version__"}
+        if getattr(getattr(execution_dataflow, name), "__module__", None) not in modules
+    }
+    assert not missing, f"add these to a page in docs/api: {sorted(missing)}"

@@ -18,8 +18,9 @@ from execution_dataflow.parameters import is_coroutine_function
 from execution_dataflow.policies import RetryPolicy
 
 if TYPE_CHECKING:
-    from execution_dataflow.context import ExecutionContext
     from nowhere import Mystery  # type: ignore[import-not-found]
+
+    from execution_dataflow.context import ExecutionContext
 
 
 @operation

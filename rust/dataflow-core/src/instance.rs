@@ -4,7 +4,7 @@
 //! made at run time) has a child instance, which ends the node when all its own nodes have an outcome.
 #![allow(unsafe_code)]
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::body::Body;
 use crate::ids::{InstanceId, NodeId, SlotId};
@@ -13,7 +13,7 @@ use crate::ready::Task;
 use crate::run::FailurePolicy;
 use crate::slots::SlotTable;
 use crate::status::{State, Status};
-use crate::sync::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, OnceLock, Ordering};
 
 /// Worker number of a node that never ran.
 pub const NO_WORKER: u32 = u32::MAX;
@@ -135,11 +135,15 @@ impl<B: Body> Instance<B> {
         }
     }
 
+    /// Notes who starts an attempt, and when; gives the moment. A worker that comes from elsewhere may have read its clock
+    /// before the last predecessor ended, and nothing starts before it is queued.
     #[inline]
-    pub(crate) fn note_start(&self, node: NodeId, now: u64, seat: usize) {
+    pub(crate) fn note_start(&self, node: NodeId, now: u64, seat: usize) -> u64 {
         let times = &self.times[node.index()];
+        let now = now.max(times.queued.load(Ordering::Relaxed));
         times.started.store(now, Ordering::Relaxed);
         times.worker.store(seat as u32 + 1, Ordering::Relaxed);
+        now
     }
 
     #[inline]
@@ -272,16 +276,19 @@ impl<B: Body> Instance<B> {
 
 const BUCKETS: usize = 32;
 
+/// Cells that are filled once; a bucket is made when its first cell is needed.
+type Bucket<T> = OnceLock<Box<[OnceLock<Box<T>>]>>;
+
 /// The instances of a run: they are added, never moved and never removed before the run is dropped.
 pub(crate) struct Instances<B: Body> {
     root: Instance<B>,
-    children: [OnceLock<Box<[OnceLock<Box<Instance<B>>>]>>; BUCKETS],
+    children: [Bucket<Instance<B>>; BUCKETS],
     next: AtomicU32,
 }
 
 impl<B: Body> Instances<B> {
     pub(crate) fn new(root: Instance<B>) -> Self {
-        Self { root, children: [const { OnceLock::new() }; BUCKETS], next: AtomicU32::new(1) }
+        Self { root, children: std::array::from_fn(|_| OnceLock::default()), next: AtomicU32::new(1) }
     }
 
     #[inline]
@@ -301,7 +308,7 @@ impl<B: Body> Instances<B> {
         // Relaxed: only the number must be unique; the cell publishes the instance.
         let id = InstanceId(self.next.fetch_add(1, Ordering::Relaxed));
         let (bucket, offset) = place(id.0);
-        let cells = self.children[bucket].get_or_init(|| (0..1usize << bucket).map(|_| OnceLock::new()).collect());
+        let cells = self.children[bucket].get_or_init(|| (0..1usize << bucket).map(|_| OnceLock::default()).collect());
         cells[offset].get_or_init(|| Box::new(make(id)))
     }
 

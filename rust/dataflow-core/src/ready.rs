@@ -3,11 +3,9 @@
 //! A *seat* is the right to work on a run: there are as many as the run may have workers, and seat 0 belongs to the
 //! thread that called `run`. A deque is made when its seat is first taken, so a small run never pays for the others.
 
-use std::sync::OnceLock;
-
 use crate::deque::{Injector, Steal, Stealer, Worker};
 use crate::ids::{InstanceId, NodeId};
-use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
+use crate::sync::{AtomicUsize, Mutex, OnceLock, Ordering, lock};
 
 /// A node of a plan instance.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

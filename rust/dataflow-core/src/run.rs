@@ -307,7 +307,7 @@ impl<B: Body> Run<B> {
             return (next, now);
         }
         let attempt = status.begin();
-        instance.note_start(task.node, now, seat.index());
+        let now = instance.note_start(task.node, now, seat.index());
         let mut step = Step { run: self, seat, task, attempt, next: None, now };
         self.body.execute(&mut step, host);
         (step.next, step.now)

@@ -11,6 +11,7 @@ use crate::body::CoreRun;
 use crate::call;
 use crate::conclude::{self, Via};
 use crate::frame::{Frame, attempt_variable};
+use crate::gate;
 use crate::python_errors;
 
 /// The live attempt of a coroutine operation, and the awaitable that drives it: every `send` into the coroutine happens
@@ -26,9 +27,8 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// Makes the coroutine and hands it to the engine's event loop. On failure the frame comes back with the error,
-    /// unless the attempt owns it already.
-    pub(crate) fn launch(py: Python<'_>, run: &Arc<CoreRun>, frame: Frame) -> Result<(), (PyErr, Option<Frame>)> {
+    /// Makes the coroutine and hands it to the engine's event loop.
+    pub(crate) fn launch(py: Python<'_>, run: &Arc<CoreRun>, frame: Frame) -> PyResult<()> {
         let body = run.body();
         let program = run.instance(frame.task.instance).program();
         let operation = program.operation(py, frame.task.node);
@@ -36,16 +36,13 @@ impl Attempt {
             let _pushed = frame.push();
             call::call(py, frame.spec(), &frame, operation, &body.context)
         };
-        let coroutine = match called {
-            Ok(coroutine) => coroutine,
-            Err(error) => return Err((error, None)),
-        };
+        let coroutine = called?;
         if !coroutine.hasattr(intern!(py, "send")).unwrap_or(false) {
             let label = &frame.spec().label;
-            let error = python_errors::contract(py, format!("{label} was taken for a coroutine function, but its call gave no coroutine"));
-            return Err((error, Some(frame)));
+            let text = format!("{label} was taken for a coroutine function, but its call gave no coroutine");
+            return Err(python_errors::contract(py, text));
         }
-        let context = call::copy(py, &body.base_context).map_err(|error| (error, None))?;
+        let context = call::copy(py, &body.base_context)?;
         let attempt = Self {
             run: run.clone(),
             frame: Box::new(frame),
@@ -53,10 +50,7 @@ impl Attempt {
             ended: AtomicBool::new(false),
             entered: AtomicBool::new(false),
         };
-        let launched = Py::new(py, attempt).and_then(|attempt| {
-            body.hooks.bind(py).call_method1(intern!(py, "launch"), (attempt, context)).map(drop)
-        });
-        launched.map_err(|error| (error, None))
+        body.hooks.bind(py).call_method1(intern!(py, "launch"), (Py::new(py, attempt)?, context)).map(drop)
     }
 
     /// Whether the attempt has no outcome yet.
@@ -82,7 +76,11 @@ impl Attempt {
         first
     }
 
-    fn resume<'py>(slf: &Bound<'py, Self>, method: &Bound<'py, pyo3::types::PyString>, arguments: &Bound<'py, pyo3::types::PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+    fn resume<'py>(
+        slf: &Bound<'py, Self>,
+        method: &Bound<'py, pyo3::types::PyString>,
+        arguments: &[Bound<'py, PyAny>],
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let attempt = slf.get();
         let coroutine = attempt.coroutine(py)?;
@@ -90,7 +88,7 @@ impl Attempt {
             attempt_variable(py)?.call_method1(intern!(py, "set"), (slf,))?;
         }
         let _pushed = attempt.frame.push();
-        coroutine.call_method1(method, arguments)
+        gate::method(&coroutine, method, arguments)
     }
 }
 
@@ -112,18 +110,16 @@ impl Attempt {
 
     fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let nothing = pyo3::types::PyTuple::new(py, [py.None()])?;
-        Self::resume(slf, intern!(py, "send"), &nothing)
+        Self::resume(slf, intern!(py, "send"), &[py.None().into_bound(py)])
     }
 
     fn send<'py>(slf: &Bound<'py, Self>, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let arguments = pyo3::types::PyTuple::new(slf.py(), [value])?;
-        Self::resume(slf, intern!(slf.py(), "send"), &arguments)
+        Self::resume(slf, intern!(slf.py(), "send"), &[value])
     }
 
     #[pyo3(signature = (*arguments))]
     fn throw<'py>(slf: &Bound<'py, Self>, arguments: &Bound<'py, pyo3::types::PyTuple>) -> PyResult<Bound<'py, PyAny>> {
-        Self::resume(slf, intern!(slf.py(), "throw"), arguments)
+        Self::resume(slf, intern!(slf.py(), "throw"), arguments.as_slice())
     }
 
     fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
@@ -132,7 +128,7 @@ impl Attempt {
         match attempt.coroutine(py) {
             Ok(coroutine) => {
                 let _pushed = attempt.frame.push();
-                coroutine.call_method0(intern!(py, "close")).map(drop)
+                gate::method(&coroutine, intern!(py, "close"), &[]).map(drop)
             }
             Err(_) => Ok(()),
         }

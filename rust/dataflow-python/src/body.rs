@@ -18,8 +18,9 @@ use pyo3::prelude::*;
 use crate::attempt::Attempt;
 use crate::call;
 use crate::conclude::{self, Via};
-use crate::events::{EventQueue, Kind, Record};
+use crate::events::{EventQueue, Kind, Moment, Record};
 use crate::frame::Frame;
+use crate::gate;
 use crate::gather::gather;
 use crate::plan::Program;
 
@@ -73,11 +74,27 @@ unsafe fn attached<'py>() -> Python<'py> {
 }
 
 impl PythonBody {
-    pub(crate) fn tell(&self, py: Python<'_>, kind: Kind, task: Task, attempt: u32, seat: u32, time: u64, payload: Option<Py<PyAny>>) {
+    pub(crate) fn tell(
+        &self,
+        py: Python<'_>,
+        kind: Kind,
+        task: Task,
+        attempt: u32,
+        at: Moment,
+        payload: Option<Py<PyAny>>,
+    ) {
         if let Some(events) = &self.events {
-            let run = self.record.clone_ref(py);
+            let (run, Moment { seat, time }) = (self.record.clone_ref(py), at);
             self.events_sent.fetch_add(1, Ordering::Relaxed);
-            events.get().push(Record { kind: kind as u8, run, node: task.node.0, attempt, worker: seat, time, payload });
+            events.get().push(Record {
+                kind: kind as u8,
+                run,
+                node: task.node.0,
+                attempt,
+                worker: seat,
+                time,
+                payload,
+            });
         }
     }
 
@@ -100,10 +117,11 @@ impl PythonBody {
         let instance = step.instance();
         let program = instance.program();
         let spec = program.spec(task.node);
-        self.tell(py, Kind::Started, task, attempt, step.seat() as u32, step.started(), None);
+        self.tell(py, Kind::Started, task, attempt, Moment { seat: step.seat() as u32, time: step.started() }, None);
         if attempt > 1 {
             // The exception of the attempt before becomes text: its frames pin arrays.
-            if let Err(error) = self.hooks.bind(py).call_method1(intern!(py, "attempt_starts"), (task.node.0, attempt)) {
+            if let Err(error) = self.hooks.bind(py).call_method1(intern!(py, "attempt_starts"), (task.node.0, attempt))
+            {
                 return conclude::fail(py, run, task, attempt, error, None, Via::Step(step));
             }
         }
@@ -114,8 +132,8 @@ impl PythonBody {
         let operation = program.operation(py, task.node);
         let frame = Frame::new(run, spec, operation, task, attempt, inputs);
         if spec.is_coroutine {
-            if let Err((error, frame)) = Attempt::launch(py, run, frame) {
-                conclude::fail(py, run, task, attempt, error, frame, Via::Step(step));
+            if let Err(error) = Attempt::launch(py, run, frame) {
+                conclude::fail(py, run, task, attempt, error, None, Via::Step(step));
             }
             return;
         }
@@ -161,13 +179,18 @@ impl Body for PythonBody {
             }
             State::UpstreamFailed => {
                 let blame = run.instance(task.instance).blame(task.node).map(|node| node.0);
-                (Kind::UpstreamFailed, blame.and_then(|node| node.into_pyobject(py).ok()).map(|node| node.into_any().unbind()))
+                (
+                    Kind::UpstreamFailed,
+                    blame.and_then(|node| node.into_pyobject(py).ok()).map(|node| node.into_any().unbind()),
+                )
             }
             State::Skipped => (Kind::Skipped, None),
             State::Cancelled => (Kind::Cancelled, None),
-            State::Pending | State::Ready | State::Running | State::Retrying | State::Succeeded | State::Restored => return,
+            State::Pending | State::Ready | State::Running | State::Retrying | State::Succeeded | State::Restored => {
+                return;
+            }
         };
-        self.tell(py, kind, task, attempt, u32::MAX, run.now(), payload);
+        self.tell(py, kind, task, attempt, Moment::elsewhere(run.now()), payload);
     }
 
     fn expanded(&self, _run: &CoreRun, _child: &Instance<Self>) {
@@ -178,14 +201,14 @@ impl Body for PythonBody {
         // SAFETY: the last outcome is delivered by an attached thread.
         let py = unsafe { attached() };
         let task = Task { instance: dataflow_core::ids::InstanceId::ROOT, node: dataflow_core::ids::NodeId(0) };
-        let state = match self.hooks.bind(py).call_method0(intern!(py, "run_ends")) {
+        let state = match gate::method(self.hooks.bind(py), intern!(py, "run_ends"), &[]) {
             Ok(state) => Some(state.unbind()),
             Err(error) => {
                 error.write_unraisable(py, Some(self.hooks.bind(py)));
                 None
             }
         };
-        self.tell(py, Kind::GraphCompleted, task, 0, u32::MAX, run.now(), state);
+        self.tell(py, Kind::GraphCompleted, task, 0, Moment::elsewhere(run.now()), state);
     }
 
     fn between(&self, run: &CoreRun, host: &mut Host, now: u64) {
@@ -196,10 +219,10 @@ impl Body for PythonBody {
         // SAFETY: workers are attached between nodes.
         let py = unsafe { attached() };
         py.detach(|| ());
-        if host.is_main {
-            if let Err(error) = py.check_signals() {
-                self.interrupt(run, error.into_value(py));
-            }
+        if host.is_main
+            && let Err(error) = py.check_signals()
+        {
+            self.interrupt(run, error.into_value(py));
         }
     }
 

@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use smallvec::SmallVec;
 
 use crate::frame::Frame;
+use crate::gate;
 use crate::node_spec::{CallKind, NodeSpec};
 use crate::python_errors;
 
@@ -60,11 +61,8 @@ pub(crate) fn call<'py>(
     let positional = (arguments.len() - 1 - keyword_count) | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET;
     let names = keywords.map_or(std::ptr::null_mut(), |names| names.as_ptr());
     // SAFETY: attached; every argument is a reference that `frame`, `spec` or the run owns for the time of the call, and
-    // the names are a tuple of strings. The result is a new reference or null with an error set.
-    unsafe {
-        let result = ffi::PyObject_Vectorcall(spec.function.as_ptr(), arguments.as_ptr().add(1), positional, names);
-        Bound::from_owned_ptr_or_err(py, result)
-    }
+    // the names are a tuple of strings.
+    unsafe { gate::vectorcall(py, spec.function.as_ptr(), arguments.as_ptr().add(1), positional, names) }
 }
 
 fn no_value(py: Python<'_>, spec: &NodeSpec, port: usize) -> PyErr {

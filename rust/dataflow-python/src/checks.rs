@@ -38,7 +38,11 @@ impl Check {
         match self {
             Self::Anything => Ok(None),
             Self::Class(class) => {
-                if is_instance(value, class)? { Ok(None) } else { Ok(Some(mismatch(value, std::slice::from_ref(class))?)) }
+                if is_instance(value, class)? {
+                    Ok(None)
+                } else {
+                    Ok(Some(mismatch(value, std::slice::from_ref(class))?))
+                }
             }
             Self::AnyOf(classes) => {
                 for class in classes {

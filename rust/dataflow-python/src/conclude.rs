@@ -12,7 +12,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use crate::arrays;
 use crate::body::{CoreRun, PythonBody};
-use crate::events::Kind;
+use crate::events::{Kind, Moment};
 use crate::frame::{Frame, Values, check_output};
 use crate::node_spec::{CallKind, NodeSpec};
 use crate::python_errors;
@@ -84,7 +84,8 @@ fn spread(py: Python<'_>, spec: &NodeSpec, value: Bound<'_, PyAny>) -> PyResult<
     let expected = spec.output_flags.len();
     let wrong = |found: String| {
         let names = spec.output_names.bind(py);
-        let message = format!("{} must return a tuple of {expected} values, one for each of {names}, not {found}", spec.label);
+        let message =
+            format!("{} must return a tuple of {expected} values, one for each of {names}, not {found}", spec.label);
         python_errors::value_type(py, message)
     };
     let Ok(tuple) = value.cast::<PyTuple>() else {
@@ -97,7 +98,14 @@ fn spread(py: Python<'_>, spec: &NodeSpec, value: Bound<'_, PyAny>) -> PyResult<
 }
 
 /// Commits the outputs of a successful attempt, all of them or, when the attempt is stale, none.
-pub(crate) fn succeed(py: Python<'_>, run: &CoreRun, task: Task, attempt: u32, outputs: Values, mut via: Via<'_, '_, '_>) {
+pub(crate) fn succeed(
+    py: Python<'_>,
+    run: &CoreRun,
+    task: Task,
+    attempt: u32,
+    outputs: Values,
+    mut via: Via<'_, '_, '_>,
+) {
     let instance = run.instance(task.instance);
     let plan = instance.plan();
     let mut shared = Values::with_capacity(outputs.len());
@@ -119,7 +127,7 @@ pub(crate) fn succeed(py: Python<'_>, run: &CoreRun, task: Task, attempt: u32, o
             drop(claim.put(port as u32, value));
         }
     }
-    run.body().tell(py, Kind::Completed, task, attempt, via.seat(), now, None);
+    run.body().tell(py, Kind::Completed, task, attempt, Moment { seat: via.seat(), time: now }, None);
     via.deliver(run, claim);
 }
 
@@ -146,9 +154,12 @@ pub(crate) fn fail(
     let hooks = body.hooks.bind(py);
     let node = task.node.0;
     let error = error.into_value(py);
-    let may_retry = attempt < run.instance(task.instance).program().spec(task.node).max_attempts && run.stopped().is_none();
+    let may_retry =
+        attempt < run.instance(task.instance).program().spec(task.node).max_attempts && run.stopped().is_none();
     let delay = if may_retry {
-        hooks.call_method1(intern!(py, "retry_delay"), (node, attempt, &error)).and_then(|delay| delay.extract::<Option<f64>>())
+        hooks
+            .call_method1(intern!(py, "retry_delay"), (node, attempt, &error))
+            .and_then(|delay| delay.extract::<Option<f64>>())
     } else {
         Ok(None)
     };
@@ -160,7 +171,7 @@ pub(crate) fn fail(
     match delay {
         Some(seconds) => {
             let message = note(py, hooks, "attempt_failed", node, attempt, &error, Some(seconds));
-            body.tell(py, Kind::Retrying, task, attempt, via.seat(), run.now(), message);
+            body.tell(py, Kind::Retrying, task, attempt, Moment { seat: via.seat(), time: run.now() }, message);
             drop(error);
             let delay = Duration::try_from_secs_f64(seconds).ok();
             match via {
@@ -176,7 +187,7 @@ pub(crate) fn fail(
             let Some(claim) = run.claim(task, attempt, State::Failed, now) else { return };
             let message = note(py, hooks, "failed", node, attempt, &error, None);
             drop(error);
-            body.tell(py, Kind::Failed, task, attempt, via.seat(), now, message);
+            body.tell(py, Kind::Failed, task, attempt, Moment { seat: via.seat(), time: now }, message);
             via.deliver(run, claim);
         }
     }
@@ -210,7 +221,7 @@ fn note(
 pub(crate) fn cancel(py: Python<'_>, run: &CoreRun, task: Task, attempt: u32, mut via: Via<'_, '_, '_>) {
     let now = via.clock(run);
     if let Some(claim) = run.claim(task, attempt, State::Cancelled, now) {
-        run.body().tell(py, Kind::Cancelled, task, attempt, via.seat(), now, None);
+        run.body().tell(py, Kind::Cancelled, task, attempt, Moment { seat: via.seat(), time: now }, None);
         via.deliver(run, claim);
     }
 }

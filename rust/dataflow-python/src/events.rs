@@ -20,6 +20,22 @@ pub(crate) enum Kind {
     GraphCompleted = 8,
 }
 
+/// Where and when something happened.
+#[derive(Copy, Clone)]
+pub(crate) struct Moment {
+    /// The worker; `u32::MAX` for none.
+    pub(crate) seat: u32,
+    /// Nanoseconds since the run began.
+    pub(crate) time: u64,
+}
+
+impl Moment {
+    /// Not on a worker.
+    pub(crate) fn elsewhere(time: u64) -> Self {
+        Self { seat: u32::MAX, time }
+    }
+}
+
 /// One event on its way.
 pub(crate) struct Record {
     pub(crate) kind: u8,
@@ -59,7 +75,16 @@ impl EventQueue {
 
     #[pyo3(signature = (kind, run, node, attempt, worker, time, payload=None))]
     #[allow(clippy::too_many_arguments)]
-    fn put(&self, kind: u8, run: Py<PyAny>, node: u32, attempt: u32, worker: u32, time: u64, payload: Option<Py<PyAny>>) {
+    fn put(
+        &self,
+        kind: u8,
+        run: Py<PyAny>,
+        node: u32,
+        attempt: u32,
+        worker: u32,
+        time: u64,
+        payload: Option<Py<PyAny>>,
+    ) {
         self.push(Record { kind, run, node, attempt, worker, time, payload });
     }
 

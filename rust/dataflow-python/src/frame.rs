@@ -163,10 +163,10 @@ fn with_frame<'py, R>(
     if let Some(frame) = on_stack(wanted) {
         return f(frame);
     }
-    if let Some(attempt) = inherited(py)? {
-        if let Some(frame) = attempt.get().frame().filter(|frame| wanted(frame)) {
-            return f(frame);
-        }
+    if let Some(attempt) = inherited(py)?
+        && let Some(frame) = attempt.get().frame().filter(|frame| wanted(frame))
+    {
+        return f(frame);
     }
     let class = operation.get_type().name().map_or_else(|_| "operation".to_owned(), |name| name.to_string());
     Err(python_errors::outside_run(
@@ -200,7 +200,10 @@ impl OperationBase {
             let port = NodeSpec::position(names, port_name)
                 .ok_or_else(|| python_errors::unknown_port(py, &spec.label, &port_name.to_string_lossy(), names))?;
             frame.input(py, port).ok_or_else(|| {
-                python_errors::contract(py, format!("input {port_name:?} of {} has no value and no default", spec.label))
+                python_errors::contract(
+                    py,
+                    format!("input {port_name:?} of {} has no value and no default", spec.label),
+                )
             })
         })
     }

@@ -52,7 +52,11 @@ fn single<'py>(py: Python<'py>, instance: &Instance<PythonBody>, source: Source)
 }
 
 /// A list in connection order, without the sources that were skipped; `None` when nothing came.
-fn many<'py>(py: Python<'py>, instance: &Instance<PythonBody>, sources: &[Source]) -> PyResult<Option<Bound<'py, PyAny>>> {
+fn many<'py>(
+    py: Python<'py>,
+    instance: &Instance<PythonBody>,
+    sources: &[Source],
+) -> PyResult<Option<Bound<'py, PyAny>>> {
     let items: Vec<_> = sources.iter().filter_map(|&source| single(py, instance, source)).collect();
     if items.is_empty() { Ok(None) } else { Ok(Some(PyList::new(py, items)?.into_any())) }
 }
@@ -65,14 +69,14 @@ fn to_write<'py>(
     value: Bound<'py, PyAny>,
     is_last_attempt: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
-    if let SourceKind::Slot(slot) = source.kind() {
-        if is_last_attempt && arrays::is_plain_array(&value) {
-            // SAFETY: as in `single`; no reference from the slot is held, `value` is one of our own.
-            if let Some(sole) = unsafe { instance.take_input(slot) } {
-                drop(value);
-                return arrays::writeable(sole.into_bound(py), true);
-            }
-        }
+    if let SourceKind::Slot(slot) = source.kind()
+        && is_last_attempt
+        && arrays::is_plain_array(&value)
+        // SAFETY: as in `single`; no reference from the slot is held, `value` is one of our own.
+        && let Some(sole) = unsafe { instance.take_input(slot) }
+    {
+        drop(value);
+        return arrays::writeable(sole.into_bound(py), true);
     }
     arrays::writeable(value, false)
 }
@@ -81,7 +85,10 @@ fn to_write<'py>(
 fn check(spec: &NodeSpec, port: usize, flags: u8, value: &Bound<'_, PyAny>) -> PyResult<()> {
     let fault = if flags & INPUT_MANY != 0 {
         let items = value.cast::<PyList>()?.iter();
-        items.map(|item| spec.input_checks[port].fault(&item)).find(|fault| !matches!(fault, Ok(None))).unwrap_or(Ok(None))
+        items
+            .map(|item| spec.input_checks[port].fault(&item))
+            .find(|fault| !matches!(fault, Ok(None)))
+            .unwrap_or(Ok(None))
     } else {
         spec.input_checks[port].fault(value)
     };

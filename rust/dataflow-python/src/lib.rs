@@ -10,6 +10,7 @@ mod checks;
 mod conclude;
 mod events;
 mod frame;
+mod gate;
 mod gather;
 mod missing;
 mod node_spec;

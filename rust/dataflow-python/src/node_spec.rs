@@ -131,8 +131,12 @@ impl NodeSpec {
     /// The index of a name: by identity of interned strings first, by value otherwise.
     #[inline]
     pub(crate) fn position(names: &Bound<'_, PyTuple>, name: &Bound<'_, PyString>) -> Option<usize> {
-        let by_identity = (0..names.len()).find(|&index| names.get_borrowed_item(index).is_ok_and(|other| other.is(name)));
-        by_identity.or_else(|| (0..names.len()).find(|&index| names.get_borrowed_item(index).is_ok_and(|other| other.eq(name).unwrap_or(false))))
+        let by_identity =
+            (0..names.len()).find(|&index| names.get_borrowed_item(index).is_ok_and(|other| other.is(name)));
+        by_identity.or_else(|| {
+            (0..names.len())
+                .find(|&index| names.get_borrowed_item(index).is_ok_and(|other| other.eq(name).unwrap_or(false)))
+        })
     }
 
     /// The name of an output, for messages.

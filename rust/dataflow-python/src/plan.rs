@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dataflow_core::ids::NodeId;
-use dataflow_core::plan::Plan;
+use dataflow_core::plan::{Plan, SourceKind};
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
@@ -91,20 +91,26 @@ impl PyPlan {
         }
         for (node, &spec) in spec_of.iter().enumerate() {
             let node = NodeId(node as u32);
-            let spec = specs.get(spec as usize).ok_or_else(|| PyIndexError::new_err(format!("there is no spec {spec}")))?;
+            let spec =
+                specs.get(spec as usize).ok_or_else(|| PyIndexError::new_err(format!("there is no spec {spec}")))?;
             let spec = spec.get();
-            if spec.input_checks.len() != graph.input_count(node) || spec.output_flags.len() != graph.output_count(node) {
-                return Err(PyValueError::new_err(format!("the spec of {} has other ports than node {}", spec.label, node.0)));
+            if spec.input_checks.len() != graph.input_count(node) || spec.output_flags.len() != graph.output_count(node)
+            {
+                return Err(PyValueError::new_err(format!(
+                    "the spec of {} has other ports than node {}",
+                    spec.label, node.0
+                )));
             }
         }
         let plan = py.detach(|| Plan::compile(graph));
-        let plan = plan.map_err(|faults| PyValueError::new_err(format!("the graph has {} faults: see faults()", faults.len())))?;
+        let plan = plan
+            .map_err(|faults| PyValueError::new_err(format!("the graph has {} faults: see faults()", faults.len())))?;
         for node in (0..nodes as u32).map(NodeId) {
             for source in plan.sources(node) {
-                if let dataflow_core::plan::SourceKind::Constant(index) = source.kind() {
-                    if index as usize >= constants.len() {
-                        return Err(PyIndexError::new_err(format!("there is no constant {index}")));
-                    }
+                if let SourceKind::Constant(index) = source.kind()
+                    && index as usize >= constants.len()
+                {
+                    return Err(PyIndexError::new_err(format!("there is no constant {index}")));
                 }
             }
         }

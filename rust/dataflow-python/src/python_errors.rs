@@ -42,5 +42,7 @@ pub(crate) fn unknown_port(py: Python<'_>, operation: &str, port: &str, known: &
 /// Whether an operation gave up because its run was cancelled.
 pub(crate) fn is_attempt_cancelled(py: Python<'_>, error: &PyErr) -> bool {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    CLASS.import(py, "execution_dataflow.cancellation", "AttemptCancelled").is_ok_and(|class| error.is_instance(py, class))
+    CLASS
+        .import(py, "execution_dataflow.cancellation", "AttemptCancelled")
+        .is_ok_and(|class| error.is_instance(py, class))
 }

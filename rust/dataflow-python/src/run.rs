@@ -92,7 +92,10 @@ impl PyRun {
         events: Option<Py<EventQueue>>,
     ) -> PyResult<Self> {
         if !(1..=workers::MAX_WORKERS).contains(&max_workers) {
-            return Err(PyValueError::new_err(format!("max_workers is from 1 to {}, not {max_workers}", workers::MAX_WORKERS)));
+            return Err(PyValueError::new_err(format!(
+                "max_workers is from 1 to {}, not {max_workers}",
+                workers::MAX_WORKERS
+            )));
         }
         let body = PythonBody {
             context,
@@ -197,7 +200,8 @@ impl PyRun {
     /// The exception that ended the run from outside of its operations.
     #[getter]
     fn raised(&self, py: Python<'_>) -> PyResult<Option<Py<PyBaseException>>> {
-        let raised = self.core()?.body().raised.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|e| e.clone_ref(py));
+        let raised =
+            self.core()?.body().raised.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|e| e.clone_ref(py));
         Ok(raised)
     }
 
@@ -314,6 +318,7 @@ impl PyRun {
 /// For each state, by number, the states that may follow it.
 #[pyfunction]
 pub(crate) fn legal_moves() -> Vec<Vec<u8>> {
-    let followers = |state: State| State::ALL.into_iter().filter(move |&next| state.may_become(next)).map(|next| next as u8);
+    let followers =
+        |state: State| State::ALL.into_iter().filter(move |&next| state.may_become(next)).map(|next| next as u8);
     State::ALL.into_iter().map(|state| followers(state).collect()).collect()
 }

@@ -64,9 +64,14 @@ impl Topology {
     }
 
     fn source_of(&self, node: u32, port: u32) -> PyResult<Vec<(u32, u32)>> {
-        let (nodes, ports) = (self.graph.node_count(), if (node as usize) < self.graph.node_count() { self.graph.input_count(NodeId(node)) } else { 0 });
+        let (nodes, ports) = (
+            self.graph.node_count(),
+            if (node as usize) < self.graph.node_count() { self.graph.input_count(NodeId(node)) } else { 0 },
+        );
         if port as usize >= ports {
-            return Err(PyIndexError::new_err(format!("there is no input {port} of node {node} in a graph of {nodes} nodes")));
+            return Err(PyIndexError::new_err(format!(
+                "there is no input {port} of node {node} in a graph of {nodes} nodes"
+            )));
         }
         Ok(self.graph.sources_of(NodeId(node), port).into_iter().map(|(node, port)| (node.0, port)).collect())
     }

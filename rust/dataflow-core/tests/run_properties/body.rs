@@ -18,7 +18,7 @@ use crate::script::{Script, Way, compute, constant, mix};
 type Job = Box<dyn FnOnce() + Send>;
 
 /// Two threads that complete attempts from outside.
-pub static ELSEWHERE: LazyLock<Sender<Job>> = LazyLock::new(|| {
+pub(crate) static ELSEWHERE: LazyLock<Sender<Job>> = LazyLock::new(|| {
     let (sender, receiver) = channel::<Job>();
     let receiver: Arc<Mutex<Receiver<Job>>> = Arc::new(Mutex::new(receiver));
     for _ in 0..2 {
@@ -34,18 +34,18 @@ pub static ELSEWHERE: LazyLock<Sender<Job>> = LazyLock::new(|| {
 });
 
 /// One instance of a script: what happened so far.
-pub struct Execution {
-    pub script: Arc<Script>,
+pub(crate) struct Execution {
+    pub(crate) script: Arc<Script>,
     faults: Arc<Mutex<Vec<String>>>,
     live: Vec<AtomicBool>,
     ended: Vec<AtomicBool>,
     succeeded: Vec<AtomicU32>,
-    pub made: Vec<AtomicU32>,
-    pub dropped: Vec<AtomicU32>,
+    pub(crate) made: Vec<AtomicU32>,
+    pub(crate) dropped: Vec<AtomicU32>,
 }
 
 impl Execution {
-    pub fn new(script: &Arc<Script>, faults: &Arc<Mutex<Vec<String>>>) -> Arc<Self> {
+    pub(crate) fn new(script: &Arc<Script>, faults: &Arc<Mutex<Vec<String>>>) -> Arc<Self> {
         let (nodes, slots) = (script.plan.node_count(), script.plan.slot_count());
         let flags = || (0..nodes).map(|_| AtomicBool::new(false)).collect();
         let counts = |number| (0..number).map(|_| AtomicU32::new(0)).collect();
@@ -88,8 +88,8 @@ impl Execution {
 }
 
 /// A value that knows its slot.
-pub struct Value {
-    pub number: u64,
+pub(crate) struct Value {
+    pub(crate) number: u64,
     slot: SlotId,
     of: Arc<Execution>,
 }
@@ -103,9 +103,9 @@ impl Drop for Value {
     }
 }
 
-pub struct Scripted {
-    pub faults: Arc<Mutex<Vec<String>>>,
-    pub finished: AtomicU32,
+pub(crate) struct Scripted {
+    pub(crate) faults: Arc<Mutex<Vec<String>>>,
+    pub(crate) finished: AtomicU32,
 }
 
 type Inputs = Vec<Vec<u64>>;

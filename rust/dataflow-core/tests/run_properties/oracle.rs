@@ -6,10 +6,10 @@ use dataflow_core::status::State;
 
 use crate::script::{From, Script, compute, constant, mix};
 
-pub struct Fate {
-    pub state: State,
-    pub blame: Option<NodeId>,
-    pub values: Vec<Option<u64>>,
+pub(crate) struct Fate {
+    pub(crate) state: State,
+    pub(crate) blame: Option<NodeId>,
+    pub(crate) values: Vec<Option<u64>>,
 }
 
 impl Fate {
@@ -19,7 +19,7 @@ impl Fate {
 }
 
 /// By node of the script.
-pub fn fates(script: &Script) -> Vec<Fate> {
+pub(crate) fn fates(script: &Script) -> Vec<Fate> {
     let mut fates: Vec<Fate> = Vec::with_capacity(script.nodes.len());
     for index in 0..script.nodes.len() {
         let fate = fate(script, index, &fates);

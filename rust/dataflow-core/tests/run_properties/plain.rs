@@ -14,7 +14,7 @@ use dataflow_core::run::{FailurePolicy, Run, Step};
 use dataflow_core::status::State;
 
 /// How an attempt goes on.
-pub enum Next {
+pub(crate) enum Next {
     /// The sum of the inputs and this.
     Add(u64),
     Fail,
@@ -24,10 +24,10 @@ pub enum Next {
 
 type Act = dyn Fn(&Arc<Run<Plain>>, Task, u32) -> Next + Send + Sync;
 
-pub struct Plain(Box<Act>);
+pub(crate) struct Plain(Box<Act>);
 
 impl Plain {
-    pub fn new(act: impl Fn(&Arc<Run<Self>>, Task, u32) -> Next + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(act: impl Fn(&Arc<Run<Self>>, Task, u32) -> Next + Send + Sync + 'static) -> Self {
         Self(Box::new(act))
     }
 
@@ -90,7 +90,7 @@ impl Body for Plain {
 }
 
 /// Nodes with one optional input that takes many sources and one output.
-pub fn plan(nodes: u32, edges: impl IntoIterator<Item = (u32, u32)>) -> Arc<Plan> {
+pub(crate) fn plan(nodes: u32, edges: impl IntoIterator<Item = (u32, u32)>) -> Arc<Plan> {
     let mut graph = Graph::new();
     let shape = graph.add_shape(&[INPUT_MANY | INPUT_OPTIONAL], &[0]).unwrap();
     for _ in 0..nodes {
@@ -102,51 +102,51 @@ pub fn plan(nodes: u32, edges: impl IntoIterator<Item = (u32, u32)>) -> Arc<Plan
     Arc::new(Plan::compile(&graph).unwrap())
 }
 
-pub fn chain(nodes: u32) -> Arc<Plan> {
+pub(crate) fn chain(nodes: u32) -> Arc<Plan> {
     plan(nodes, (1..nodes).map(|node| (node - 1, node)))
 }
 
 /// One node before and one after all others.
-pub fn wide(nodes: u32) -> Arc<Plan> {
+pub(crate) fn wide(nodes: u32) -> Arc<Plan> {
     let last = nodes - 1;
     plan(nodes, (1..last).flat_map(|node| [(0, node), (node, last)]))
 }
 
 /// The value of the last node is retained.
-pub fn prepare(pool: &Arc<Pool<Plain>>, plan: &Arc<Plan>, seats: usize, driven: bool, policy: FailurePolicy, body: Plain) -> Arc<Run<Plain>> {
+pub(crate) fn prepare(pool: &Arc<Pool<Plain>>, plan: &Arc<Plan>, seats: usize, driven: bool, policy: FailurePolicy, body: Plain) -> Arc<Run<Plain>> {
     let last = plan.slot_count() as u32;
     let retained = |slot: SlotId| slot.0 + 1 == last;
     Arc::new(Run::new(body, pool.clone(), plan.clone(), (), policy, seats, driven, retained))
 }
 
-pub fn last_value(run: &Run<Plain>) -> Option<u64> {
+pub(crate) fn last_value(run: &Run<Plain>) -> Option<u64> {
     assert!(run.is_finished());
     // SAFETY: the run is finished.
     unsafe { run.root().value(SlotId(run.root().plan().slot_count() as u32 - 1)) }.copied()
 }
 
-pub fn count(run: &Run<Plain>, state: State) -> usize {
+pub(crate) fn count(run: &Run<Plain>, state: State) -> usize {
     (0..run.root().plan().node_count() as u32).filter(|&node| run.root().status(NodeId(node)).0 == state).count()
 }
 
 /// Threads that serve a pool until this is dropped.
-pub struct Crew {
-    pub pool: Arc<Pool<Plain>>,
+pub(crate) struct Crew {
+    pub(crate) pool: Arc<Pool<Plain>>,
     threads: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Crew {
-    pub fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self { pool: Arc::new(Pool::new(capacity)), threads: Vec::new() }
     }
 
-    pub fn of(threads: usize) -> Self {
+    pub(crate) fn of(threads: usize) -> Self {
         let mut crew = Self::new(threads);
         crew.resize(threads);
         crew
     }
 
-    pub fn resize(&mut self, threads: usize) {
+    pub(crate) fn resize(&mut self, threads: usize) {
         for worker in self.pool.resize(threads) {
             let pool = self.pool.clone();
             self.threads.push(std::thread::spawn(move || pool.serve(worker, &mut ())));

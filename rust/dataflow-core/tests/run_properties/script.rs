@@ -8,24 +8,24 @@ use dataflow_core::ids::{NodeId, SlotId};
 use dataflow_core::plan::Plan;
 
 /// SplitMix64 (G. L. Steele, D. Lea, C. H. Flood, OOPSLA 2014).
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         mix(self.0)
     }
 
-    pub fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    pub fn chance(&mut self, percent: u64) -> bool {
+    pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 }
 
-pub fn mix(mut bits: u64) -> u64 {
+pub(crate) fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     bits ^ (bits >> 31)
@@ -33,7 +33,7 @@ pub fn mix(mut bits: u64) -> u64 {
 
 /// How often things happen to a node, in percent.
 #[derive(Copy, Clone, Debug)]
-pub struct Odds {
+pub(crate) struct Odds {
     fails: u64,
     retries: u64,
     leaves_unset: u64,
@@ -42,21 +42,21 @@ pub struct Odds {
 }
 
 impl Odds {
-    pub const CALM: Self = Self { fails: 0, retries: 0, leaves_unset: 0, elsewhere: 3, expands: 0 };
-    pub const MIXED: Self = Self { fails: 1, retries: 5, leaves_unset: 20, elsewhere: 10, expands: 3 };
-    pub const STORMY: Self = Self { fails: 8, retries: 30, leaves_unset: 40, elsewhere: 40, expands: 10 };
+    pub(crate) const CALM: Self = Self { fails: 0, retries: 0, leaves_unset: 0, elsewhere: 3, expands: 0 };
+    pub(crate) const MIXED: Self = Self { fails: 1, retries: 5, leaves_unset: 20, elsewhere: 10, expands: 3 };
+    pub(crate) const STORMY: Self = Self { fails: 8, retries: 30, leaves_unset: 40, elsewhere: 40, expands: 10 };
 }
 
 /// Where an input comes from.
 #[derive(Copy, Clone, Debug)]
-pub enum From {
+pub(crate) enum From {
     Output(usize, usize),
     Constant(u32),
 }
 
 /// Who ends the last attempt.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Way {
+pub(crate) enum Way {
     Here,
     Elsewhere,
     /// The worker and another thread at once: one wins.
@@ -64,38 +64,38 @@ pub enum Way {
 }
 
 #[derive(Clone, Debug)]
-pub struct Node {
-    pub inputs: Vec<(u8, Vec<From>)>,
-    pub outputs: Vec<u8>,
-    pub after: Vec<usize>,
+pub(crate) struct Node {
+    pub(crate) inputs: Vec<(u8, Vec<From>)>,
+    pub(crate) outputs: Vec<u8>,
+    pub(crate) after: Vec<usize>,
     /// Attempts that fail before the last one.
-    pub failures: u32,
-    pub delay: Option<Duration>,
-    pub retries_elsewhere: bool,
-    pub fails: bool,
+    pub(crate) failures: u32,
+    pub(crate) delay: Option<Duration>,
+    pub(crate) retries_elsewhere: bool,
+    pub(crate) fails: bool,
     /// Which of its optional outputs stay unset, a bit each.
-    pub unset: u64,
-    pub way: Way,
+    pub(crate) unset: u64,
+    pub(crate) way: Way,
     /// Takes what it can from its inputs instead of reading it.
-    pub moves: bool,
-    pub child: Option<Arc<Script>>,
+    pub(crate) moves: bool,
+    pub(crate) child: Option<Arc<Script>>,
 }
 
 /// A graph, its plan and the behaviour of its nodes. `nodes` is in topological order; `ids` says under which index the
 /// plan knows each.
 #[derive(Debug)]
-pub struct Script {
-    pub nodes: Vec<Node>,
-    pub ids: Vec<NodeId>,
+pub(crate) struct Script {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) ids: Vec<NodeId>,
     /// The inverse of `ids`.
-    pub of_id: Vec<usize>,
-    pub plan: Arc<Plan>,
-    pub consumers: Vec<Vec<NodeId>>,
-    pub predecessors: Vec<Vec<usize>>,
+    pub(crate) of_id: Vec<usize>,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) consumers: Vec<Vec<NodeId>>,
+    pub(crate) predecessors: Vec<Vec<usize>>,
 }
 
 impl Script {
-    pub fn random(seeds: &[u64], odds: Odds) -> Arc<Self> {
+    pub(crate) fn random(seeds: &[u64], odds: Odds) -> Arc<Self> {
         Self::nested(seeds, odds, 2)
     }
 
@@ -113,7 +113,7 @@ impl Script {
         Arc::new(Self::new(nodes, ids))
     }
 
-    pub fn new(nodes: Vec<Node>, ids: Vec<NodeId>) -> Self {
+    pub(crate) fn new(nodes: Vec<Node>, ids: Vec<NodeId>) -> Self {
         let mut of_id = vec![0; nodes.len()];
         ids.iter().enumerate().for_each(|(node, id)| of_id[id.index()] = node);
         let mut graph = Graph::new();
@@ -149,12 +149,12 @@ impl Script {
         Self { nodes, ids, of_id, plan, consumers, predecessors }
     }
 
-    pub fn node(&self, id: NodeId) -> &Node {
+    pub(crate) fn node(&self, id: NodeId) -> &Node {
         &self.nodes[self.of_id[id.index()]]
     }
 
     /// Most of what nobody consumes is retained, and some of the rest.
-    pub fn retains(&self, slot: SlotId) -> bool {
+    pub(crate) fn retains(&self, slot: SlotId) -> bool {
         mix(u64::from(slot.0)).is_multiple_of(5) != self.consumers[slot.index()].is_empty()
     }
 }
@@ -210,11 +210,11 @@ fn random_node(random: &mut Random, before: &[Node], odds: Odds, depth: u32) -> 
 }
 
 /// The value of one output, from the values of every input.
-pub fn compute(id: NodeId, port: usize, inputs: &[Vec<u64>], child: u64) -> u64 {
+pub(crate) fn compute(id: NodeId, port: usize, inputs: &[Vec<u64>], child: u64) -> u64 {
     let start = mix((u64::from(id.0) << 8 | port as u64) ^ child.rotate_left(17));
     inputs.iter().fold(start, |sum, values| values.iter().fold(mix(sum ^ 0xA5A5), |sum, value| mix(sum ^ value)))
 }
 
-pub fn constant(index: u32) -> u64 {
+pub(crate) fn constant(index: u32) -> u64 {
     mix(u64::from(index) + 0x00C0_FFEE)
 }

@@ -27,15 +27,15 @@ static POOL: LazyLock<Arc<Pool<Scripted>>> = LazyLock::new(|| {
 });
 
 #[derive(Copy, Clone, Debug)]
-pub struct Trial {
-    pub policy: FailurePolicy,
-    pub workers: usize,
-    pub driven: bool,
-    pub cancel_after: Option<Duration>,
+pub(crate) struct Trial {
+    pub(crate) policy: FailurePolicy,
+    pub(crate) workers: usize,
+    pub(crate) driven: bool,
+    pub(crate) cancel_after: Option<Duration>,
 }
 
 impl Trial {
-    pub fn check(self, script: &Arc<Script>) {
+    pub(crate) fn check(self, script: &Arc<Script>) {
         let _watch = watch(format!("{self:?} {script:?}"));
         let faults = Arc::new(Mutex::new(Vec::new()));
         let body = Scripted { faults: faults.clone(), finished: AtomicU32::new(0) };

@@ -21,10 +21,10 @@ static WATCHED: LazyLock<Mutex<Vec<(u64, Instant, String)>>> = LazyLock::new(|| 
     Mutex::default()
 });
 
-pub struct Watch(u64);
+pub(crate) struct Watch(u64);
 
 /// Aborts the process unless the watch is dropped within a minute.
-pub fn watch(what: impl Into<String>) -> Watch {
+pub(crate) fn watch(what: impl Into<String>) -> Watch {
     static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     WATCHED.lock().unwrap().push((number, Instant::now(), what.into()));
