@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import weakref
@@ -13,17 +14,19 @@ from execution_dataflow import _core
 from execution_dataflow.errors import RunInterrupted, RunLost
 from execution_dataflow.event_dispatch import Dispatcher, EventStream
 from execution_dataflow.plan import Plan
-from execution_dataflow.process_life import watch
+from execution_dataflow.process_life import ExitStep, watch
 from execution_dataflow.result import ExecutionResult
 from execution_dataflow.run_hooks import RunHooks, final_state
 from execution_dataflow.run_record import RunRecord
-from execution_dataflow.states import RunState
+from execution_dataflow.states import OperationState, RunState
 
 if TYPE_CHECKING:
     from execution_dataflow.context import ExecutionContext
     from execution_dataflow.executors.event_loop import CoroutineHost
 
 __all__ = ["ActiveRun", "RunOptions"]
+
+_RUNNING = int(OperationState.RUNNING)
 
 
 class RunOptions:
@@ -254,6 +257,23 @@ class ActiveRun:
         if not self.core.finished:
             self.core.lose()
 
-    def before_exit(self) -> None:
+    def at_exit(self, step: ExitStep, deadline: float) -> None:
         """Stop the run: the program is over."""
-        self.cancel("the program ended")
+        if self.core.finished or self.core.lost:
+            return
+        if step is ExitStep.CANCEL:
+            self.cancel("the program ended")
+        elif step in (ExitStep.WAIT, ExitStep.ABANDON):
+            ended = self.core.wait(max(0.0, deadline - time.monotonic()))
+            if step is ExitStep.ABANDON and not ended:
+                self._name_what_is_left()
+
+    def _name_what_is_left(self) -> None:
+        running = [self.plan.label(node) for node, state in enumerate(self.core.states()) if state == _RUNNING]
+        if sys.stderr is not None and running:
+            print(
+                f"execution-dataflow: the program ended while {', '.join(map(repr, running))} of run "
+                f"{self.record.run_id!r} did not stop; it was left behind",
+                file=sys.stderr,
+                flush=True,
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -21,7 +22,7 @@ from execution_dataflow.graph import GraphDefinition
 from execution_dataflow.handle import RunHandle
 from execution_dataflow.plan import Plan
 from execution_dataflow.policies import FailurePolicy, check_failure_policy
-from execution_dataflow.process_life import watch
+from execution_dataflow.process_life import ExitStep, watch
 from execution_dataflow.result import ExecutionResult
 
 if TYPE_CHECKING:
@@ -295,11 +296,11 @@ class ExecutionEngine:
             run.wait()
         self._stop_threads()
 
-    def _stop_threads(self) -> None:
+    def _stop_threads(self, timeout: float = 5.0) -> None:
         self._release()
         if self._loop is not None:
-            self._loop.close()
-        self._dispatcher.close()
+            self._loop.close(timeout)
+        self._dispatcher.close(timeout)
 
     def __enter__(self) -> Self:
         self._check_open()
@@ -388,7 +389,9 @@ class ExecutionEngine:
         self._loop = None
         self._dispatcher = Dispatcher()
 
-    def before_exit(self) -> None:
-        """Stop the threads: the program is over."""
-        self._closed = True
-        self._stop_threads()
+    def at_exit(self, step: ExitStep, deadline: float) -> None:
+        """Take no more runs, deliver what is left to deliver, and stop the threads."""
+        if step is ExitStep.CANCEL:
+            self._closed = True
+        elif step is ExitStep.CLOSE:
+            self._stop_threads(deadline - time.monotonic())

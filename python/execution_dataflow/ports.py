@@ -132,7 +132,7 @@ class InputPort(_PortBase[T]):
         Whether it may stay unconnected; its value is ``None`` then, or the default.
     many : bool
         Whether it takes any number of sources; it receives the list of their values, in the order of connection. With
-        `optional`, it is an empty tuple where there are none.
+        `optional`, it is an empty list where there are none.
     mutable : bool
         Whether the operation writes into the array that it receives, which is then its own.
     dtype : object
@@ -222,7 +222,7 @@ class InputPort(_PortBase[T]):
             self._options = None
             return
         if many and default is not MISSING:
-            raise PortError("InputPort(many=True) takes no default; with optional=True it is an empty tuple")
+            raise PortError("InputPort(many=True) takes no default; with optional=True it receives an empty list")
         flags = _MANY * bool(many) + _MUTABLE * bool(mutable) + _OPTIONAL * bool(optional or default is not MISSING)
         self._options = (flags, default, dtype, _shape("InputPort", shape), description)
 
@@ -238,7 +238,10 @@ class InputPort(_PortBase[T]):
 
     @property
     def default(self) -> Any:
-        """The value where nothing arrives, or ``_core.MISSING`` for a required port."""
+        """The value where nothing arrives, or ``_core.MISSING`` for a required port.
+
+        A port for many sources receives a fresh empty list instead of the empty tuple that stands here.
+        """
         if self._options is None:
             return MISSING
         flags, default = self._options[:2]

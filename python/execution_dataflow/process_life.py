@@ -4,10 +4,33 @@ from __future__ import annotations
 
 import atexit
 import os
+import time
+from enum import Enum
 from typing import Protocol
 from weakref import WeakSet
 
-__all__ = ["LivesInOneProcess", "watch"]
+__all__ = ["ExitStep", "LivesInOneProcess", "watch"]
+
+# How long a program that ends waits for operations that still run, once their run was cancelled: first for them to end
+# by themselves, then, with an exception raised in those that run Python code, in all.
+_PATIENCE_SECONDS = 1.0
+_GRACE_SECONDS = 5.0
+# What subscribers and event loops get when operations have used up the grace.
+_LAST_SECONDS = 0.5
+
+
+class ExitStep(Enum):
+    """What happens at the end of the program, in this order; everything takes a step before anything takes the next.
+
+    Nothing of ours should run Python code any more when the interpreter takes itself apart: it would end such a thread
+    in the middle of whatever it does.
+    """
+
+    CANCEL = "runs are told to stop, engines take no new ones"
+    WAIT = "runs that do so are waited for"
+    INTERRUPT = "an exception is raised in the operations of the others"
+    ABANDON = "these are waited for; what is left then is named on stderr and left behind"
+    CLOSE = "threads end, when the last events were delivered"
 
 
 class LivesInOneProcess(Protocol):
@@ -16,11 +39,10 @@ class LivesInOneProcess(Protocol):
     def after_fork_in_child(self) -> None:
         """Start afresh: in this process the threads do not exist."""
 
-    def before_exit(self) -> None:
-        """Stop the threads, before the interpreter takes itself apart below them."""
+    def at_exit(self, step: ExitStep, deadline: float) -> None:
+        """Take a step towards the end of the process, until a moment of ``time.monotonic()`` at the latest."""
 
 
-# In the order of creation, which is the order in which they are told.
 _watched: WeakSet[LivesInOneProcess] = WeakSet()
 
 
@@ -34,11 +56,17 @@ def _after_fork_in_child() -> None:
         thing.after_fork_in_child()
 
 
-def _before_exit() -> None:
-    for thing in list(_watched):
-        thing.before_exit()
+def _at_exit() -> None:
+    began = time.monotonic()
+    for step in ExitStep:
+        if step is ExitStep.CLOSE:
+            deadline = max(began + _GRACE_SECONDS, time.monotonic() + _LAST_SECONDS)
+        else:
+            deadline = began + (_GRACE_SECONDS if step is ExitStep.ABANDON else _PATIENCE_SECONDS)
+        for thing in list(_watched):
+            thing.at_exit(step, deadline)
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
-atexit.register(_before_exit)
+atexit.register(_at_exit)

@@ -13,7 +13,7 @@ from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
 
 ROOT = Path(__file__).resolve().parents[2]
-DIST = ROOT / os.environ.get("EXECUTION_DATAFLOW_DIST", "dist")
+DIST = ROOT / "dist"
 
 # The brief's snippets as they stand there, one after the other.
 BRIEF = """

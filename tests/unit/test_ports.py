@@ -98,7 +98,7 @@ def test_a_value_where_a_type_belongs_is_refused(kind: Any, wrong: object) -> No
 
 
 def test_a_many_port_takes_no_default() -> None:
-    with pytest.raises(PortError, match="empty tuple"):
+    with pytest.raises(PortError, match="empty list"):
         InputPort(int, many=True, default=[])
 
 

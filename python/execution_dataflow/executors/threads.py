@@ -10,12 +10,13 @@ import threading
 import time
 
 from execution_dataflow import _core
-from execution_dataflow.process_life import watch
+from execution_dataflow.cancellation import AttemptCancelled
+from execution_dataflow.process_life import ExitStep, watch
 
 __all__ = ["WorkerThreads", "worker_threads"]
 
-# How long a program that ends waits for operations that still run, once they were told to stop.
-_EXIT_GRACE_SECONDS = 5.0
+# How long idle threads take to leave, at the very most.
+_LEAVE_SECONDS = 0.1
 
 
 class WorkerThreads:
@@ -67,15 +68,26 @@ class WorkerThreads:
         self._demands = {}
         self._threads = {}
 
-    def before_exit(self) -> None:
-        """Let the threads leave. A thread that came back into a dismantled interpreter would bring the process down."""
-        with self._lock:
-            self._demands = {}
-            self._adjust()
-            threads = list(self._threads.values())
-        deadline = time.monotonic() + _EXIT_GRACE_SECONDS
+    def at_exit(self, step: ExitStep, deadline: float) -> None:
+        """Let the threads leave, and interrupt what keeps them.
+
+        What catches that and goes on, or is stuck in native code, stays: see ``gate.rs`` for what becomes of it.
+        """
+        if step is ExitStep.INTERRUPT:
+            with self._lock:
+                self._demands = {}
+                self._adjust()
+            for thread in self._alive_at(time.monotonic() + _LEAVE_SECONDS):
+                assert thread.ident is not None
+                _core.post_exception(thread.ident, AttemptCancelled)
+        elif step is ExitStep.CLOSE:
+            self._alive_at(deadline)
+
+    def _alive_at(self, deadline: float) -> list[threading.Thread]:
+        threads = [thread for thread in self._threads.values() if thread.ident is not None]
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        return [thread for thread in threads if thread.is_alive()]
 
 
 worker_threads = WorkerThreads()

@@ -50,25 +50,16 @@ fn layered(inputs: &[u8], shuffled: bool) -> Graph {
         graph.add_node(shape).expect("there is room");
     }
     for (source, target, port) in edges {
-        let (source, target) = (
-            NodeId(names[source as usize]),
-            NodeId(names[target as usize]),
-        );
+        let (source, target) = (NodeId(names[source as usize]), NodeId(names[target as usize]));
         let port = port % inputs.len() as u32;
-        assert!(
-            graph
-                .connect(source, 0, target, port)
-                .expect("both ends exist")
-        );
+        assert!(graph.connect(source, 0, target, port).expect("both ends exist"));
     }
     graph
 }
 
 fn chain() -> Graph {
     let mut graph = Graph::new();
-    let shape = graph
-        .add_shape(&[INPUT_OPTIONAL], &[0])
-        .expect("flags are known");
+    let shape = graph.add_shape(&[INPUT_OPTIONAL], &[0]).expect("flags are known");
     let mut before = graph.add_node(shape).expect("there is room");
     for _ in 1..NODES {
         let node = graph.add_node(shape).expect("there is room");
@@ -81,9 +72,7 @@ fn chain() -> Graph {
 /// The chain closed to a ring: the longest shortest cycle.
 fn ring() -> Graph {
     let mut graph = chain();
-    graph
-        .connect(NodeId(NODES - 1), 0, NodeId(0), 0)
-        .expect("both ends exist");
+    graph.connect(NodeId(NODES - 1), 0, NodeId(0), 0).expect("both ends exist");
     graph
 }
 
@@ -96,14 +85,8 @@ fn definition(criterion: &mut Criterion) {
     let many = [INPUT_OPTIONAL | INPUT_MANY];
     let graphs = [
         ("layered 1M nodes 3M edges", layered(&single, false)),
-        (
-            "layered 1M nodes 3M edges, one many port",
-            layered(&many, false),
-        ),
-        (
-            "layered 1M nodes 3M edges, shuffled",
-            layered(&single, true),
-        ),
+        ("layered 1M nodes 3M edges, one many port", layered(&many, false)),
+        ("layered 1M nodes 3M edges, shuffled", layered(&single, true)),
         ("chain 1M", chain()),
     ];
     for (name, graph) in &graphs {
@@ -117,9 +100,7 @@ fn definition(criterion: &mut Criterion) {
     }
     let ring = ring();
     assert_eq!(validate(&ring).len(), 1);
-    group.bench_function("validate ring 1M", |bencher| {
-        bencher.iter(|| validate(black_box(&ring)))
-    });
+    group.bench_function("validate ring 1M", |bencher| bencher.iter(|| validate(black_box(&ring))));
     group.finish();
 }
 

@@ -54,11 +54,7 @@ pub(crate) fn shortest_cycles(successors: &Adjacency, acyclic_part: &[u32]) -> V
     shortest_cycles_within(VISITS, successors, acyclic_part)
 }
 
-fn shortest_cycles_within(
-    visits: usize,
-    successors: &Adjacency,
-    acyclic_part: &[u32],
-) -> Vec<Vec<u32>> {
+fn shortest_cycles_within(visits: usize, successors: &Adjacency, acyclic_part: &[u32]) -> Vec<Vec<u32>> {
     let mut is_left = vec![true; successors.len()];
     for &node in acyclic_part {
         is_left[node as usize] = false;
@@ -66,8 +62,5 @@ fn shortest_cycles_within(
     let left = (0..successors.len() as u32).filter(|&node| is_left[node as usize]);
     let components = Components::of(successors, left);
     let mut search = Search::new(successors, &components, visits);
-    components
-        .cyclic()
-        .map(|members| search.shortest_cycle(members))
-        .collect()
+    components.cyclic().map(|members| search.shortest_cycle(members)).collect()
 }

@@ -38,9 +38,7 @@ pub enum GraphError {
         count: usize,
     },
     /// A port of a layout has flags that mean nothing.
-    #[error(
-        "{direction} port {port} has the flags {flags:#04x}, of which only {known:#04x} are known"
-    )]
+    #[error("{direction} port {port} has the flags {flags:#04x}, of which only {known:#04x} are known")]
     UnknownFlags {
         /// The index of the port in the layout.
         port: u32,

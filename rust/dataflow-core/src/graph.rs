@@ -111,22 +111,15 @@ impl Graph {
     pub fn add_node(&mut self, shape: ShapeId) -> Result<NodeId, GraphError> {
         let layouts = self.shapes.layouts();
         if shape.index() >= layouts.len() {
-            return Err(GraphError::UnknownShape {
-                shape,
-                count: layouts.len(),
-            });
+            return Err(GraphError::UnknownShape { shape, count: layouts.len() });
         }
-        let (inputs, outputs) = (
-            layouts.inputs(shape.0).len(),
-            layouts.outputs(shape.0).len(),
-        );
+        let (inputs, outputs) = (layouts.inputs(shape.0).len(), layouts.outputs(shape.0).len());
         check_room(self.shape_of.len(), 1, NONE, Quantity::Nodes)?;
         check_room(self.output_total(), outputs, MAX_OUTPUTS, Quantity::Outputs)?;
         check_room(self.input_room_taken(), inputs, NONE, Quantity::Inputs)?;
 
         let node = NodeId(self.shape_of.len() as u32);
-        self.outputs_from
-            .push((self.output_total() + outputs) as u32);
+        self.outputs_from.push((self.output_total() + outputs) as u32);
         self.latest.resize(self.latest.len() + inputs, NONE);
         self.inputs_from.push(self.latest.len() as u32);
         self.shape_of.push(shape.0);
@@ -157,10 +150,7 @@ impl Graph {
     /// [`GraphError::UnknownNode`], [`GraphError::UnknownPort`], [`GraphError::TooLarge`].
     pub fn bind(&mut self, node: NodeId, port: u32, constant: u32) -> Result<bool, GraphError> {
         if constant > MAX_CONSTANT {
-            return Err(GraphError::TooLarge {
-                what: Quantity::Constants,
-                limit: MAX_CONSTANT + 1,
-            });
+            return Err(GraphError::TooLarge { what: Quantity::Constants, limit: MAX_CONSTANT + 1 });
         }
         self.link(NONE, constant, node, port)
     }
@@ -198,18 +188,14 @@ impl Graph {
     /// Data edges in the order of connection: source, its output, target, its input.
     pub fn edges(&self) -> impl Iterator<Item = (NodeId, u32, NodeId, u32)> + Clone + '_ {
         self.links.iter().filter_map(|link| match link.origin() {
-            Origin::Output(source, port) => {
-                Some((NodeId(source), port, NodeId(link.target), link.target_port))
-            }
+            Origin::Output(source, port) => Some((NodeId(source), port, NodeId(link.target), link.target_port)),
             Origin::Constant(_) => None,
         })
     }
 
     /// Order-only edges in the order of declaration: before, after.
     pub fn orders(&self) -> impl ExactSizeIterator<Item = (NodeId, NodeId)> + Clone + '_ {
-        self.orders
-            .iter()
-            .map(|&(before, after)| (NodeId(before), NodeId(after)))
+        self.orders.iter().map(|&(before, after)| (NodeId(before), NodeId(after)))
     }
 
     /// The number of nodes.
@@ -257,8 +243,7 @@ impl Graph {
     /// Every dependency as a pair of nodes: data edges, then order-only ones, with repetitions.
     pub(crate) fn arcs(&self) -> impl Iterator<Item = (u32, u32)> + Clone + '_ {
         let data = self.links.iter().filter(|link| link.source != NONE);
-        data.map(|link| (link.source, link.target))
-            .chain(self.orders.iter().copied())
+        data.map(|link| (link.source, link.target)).chain(self.orders.iter().copied())
     }
 
     /// Data edges and bound constants in the order in which they were made.
@@ -287,13 +272,7 @@ impl Graph {
         &self.outputs_from
     }
 
-    fn link(
-        &mut self,
-        source: u32,
-        source_port: u32,
-        target: NodeId,
-        target_port: u32,
-    ) -> Result<bool, GraphError> {
+    fn link(&mut self, source: u32, source_port: u32, target: NodeId, target_port: u32) -> Result<bool, GraphError> {
         let input = self.check_port(target, target_port, Direction::Input)?;
         let previous = self.latest[input];
         let takes_many = self.input_flags(target)[target_port as usize] & INPUT_MANY != 0;
@@ -302,32 +281,17 @@ impl Graph {
         }
         check_room(self.input_room_taken(), 1, NONE, Quantity::Inputs)?;
         self.latest[input] = self.links.len() as u32;
-        self.links.push(Link {
-            source,
-            source_port,
-            target: target.0,
-            target_port,
-            previous,
-        });
+        self.links.push(Link { source, source_port, target: target.0, target_port, previous });
         Ok(true)
     }
 
     fn check_node(&self, node: NodeId) -> Result<(), GraphError> {
         let count = self.node_count();
-        if node.index() < count {
-            Ok(())
-        } else {
-            Err(GraphError::UnknownNode { node, count })
-        }
+        if node.index() < count { Ok(()) } else { Err(GraphError::UnknownNode { node, count }) }
     }
 
     /// The number of a port among all ports of its direction.
-    fn check_port(
-        &self,
-        node: NodeId,
-        port: u32,
-        direction: Direction,
-    ) -> Result<usize, GraphError> {
+    fn check_port(&self, node: NodeId, port: u32, direction: Direction) -> Result<usize, GraphError> {
         self.check_node(node)?;
         let from = match direction {
             Direction::Input => &self.inputs_from,
@@ -337,12 +301,7 @@ impl Graph {
         if port < count {
             return Ok((from[node.index()] + port) as usize);
         }
-        Err(GraphError::UnknownPort {
-            node,
-            port,
-            direction,
-            count: count as usize,
-        })
+        Err(GraphError::UnknownPort { node, port, direction, count: count as usize })
     }
 
     fn output_total(&self) -> usize {
@@ -356,9 +315,5 @@ impl Graph {
 }
 
 fn check_room(taken: usize, wanted: usize, limit: u32, what: Quantity) -> Result<(), GraphError> {
-    if taken.saturating_add(wanted) > limit as usize {
-        Err(GraphError::TooLarge { what, limit })
-    } else {
-        Ok(())
-    }
+    if taken.saturating_add(wanted) > limit as usize { Err(GraphError::TooLarge { what, limit }) } else { Ok(()) }
 }

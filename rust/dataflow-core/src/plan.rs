@@ -81,11 +81,7 @@ impl Plan {
     #[must_use]
     pub fn slot(&self, node: NodeId, port: u32) -> SlotId {
         let slots = self.slots_of(node);
-        assert!(
-            port < slots.end - slots.start,
-            "node {} has no output port {port}",
-            node.0
-        );
+        assert!(port < slots.end - slots.start, "node {} has no output port {port}", node.0);
         SlotId(slots.start + port)
     }
 
@@ -95,11 +91,7 @@ impl Plan {
     /// If the plan has no such slot.
     #[must_use]
     pub fn slot_owner(&self, slot: SlotId) -> (NodeId, u32) {
-        assert!(
-            slot.index() < self.slot_count(),
-            "the plan has no slot {}",
-            slot.0
-        );
+        assert!(slot.index() < self.slot_count(), "the plan has no slot {}", slot.0);
         let node = self.outputs_from.partition_point(|&first| first <= slot.0) - 1;
         (NodeId(node as u32), slot.0 - self.outputs_from[node])
     }
@@ -150,11 +142,7 @@ impl Plan {
     #[must_use]
     pub fn port_sources(&self, node: NodeId, port: u32) -> &[Source] {
         let inputs = self.inputs_from[node.index()]..self.inputs_from[node.index() + 1];
-        assert!(
-            port < inputs.end - inputs.start,
-            "node {} has no input port {port}",
-            node.0
-        );
+        assert!(port < inputs.end - inputs.start, "node {} has no input port {port}", node.0);
         let input = inputs.start + port;
         &self.sources[self.sources_start(input)..self.sources_start(input + 1)]
     }
@@ -164,9 +152,7 @@ impl Plan {
     pub fn input_ranges(&self, node: NodeId) -> impl ExactSizeIterator<Item = Range<usize>> + '_ {
         let inputs = self.inputs_from[node.index()]..self.inputs_from[node.index() + 1];
         let first = self.sources_start(inputs.start);
-        inputs.map(move |input| {
-            self.sources_start(input) - first..self.sources_start(input + 1) - first
-        })
+        inputs.map(move |input| self.sources_start(input) - first..self.sources_start(input + 1) - first)
     }
 
     /// Whether an input of the node takes many sources. If not, item i of [`Plan::sources`] is that of input i.

@@ -42,7 +42,11 @@ pub struct Seat<'q> {
 impl ReadyQueue {
     /// An empty queue for at most `seats` workers at a time.
     pub fn new(seats: usize) -> Self {
-        Self { injector: Injector::new(), places: (0..seats).map(|_| Place::default()).collect(), free: AtomicUsize::new(seats) }
+        Self {
+            injector: Injector::new(),
+            places: (0..seats).map(|_| Place::default()).collect(),
+            free: AtomicUsize::new(seats),
+        }
     }
 
     /// Number of seats.

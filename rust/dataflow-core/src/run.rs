@@ -1,9 +1,4 @@
-//! A run: instances, a ready queue and the rule for what follows an outcome.
-//!
-//! Every outcome takes the same way, whoever brings it: *claim* the attempt (one winner), *put* the outputs, *deliver*.
-//! Delivery gives inputs back, counts the outcome at each successor and, at zero, applies the trigger rule; outcomes that
-//! the rule decides by itself (skipped, cancelled, upstream failed) are delivered by the same loop, without recursion.
-#![allow(unsafe_code)]
+//! A run: instances, a ready queue, and the workers' way through it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,12 +6,13 @@ use std::time::{Duration, Instant};
 use crate::body::Body;
 use crate::ids::{InstanceId, NodeId, SlotId};
 use crate::instance::{Instance, Instances};
+use crate::outcome::{Claim, Sink};
 use crate::plan::Plan;
 use crate::pool::{Caller, Pool};
 use crate::ready::{ReadyQueue, Seat, Task};
 use crate::status::State;
 use crate::sync::{AtomicBool, AtomicU8, Ordering};
-use crate::timers::{Timers, Waiting};
+use crate::timers::Timers;
 
 /// What a failure does to the rest of the run (rule R4).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -40,64 +36,18 @@ pub enum Stop {
 /// One execution of a plan.
 pub struct Run<B: Body> {
     body: B,
-    policy: FailurePolicy,
+    pub(crate) policy: FailurePolicy,
     instances: Instances<B>,
     pub(crate) queue: ReadyQueue,
     pub(crate) timers: Timers,
     pub(crate) pool: Arc<Pool<B>>,
     /// 0: not stopped, otherwise a [`Stop`].
-    stop: AtomicU8,
+    pub(crate) stop: AtomicU8,
     finished: AtomicBool,
     pub(crate) caller: Caller,
     /// Seat 0 is kept for a calling thread.
     driven: bool,
     began: Instant,
-}
-
-/// The right to end one attempt, won by [`Run::claim`]: put the outputs, then deliver.
-#[must_use = "an attempt that is claimed and not delivered hangs the run"]
-pub struct Claim<'r, B: Body> {
-    instance: &'r Instance<B>,
-    task: Task,
-    state: State,
-    set: u64,
-}
-
-impl<'r, B: Body> Claim<'r, B> {
-    /// The instance of the node.
-    pub fn instance(&self) -> &'r Instance<B> {
-        self.instance
-    }
-
-    /// Stores an output; hands the value back when nobody will ask for it.
-    pub fn put(&mut self, port: u32, value: B::Value) -> Option<B::Value> {
-        debug_assert_eq!(self.state, State::Succeeded);
-        // Only a claim with every output set spares the successors the look for missing inputs; ports past 63 take it.
-        self.set |= 1u64.checked_shl(port).unwrap_or(0);
-        // SAFETY: this claim is the one right to the node's slots, and it is not delivered yet.
-        unsafe { self.instance.slots.put(self.instance.plan().slot(self.task.node, port), value) }
-    }
-
-    fn left_unset(&self) -> bool {
-        let outputs = self.instance.plan().slots_of(self.task.node).len() as u32;
-        outputs > 63 || self.set != (1u64 << outputs) - 1
-    }
-}
-
-/// A node's outcome on its way to the successors.
-struct Outcome {
-    task: Task,
-    state: State,
-    /// It succeeded and left outputs unset.
-    left_unset: bool,
-}
-
-/// Where newly ready tasks go.
-enum Sink<'s, 'q> {
-    /// The worker's own deque; one task is kept to be run next.
-    Seat(&'s Seat<'q>, &'s mut Option<Task>),
-    /// The injector, from a thread without a seat.
-    Injector,
 }
 
 /// One node in the hands of a worker.
@@ -258,7 +208,11 @@ impl<B: Body> Run<B> {
             }
         };
         // The last task pushed to a deque is the first one taken; the injector is first in, first out.
-        if seat.is_some() { tasks.rev().for_each(&mut push) } else { tasks.for_each(&mut push) }
+        if seat.is_some() {
+            tasks.rev().for_each(&mut push)
+        } else {
+            tasks.for_each(&mut push)
+        }
         // The seat's owner takes one of them itself.
         self.notify(count - usize::from(seat.is_some()).min(count));
     }
@@ -313,70 +267,6 @@ impl<B: Body> Run<B> {
         (step.next, step.now)
     }
 
-    /// What becomes of a node that would have started after the run stopped: what had failed before stays failed unless
-    /// the run was cancelled (rule R4; cancellation beats retries, rule R6).
-    fn abandoned(&self, state: State) -> State {
-        match (state, self.stopped()) {
-            (State::Retrying, Some(Stop::Failure)) => State::Failed,
-            _ => State::Cancelled,
-        }
-    }
-
-    /// Ends the attempt as `state`; `None` when somebody else has ended it, and what the caller has is stale.
-    pub fn claim(&self, task: Task, attempt: u32, state: State, now: u64) -> Option<Claim<'_, B>> {
-        let instance = self.instance(task.instance);
-        if !instance.status_word(task.node).claim(attempt, state) {
-            return None;
-        }
-        instance.note_end(task.node, now);
-        Some(Claim { instance, task, state, set: 0 })
-    }
-
-    /// Delivers a claimed outcome from a thread that is no worker of this run.
-    pub fn deliver(&self, claim: Claim<'_, B>) {
-        let now = self.now();
-        self.settle(claim, now, Sink::Injector);
-    }
-
-    /// As [`Step::again`], from a thread that is no worker of this run; nothing happens when the attempt is stale. A run
-    /// that has stopped ends the node instead: failed after a failure elsewhere, cancelled by a cancellation.
-    pub fn again(&self, task: Task, attempt: u32, delay: Option<Duration>) {
-        self.again_into(task, attempt, delay, Sink::Injector);
-    }
-
-    fn again_into(&self, task: Task, attempt: u32, delay: Option<Duration>, mut sink: Sink<'_, '_>) {
-        let status = self.instance(task.instance).status_word(task.node);
-        if !status.claim(attempt, State::Retrying) {
-            return;
-        }
-        let now = self.now();
-        match delay.filter(|delay| !delay.is_zero()) {
-            None => match &mut sink {
-                Sink::Seat(_, kept @ None) => **kept = Some(task),
-                sink => {
-                    self.publish(task, sink);
-                    self.notify(1);
-                }
-            },
-            Some(delay) => {
-                let due = now.saturating_add(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX)).min(u64::MAX - 1);
-                let waiting = Waiting { due, task, attempt };
-                if self.timers.add(waiting) {
-                    // A sleeper must learn of the new moment.
-                    self.notify(1);
-                } else if let Some(state) = self.claim_waiting(waiting) {
-                    self.settle_decided(task, state, now, sink);
-                }
-            }
-        }
-    }
-
-    fn claim_waiting(&self, waiting: Waiting) -> Option<State> {
-        let state = self.abandoned(State::Retrying);
-        let status = self.instance(waiting.task.instance).status_word(waiting.task.node);
-        status.claim_waiting(waiting.attempt, state).then_some(state)
-    }
-
     /// Lets nothing new start. The first reason stays, except that a cancellation follows a failure.
     ///
     /// The store comes before the timers are closed, and a retry looks at `closed` under the timers' lock: it either is
@@ -394,92 +284,15 @@ impl<B: Body> Run<B> {
         self.notify(usize::MAX);
     }
 
-    #[inline]
-    fn settle(&self, claim: Claim<'_, B>, now: u64, sink: Sink<'_, '_>) {
-        let left_unset = claim.state == State::Succeeded && claim.left_unset();
-        self.settle_all(Outcome { task: claim.task, state: claim.state, left_unset }, now, sink);
-    }
-
-    /// Ends a node by the scheduler's own decision. Its status is set already.
-    fn settle_decided(&self, task: Task, state: State, now: u64, sink: Sink<'_, '_>) {
-        self.tell(task, state, now);
-        self.settle_all(Outcome { task, state, left_unset: false }, now, sink);
-    }
-
-    fn tell(&self, task: Task, state: State, now: u64) {
-        self.instance(task.instance).note_end(task.node, now);
-        self.body.settled(self, task, state);
-    }
-
-    /// Delivers an outcome, and those that follow from it by the trigger rule alone.
-    fn settle_all(&self, first: Outcome, now: u64, mut sink: Sink<'_, '_>) {
-        // Outcomes that the trigger rule decides; most runs never allocate it.
-        let mut decided = Vec::new();
-        let mut held = None;
-        let mut pushed = 0;
-        let mut current = Some(first);
-        while let Some(Outcome { task, state, left_unset }) = current {
-            let instance = self.instance(task.instance);
-            instance.release_inputs(task.node, drop);
-            if state == State::Failed && self.policy == FailurePolicy::FailFast {
-                self.stop.fetch_max(Stop::Failure as u8, Ordering::SeqCst);
-                for waiting in self.timers.close() {
-                    if let Some(state) = self.claim_waiting(waiting) {
-                        self.tell(waiting.task, state, now);
-                        decided.push(Outcome { task: waiting.task, state, left_unset: false });
-                    }
-                }
-            }
-            let stopped = self.stop.load(Ordering::Relaxed) != 0;
-            // Successors come by descending rank. In reverse, the highest is held back to be run next, and a deque gives
-            // the others back in that order.
-            for &successor in instance.plan().successors(task.node).iter().rev() {
-                let node = NodeId(successor);
-                if instance.arrive(node, task.node, state, left_unset) {
-                    let follower = Task { instance: task.instance, node };
-                    match instance.trigger(node, self.policy, stopped, now) {
-                        State::Ready => {
-                            if let Some(earlier) = held.replace(follower) {
-                                self.publish(earlier, &sink);
-                                pushed += 1;
-                            }
-                        }
-                        state => {
-                            self.tell(follower, state, now);
-                            decided.push(Outcome { task: follower, state, left_unset: false });
-                        }
-                    }
-                }
-            }
-            if instance.count_down() {
-                match instance.parent() {
-                    None => self.finish(),
-                    Some(_) => self.body.expanded(self, instance),
-                }
-            }
-            current = decided.pop();
-        }
-        if let Some(task) = held {
-            match &mut sink {
-                Sink::Seat(_, kept @ None) => **kept = Some(task),
-                sink => {
-                    self.publish(task, sink);
-                    pushed += 1;
-                }
-            }
-        }
-        self.notify(pushed);
-    }
-
-    fn publish(&self, task: Task, sink: &Sink<'_, '_>) {
-        match sink {
-            Sink::Seat(seat, _) => seat.push(task),
-            Sink::Injector => self.queue.inject(task),
-        }
-    }
-
     /// Puts a plan in the place of a live attempt: its nodes run, and then [`Body::expanded`] ends the attempt.
-    pub fn expand(&self, task: Task, attempt: u32, plan: Arc<Plan>, program: B::Program, retained: impl Fn(SlotId) -> bool) {
+    pub fn expand(
+        &self,
+        task: Task,
+        attempt: u32,
+        plan: Arc<Plan>,
+        program: B::Program,
+        retained: impl Fn(SlotId) -> bool,
+    ) {
         let child = self.instances.add(|id| Instance::new(id, plan, program, Some((task, attempt)), retained));
         if child.plan().node_count() == 0 {
             self.body.expanded(self, child);
@@ -488,7 +301,7 @@ impl<B: Body> Run<B> {
         }
     }
 
-    fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.body.finished(self);
         // Release: pairs with `is_finished`.
         self.finished.store(true, Ordering::Release);
@@ -510,7 +323,7 @@ impl<B: Body> Run<B> {
 
     /// Calls up to `tasks` workers for tasks that were just published.
     #[inline]
-    fn notify(&self, tasks: usize) {
+    pub(crate) fn notify(&self, tasks: usize) {
         if tasks > 0 {
             self.pool.notify(self, tasks);
         }

@@ -66,13 +66,9 @@ pub(crate) fn unconnected(graph: &Graph) -> impl Iterator<Item = Fault> {
     let nodes = graph.shape_of().iter().zip(graph.inputs_from()).enumerate();
     nodes.flat_map(move |(node, (&shape, &first))| {
         let flags = graph.layouts().inputs(shape).iter().enumerate();
-        let lacking = flags.filter(move |&(port, flag)| {
-            flag & INPUT_OPTIONAL == 0 && !graph.has_source(first as usize + port)
-        });
-        lacking.map(move |(port, _)| Fault::Unconnected {
-            node: NodeId(node as u32),
-            port: port as u32,
-        })
+        let lacking =
+            flags.filter(move |&(port, flag)| flag & INPUT_OPTIONAL == 0 && !graph.has_source(first as usize + port));
+        lacking.map(move |(port, _)| Fault::Unconnected { node: NodeId(node as u32), port: port as u32 })
     })
 }
 
@@ -82,12 +78,7 @@ fn with_ports(graph: &Graph, cycles: &[Vec<u32>]) -> Vec<Fault> {
     for cycle in cycles {
         for (&source, &target) in cycle.iter().zip(cycle.iter().cycle().skip(1)) {
             let (source, target) = (NodeId(source), NodeId(target));
-            edge_of[source.index()] = Some(CycleEdge {
-                source,
-                source_port: None,
-                target,
-                target_port: None,
-            });
+            edge_of[source.index()] = Some(CycleEdge { source, source_port: None, target, target_port: None });
         }
     }
     for link in graph.links() {
@@ -102,16 +93,6 @@ fn with_ports(graph: &Graph, cycles: &[Vec<u32>]) -> Vec<Fault> {
             edge.target_port = Some(link.target_port);
         }
     }
-    let named = |cycle: &Vec<u32>| {
-        cycle
-            .iter()
-            .filter_map(|&node| edge_of[node as usize])
-            .collect()
-    };
-    cycles
-        .iter()
-        .map(|cycle| Fault::Cycle {
-            edges: named(cycle),
-        })
-        .collect()
+    let named = |cycle: &Vec<u32>| cycle.iter().filter_map(|&node| edge_of[node as usize]).collect();
+    cycles.iter().map(|cycle| Fault::Cycle { edges: named(cycle) }).collect()
 }

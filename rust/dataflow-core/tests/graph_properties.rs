@@ -67,10 +67,7 @@ impl Model {
                 let (output, input) = (output % outputs, input % inputs);
                 let edge = (NodeId(source), output, NodeId(target), input);
                 let connected = self.graph.connect(edge.0, edge.1, edge.2, edge.3).unwrap();
-                assert_eq!(
-                    connected,
-                    self.accept(target, input, SourceOf::Output(source, output))
-                );
+                assert_eq!(connected, self.accept(target, input, SourceOf::Output(source, output)));
                 if connected {
                     self.edges.push(edge);
                 }
@@ -79,14 +76,8 @@ impl Model {
                 let node = node % nodes;
                 let inputs = self.inputs[node as usize].len() as u32;
                 if inputs > 0 {
-                    let bound = self
-                        .graph
-                        .bind(NodeId(node), input % inputs, constant)
-                        .unwrap();
-                    assert_eq!(
-                        bound,
-                        self.accept(node, input % inputs, SourceOf::Constant(constant))
-                    );
+                    let bound = self.graph.bind(NodeId(node), input % inputs, constant).unwrap();
+                    assert_eq!(bound, self.accept(node, input % inputs, SourceOf::Constant(constant)));
                 }
             }
             Call::Order(before, after) => {
@@ -111,10 +102,7 @@ impl Model {
 
     fn successors(&self) -> Vec<BTreeSet<u32>> {
         let mut successors = vec![BTreeSet::new(); self.inputs.len()];
-        let data = self
-            .edges
-            .iter()
-            .map(|&(source, _, target, _)| (source, target));
+        let data = self.edges.iter().map(|&(source, _, target, _)| (source, target));
         for (source, target) in data.chain(self.orders.iter().copied()) {
             successors[source.index()].insert(target.0);
         }
@@ -127,10 +115,7 @@ impl Model {
             for (port, flag) in (0..).zip(flags) {
                 let is_empty = self.sources.get(&(node, port)).is_none_or(Vec::is_empty);
                 if flag & INPUT_OPTIONAL == 0 && is_empty {
-                    faults.push(Fault::Unconnected {
-                        node: NodeId(node),
-                        port,
-                    });
+                    faults.push(Fault::Unconnected { node: NodeId(node), port });
                 }
             }
         }
@@ -140,16 +125,8 @@ impl Model {
     /// The edge that a cycle shows for two nodes: the first data edge, or order alone.
     fn edge(&self, source: u32, target: u32) -> CycleEdge {
         let (source, target) = (NodeId(source), NodeId(target));
-        let data = self
-            .edges
-            .iter()
-            .find(|edge| (edge.0, edge.2) == (source, target));
-        CycleEdge {
-            source,
-            source_port: data.map(|edge| edge.1),
-            target,
-            target_port: data.map(|edge| edge.3),
-        }
+        let data = self.edges.iter().find(|edge| (edge.0, edge.2) == (source, target));
+        CycleEdge { source, source_port: data.map(|edge| edge.1), target, target_port: data.map(|edge| edge.3) }
     }
 }
 
@@ -184,18 +161,14 @@ fn shortest_lengths(successors: &[BTreeSet<u32>]) -> BTreeMap<u32, usize> {
 
 fn lowest_of_component(successors: &[BTreeSet<u32>], node: u32) -> u32 {
     let is_with = |&other: &u32| {
-        other == node
-            || distance(successors, node, other).is_some()
-                && distance(successors, other, node).is_some()
+        other == node || distance(successors, node, other).is_some() && distance(successors, other, node).is_some()
     };
     (0..).find(is_with).unwrap()
 }
 
 /// Longest paths by recursion: nodes from here to a sink.
 fn naive_rank(successors: &[BTreeSet<u32>], node: u32) -> u32 {
-    let after = successors[node as usize]
-        .iter()
-        .map(|&next| naive_rank(successors, next));
+    let after = successors[node as usize].iter().map(|&next| naive_rank(successors, next));
     after.max().unwrap_or(0) + 1
 }
 
@@ -203,25 +176,13 @@ fn naive_rank(successors: &[BTreeSet<u32>], node: u32) -> u32 {
 fn naive_level(successors: &[BTreeSet<u32>], node: u32) -> u32 {
     let nodes = 0..successors.len() as u32;
     let before = nodes.filter(|&before| successors[before as usize].contains(&node));
-    before
-        .map(|before| naive_level(successors, before) + 1)
-        .max()
-        .unwrap_or(0)
+    before.map(|before| naive_level(successors, before) + 1).max().unwrap_or(0)
 }
 
 fn ports(required: bool) -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
     let flags = if required { 0..8_u8 } else { 0..4_u8 };
-    let input = flags.prop_map(move |flag| {
-        if required {
-            flag
-        } else {
-            flag << 1 | INPUT_OPTIONAL
-        }
-    });
-    (
-        prop::collection::vec(input, 0..4),
-        prop::collection::vec(0..2_u8, 0..3),
-    )
+    let input = flags.prop_map(move |flag| if required { flag } else { flag << 1 | INPUT_OPTIONAL });
+    (prop::collection::vec(input, 0..4), prop::collection::vec(0..2_u8, 0..3))
 }
 
 fn call() -> impl Strategy<Value = Call> {
@@ -236,8 +197,7 @@ fn call() -> impl Strategy<Value = Call> {
 /// Any graph, most of them with faults.
 fn any_graph() -> impl Strategy<Value = Model> {
     let nodes = prop::collection::vec(ports(true), 1..12);
-    (nodes, prop::collection::vec(call(), 0..40))
-        .prop_map(|(ports, calls)| Model::new(ports, &calls, false))
+    (nodes, prop::collection::vec(call(), 0..40)).prop_map(|(ports, calls)| Model::new(ports, &calls, false))
 }
 
 /// A graph without faults; nodes may be numbered against the direction of its edges.
@@ -253,12 +213,7 @@ fn sound_graph() -> impl Strategy<Value = Model> {
         let upward = Model::new(ports.iter().rev().cloned().collect(), &calls, true);
         let mut mirrored: Vec<Call> = Vec::new();
         for &(source, output, target, input) in &upward.edges {
-            mirrored.push(Call::Connect(
-                last - source.0,
-                output,
-                last - target.0,
-                input,
-            ));
+            mirrored.push(Call::Connect(last - source.0, output, last - target.0, input));
         }
         for &(before, after) in &upward.orders {
             mirrored.push(Call::Order(last - before.0, last - after.0));

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use dataflow_core::graph::OUTPUT_OPTIONAL;
+use dataflow_core::outcome::Claim;
 use dataflow_core::ready::Task;
-use dataflow_core::run::{Claim, Step, Stop};
+use dataflow_core::run::{Step, Stop};
 use dataflow_core::status::State;
 use pyo3::intern;
 use pyo3::prelude::*;

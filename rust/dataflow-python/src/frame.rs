@@ -197,8 +197,9 @@ impl OperationBase {
         with_frame(slf.as_any(), "get_input", port_name, |frame| {
             let spec = frame.spec();
             let names = spec.input_names.bind(py);
-            let port = NodeSpec::position(names, port_name)
-                .ok_or_else(|| python_errors::unknown_port(py, &spec.label, &port_name.to_string_lossy(), names))?;
+            let port = NodeSpec::position(names, port_name).ok_or_else(|| {
+                python_errors::unknown_port(py, &spec.label, &port_name.to_string_lossy(), names, "input")
+            })?;
             frame.input(py, port).ok_or_else(|| {
                 python_errors::contract(
                     py,
@@ -213,8 +214,9 @@ impl OperationBase {
         with_frame(slf.as_any(), "set_output", port_name, |frame| {
             let spec = frame.spec();
             let names = spec.output_names.bind(py);
-            let port = NodeSpec::position(names, port_name)
-                .ok_or_else(|| python_errors::unknown_port(py, &spec.label, &port_name.to_string_lossy(), names))?;
+            let port = NodeSpec::position(names, port_name).ok_or_else(|| {
+                python_errors::unknown_port(py, &spec.label, &port_name.to_string_lossy(), names, "output")
+            })?;
             check_output(spec, port, &value)?;
             frame.store(port, value.unbind());
             Ok(())

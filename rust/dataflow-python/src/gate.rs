@@ -87,10 +87,6 @@ pub(crate) fn method<'py>(
     arguments: &[Bound<'py, PyAny>],
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
-    // SAFETY: only the ABI differs, by what it says of unwinding.
-    let function = unsafe {
-        std::mem::transmute::<unsafe extern "C" fn(_, _, _, _) -> _, Vectorcall>(ffi::PyObject_VectorcallMethod)
-    };
     // The first place is the callee's to overwrite: PY_VECTORCALL_ARGUMENTS_OFFSET.
     let mut places: smallvec::SmallVec<[*mut ffi::PyObject; 6]> =
         smallvec::smallvec![std::ptr::null_mut(), object.as_ptr()];

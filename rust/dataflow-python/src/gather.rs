@@ -23,7 +23,7 @@ pub(crate) fn gather(py: Python<'_>, instance: &Instance<PythonBody>, node: Node
     for (port, &flags) in flags.iter().enumerate() {
         let sources = plan.port_sources(node, port as u32);
         let value = if flags & INPUT_MANY != 0 {
-            many(py, instance, sources)?
+            Some(many(py, instance, sources)?)
         } else {
             let value = sources.first().and_then(|&source| single(py, instance, source));
             match value {
@@ -51,14 +51,10 @@ fn single<'py>(py: Python<'py>, instance: &Instance<PythonBody>, source: Source)
     }
 }
 
-/// A list in connection order, without the sources that were skipped; `None` when nothing came.
-fn many<'py>(
-    py: Python<'py>,
-    instance: &Instance<PythonBody>,
-    sources: &[Source],
-) -> PyResult<Option<Bound<'py, PyAny>>> {
+/// A fresh list in connection order, without the sources that were skipped.
+fn many<'py>(py: Python<'py>, instance: &Instance<PythonBody>, sources: &[Source]) -> PyResult<Bound<'py, PyAny>> {
     let items: Vec<_> = sources.iter().filter_map(|&source| single(py, instance, source)).collect();
-    if items.is_empty() { Ok(None) } else { Ok(Some(PyList::new(py, items)?.into_any())) }
+    Ok(PyList::new(py, items)?.into_any())
 }
 
 /// The move or the copy of rule D2.

@@ -43,7 +43,7 @@ mod _core {
     #[pymodule_export]
     use crate::topology::Topology;
     #[pymodule_export]
-    use crate::workers::{forget_pool, resize_pool, serve, serving_threads, worker_gone};
+    use crate::workers::{forget_pool, post_exception, resize_pool, serve, serving_threads, worker_gone};
 
     #[pymodule_export]
     const MAX_WORKERS: usize = crate::workers::MAX_WORKERS;

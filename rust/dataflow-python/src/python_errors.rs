@@ -31,11 +31,17 @@ python_error! {
 }
 
 /// A port that the operation does not declare.
-pub(crate) fn unknown_port(py: Python<'_>, operation: &str, port: &str, known: &Bound<'_, PyAny>) -> PyErr {
+pub(crate) fn unknown_port(
+    py: Python<'_>,
+    operation: &str,
+    port: &str,
+    known: &Bound<'_, PyAny>,
+    direction: &str,
+) -> PyErr {
     static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     CLASS
         .import(py, "execution_dataflow.errors", "UnknownPortError")
-        .and_then(|class| class.call1((operation, port, known)))
+        .and_then(|class| class.call1((operation, port, known, direction)))
         .map_or_else(|error| error, PyErr::from_value)
 }
 

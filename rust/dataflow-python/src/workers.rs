@@ -2,10 +2,12 @@
 #![allow(unsafe_code)]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use dataflow_core::pool::Pool;
+use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use crate::body::{Host, PythonBody};
 
@@ -59,6 +61,22 @@ pub(crate) fn worker_gone(worker: usize) {
 #[pyfunction]
 pub(crate) fn serve(worker: usize) {
     pool().serve(worker, &mut Host::new(false));
+    // Relaxed: whoever posts is attached between this store and the exception, and so are we from here on.
+    if POSTED.load(Ordering::Relaxed) {
+        // SAFETY: attached. What was meant for an operation that has ended in the meantime hits nobody else.
+        unsafe { ffi::PyThreadState_SetAsyncExc(ffi::PyThread_get_thread_ident() as _, std::ptr::null_mut()) };
+    }
+}
+
+/// Whether an exception was ever posted to a worker.
+static POSTED: AtomicBool = AtomicBool::new(false);
+
+/// Raises an exception of a class in a thread, when it next runs Python code; `False` when there is no such thread.
+#[pyfunction]
+pub(crate) fn post_exception(thread: std::ffi::c_ulong, exception: Bound<'_, PyType>) -> bool {
+    POSTED.store(true, Ordering::Relaxed);
+    // SAFETY: attached; the callee takes a reference of its own.
+    unsafe { ffi::PyThreadState_SetAsyncExc(thread as _, exception.as_ptr()) > 0 }
 }
 
 /// Called in the child of a fork: forgets the parent's threads.

@@ -51,11 +51,7 @@ impl Components {
             members.extend_from_slice(&found[range]);
             ends.push(members.len() as u32);
         }
-        Self {
-            component_of: walk.component_of,
-            members,
-            ends,
-        }
+        Self { component_of: walk.component_of, members, ends }
     }
 
     /// The component of a node, comparable with that of another one.
@@ -67,9 +63,7 @@ impl Components {
     /// The members of every component with a cycle.
     pub(super) fn cyclic(&self) -> impl Iterator<Item = &[u32]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts
-            .zip(&self.ends)
-            .map(|(start, &end)| &self.members[start as usize..end as usize])
+        starts.zip(&self.ends).map(|(start, &end)| &self.members[start as usize..end as usize])
     }
 }
 
@@ -122,11 +116,7 @@ impl Walk {
         if low != self.numbers[node as usize] {
             return;
         }
-        let start = self
-            .open
-            .iter()
-            .rposition(|&open| open == node)
-            .unwrap_or(0);
+        let start = self.open.iter().rposition(|&open| open == node).unwrap_or(0);
         for &member in &self.open[start..] {
             self.component_of[member as usize] = self.components;
         }

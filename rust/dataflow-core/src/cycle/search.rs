@@ -17,11 +17,7 @@ pub(super) struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(
-        successors: &'a Adjacency,
-        components: &'a Components,
-        visits: usize,
-    ) -> Self {
+    pub(super) fn new(successors: &'a Adjacency, components: &'a Components, visits: usize) -> Self {
         let nodes = successors.len();
         Self {
             successors,
@@ -59,11 +55,7 @@ impl<'a> Search<'a> {
     fn inner_edges(&self, members: &[u32]) -> usize {
         let edges = |&node: &u32| {
             let component = self.components.of_node(node);
-            self.successors
-                .row(node)
-                .iter()
-                .filter(|&&next| self.components.of_node(next) == component)
-                .count()
+            self.successors.row(node).iter().filter(|&&next| self.components.of_node(next) == component).count()
         };
         members.iter().map(edges).sum()
     }

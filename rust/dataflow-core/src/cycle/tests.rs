@@ -21,10 +21,7 @@ fn ring(nodes: u32) -> Vec<(u32, u32)> {
 #[test]
 fn the_topological_order_goes_level_by_level_and_ascends_within_a_level() {
     let successors = adjacency(5, &[(4, 3), (3, 1), (3, 0), (2, 0)]);
-    assert_eq!(
-        topological_order(&successors, successors.in_degrees()),
-        [2, 4, 3, 0, 1]
-    );
+    assert_eq!(topological_order(&successors, successors.in_degrees()), [2, 4, 3, 0, 1]);
 }
 
 #[test]
@@ -35,33 +32,18 @@ fn nodes_on_a_cycle_and_behind_it_are_missing_from_the_topological_order() {
 
 #[test]
 fn nodes_behind_a_cycle_are_not_part_of_it() {
-    assert_eq!(
-        cycles(5, &[(0, 1), (1, 2), (2, 1), (2, 3), (3, 4)]),
-        [[1, 2]]
-    );
+    assert_eq!(cycles(5, &[(0, 1), (1, 2), (2, 1), (2, 3), (3, 4)]), [[1, 2]]);
 }
 
 #[test]
 fn a_shortest_cycle_is_reported_for_every_component() {
-    let edges = [
-        (5, 4),
-        (4, 3),
-        (3, 5),
-        (5, 3),
-        (0, 1),
-        (1, 2),
-        (2, 0),
-        (2, 3),
-    ];
+    let edges = [(5, 4), (4, 3), (3, 5), (5, 3), (0, 1), (1, 2), (2, 0), (2, 3)];
     assert_eq!(cycles(6, &edges), [vec![0, 1, 2], vec![3, 5]]);
 }
 
 #[test]
 fn a_shortest_cycle_need_not_hold_the_lowest_node() {
-    assert_eq!(
-        cycles(5, &[(0, 1), (1, 2), (2, 0), (2, 3), (3, 4), (4, 3), (4, 0)]),
-        [[3, 4]]
-    );
+    assert_eq!(cycles(5, &[(0, 1), (1, 2), (2, 0), (2, 3), (3, 4), (4, 3), (4, 0)]), [[3, 4]]);
 }
 
 #[test]
@@ -71,10 +53,7 @@ fn a_loop_is_shorter_than_any_other_cycle() {
 
 #[test]
 fn of_equally_short_cycles_the_one_with_the_lowest_node_is_taken() {
-    assert_eq!(
-        cycles(4, &[(2, 3), (3, 2), (0, 1), (1, 0), (1, 2), (3, 0)]),
-        [[0, 1]]
-    );
+    assert_eq!(cycles(4, &[(2, 3), (3, 2), (0, 1), (1, 0), (1, 2), (3, 0)]), [[0, 1]]);
 }
 
 #[test]

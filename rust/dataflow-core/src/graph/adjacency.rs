@@ -14,10 +14,7 @@ impl Adjacency {
     pub(crate) fn with_capacity(rows: usize, items: usize) -> Self {
         let mut starts = Vec::with_capacity(rows + 1);
         starts.push(0);
-        Self {
-            starts,
-            items: Vec::with_capacity(items),
-        }
+        Self { starts, items: Vec::with_capacity(items) }
     }
 
     /// Appends the row of the next node: ascending and without repetitions.
@@ -47,9 +44,7 @@ impl Adjacency {
     pub(crate) fn grouped(rows: usize, pairs: impl Iterator<Item = (u32, u32)> + Clone) -> Self {
         // The counts sit two places up, so that the running cursors of the second pass end as the starts.
         let mut starts = vec![0_u32; rows + 2];
-        pairs
-            .clone()
-            .for_each(|(row, _)| starts[row as usize + 2] += 1);
+        pairs.clone().for_each(|(row, _)| starts[row as usize + 2] += 1);
         let mut total = 0;
         for start in &mut starts {
             total += *start;
@@ -68,16 +63,13 @@ impl Adjacency {
     /// The same with every row ascending and without repetitions.
     pub(crate) fn distinct(&self) -> Self {
         let mut distinct = Self::with_capacity(self.len(), self.items.len());
-        self.rows()
-            .for_each(|(_, row)| distinct.push_distinct(row.iter().copied()));
+        self.rows().for_each(|(_, row)| distinct.push_distinct(row.iter().copied()));
         distinct
     }
 
     /// The opposite direction, every row ascending.
     pub(crate) fn transposed(&self) -> Self {
-        let pairs = self
-            .rows()
-            .flat_map(|(node, row)| row.iter().map(move |&item| (item, node)));
+        let pairs = self.rows().flat_map(|(node, row)| row.iter().map(move |&item| (item, node)));
         Self::grouped(self.len(), pairs)
     }
 
@@ -107,10 +99,7 @@ impl Adjacency {
 
     /// The number of neighbours of every node.
     pub(crate) fn degrees(&self) -> Vec<u32> {
-        self.starts
-            .windows(2)
-            .map(|pair| pair[1] - pair[0])
-            .collect()
+        self.starts.windows(2).map(|pair| pair[1] - pair[0]).collect()
     }
 
     /// How often each node is a neighbour.

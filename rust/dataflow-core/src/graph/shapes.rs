@@ -66,20 +66,14 @@ impl Shapes {
     }
 
     pub(crate) fn intern(&mut self, inputs: &[u8], outputs: &[u8]) -> Result<ShapeId, GraphError> {
-        let layout = Layout {
-            inputs: inputs.into(),
-            outputs: outputs.into(),
-        };
+        let layout = Layout { inputs: inputs.into(), outputs: outputs.into() };
         if let Some(&shape) = self.known.get(&layout) {
             return Ok(shape);
         }
         check_flags(inputs, Direction::Input, INPUT_FLAGS)?;
         check_flags(outputs, Direction::Output, OUTPUT_FLAGS)?;
 
-        let too_large = GraphError::TooLarge {
-            what: Quantity::Layouts,
-            limit: u32::MAX,
-        };
+        let too_large = GraphError::TooLarge { what: Quantity::Layouts, limit: u32::MAX };
         let position = |length: usize| u32::try_from(length).map_err(|_| too_large.clone());
         let flags = &mut self.layouts.flags;
         let row = Row {
@@ -99,12 +93,7 @@ impl Shapes {
 
 fn check_flags(flags: &[u8], direction: Direction, known: u8) -> Result<(), GraphError> {
     match flags.iter().position(|&flag| flag & !known != 0) {
-        Some(port) => Err(GraphError::UnknownFlags {
-            port: port as u32,
-            direction,
-            flags: flags[port],
-            known,
-        }),
+        Some(port) => Err(GraphError::UnknownFlags { port: port as u32, direction, flags: flags[port], known }),
         None => Ok(()),
     }
 }

@@ -10,13 +10,8 @@ fn node(graph: &mut Graph, inputs: &[u8], outputs: &[u8]) -> NodeId {
 #[test]
 fn the_same_layout_is_the_same_shape() {
     let mut graph = Graph::new();
-    let first = graph
-        .add_shape(&[REQUIRED, INPUT_OPTIONAL], &[REQUIRED])
-        .unwrap();
-    assert_eq!(
-        graph.add_shape(&[REQUIRED, INPUT_OPTIONAL], &[REQUIRED]),
-        Ok(first)
-    );
+    let first = graph.add_shape(&[REQUIRED, INPUT_OPTIONAL], &[REQUIRED]).unwrap();
+    assert_eq!(graph.add_shape(&[REQUIRED, INPUT_OPTIONAL], &[REQUIRED]), Ok(first));
 }
 
 #[test]
@@ -37,14 +32,7 @@ fn nodes_are_numbered_in_order_and_keep_their_flags() {
     assert_eq!((first, second), (NodeId(0), NodeId(1)));
     assert_eq!(graph.input_flags(first), [INPUT_MANY, INPUT_MUTABLE]);
     assert_eq!(graph.output_flags(second), [OUTPUT_OPTIONAL]);
-    assert_eq!(
-        (
-            graph.node_count(),
-            graph.output_count(first),
-            graph.input_count(second)
-        ),
-        (2, 0, 0)
-    );
+    assert_eq!((graph.node_count(), graph.output_count(first), graph.input_count(second)), (2, 0, 0));
 }
 
 #[test]
@@ -80,14 +68,8 @@ fn a_many_input_appends_edges_and_constants() {
     assert_eq!(graph.connect(source, 0, target, 0), Ok(true));
     assert_eq!(graph.connect(source, 0, target, 1), Ok(true));
     assert_eq!(graph.connect(source, 1, target, 1), Ok(true));
-    assert_eq!(
-        graph.sources_of(target, 1),
-        [(source, 1), (source, 0), (source, 1)]
-    );
-    let edges: Vec<_> = graph
-        .edges()
-        .map(|(_, output, _, input)| (output, input))
-        .collect();
+    assert_eq!(graph.sources_of(target, 1), [(source, 1), (source, 0), (source, 1)]);
+    let edges: Vec<_> = graph.edges().map(|(_, output, _, input)| (output, input)).collect();
     assert_eq!(edges, [(1, 1), (0, 0), (0, 1), (1, 1)]);
     assert_eq!(graph.edges_count(), 4);
 }
@@ -98,10 +80,7 @@ fn order_only_edges_are_kept_in_order() {
     let (first, second) = (node(&mut graph, &[], &[]), node(&mut graph, &[], &[]));
     graph.order(second, first).unwrap();
     graph.order(first, second).unwrap();
-    assert_eq!(
-        graph.orders().collect::<Vec<_>>(),
-        [(second, first), (first, second)]
-    );
+    assert_eq!(graph.orders().collect::<Vec<_>>(), [(second, first), (first, second)]);
 }
 
 #[test]
@@ -109,72 +88,32 @@ fn unknown_indices_are_named_and_change_nothing() {
     let mut graph = Graph::new();
     let known = node(&mut graph, &[0], &[0, 0]);
     let unknown = NodeId(1);
-    let no_node = GraphError::UnknownNode {
-        node: unknown,
-        count: 1,
-    };
-    let no_port = |direction, count| GraphError::UnknownPort {
-        node: known,
-        port: u32::MAX,
-        direction,
-        count,
-    };
+    let no_node = GraphError::UnknownNode { node: unknown, count: 1 };
+    let no_port = |direction, count| GraphError::UnknownPort { node: known, port: u32::MAX, direction, count };
 
     assert_eq!(graph.connect(unknown, 0, known, 0), Err(no_node.clone()));
     assert_eq!(graph.connect(known, 0, unknown, 0), Err(no_node.clone()));
-    assert_eq!(
-        graph.connect(known, u32::MAX, known, 0),
-        Err(no_port(Direction::Output, 2))
-    );
-    assert_eq!(
-        graph.connect(known, 0, known, u32::MAX),
-        Err(no_port(Direction::Input, 1))
-    );
+    assert_eq!(graph.connect(known, u32::MAX, known, 0), Err(no_port(Direction::Output, 2)));
+    assert_eq!(graph.connect(known, 0, known, u32::MAX), Err(no_port(Direction::Input, 1)));
     assert_eq!(graph.bind(unknown, 0, 0), Err(no_node.clone()));
-    assert_eq!(
-        graph.bind(known, u32::MAX, 0),
-        Err(no_port(Direction::Input, 1))
-    );
+    assert_eq!(graph.bind(known, u32::MAX, 0), Err(no_port(Direction::Input, 1)));
     assert_eq!(graph.order(unknown, known), Err(no_node.clone()));
     assert_eq!(graph.order(known, unknown), Err(no_node));
-    let no_shape = GraphError::UnknownShape {
-        shape: ShapeId(9),
-        count: 1,
-    };
+    let no_shape = GraphError::UnknownShape { shape: ShapeId(9), count: 1 };
     assert_eq!(graph.add_node(ShapeId(9)), Err(no_shape));
 
-    assert_eq!(
-        (
-            graph.node_count(),
-            graph.edges_count(),
-            graph.orders().len()
-        ),
-        (1, 0, 0)
-    );
+    assert_eq!((graph.node_count(), graph.edges_count(), graph.orders().len()), (1, 0, 0));
     assert!(!graph.has_source(0));
     assert_eq!(graph.sources_of(unknown, 0), []);
-    assert_eq!(
-        (graph.input_count(unknown), graph.output_count(unknown)),
-        (0, 0)
-    );
+    assert_eq!((graph.input_count(unknown), graph.output_count(unknown)), (0, 0));
 }
 
 #[test]
 fn flags_without_a_meaning_are_refused() {
     let mut graph = Graph::new();
-    let error = GraphError::UnknownFlags {
-        port: 1,
-        direction: Direction::Input,
-        flags: 8,
-        known: 7,
-    };
+    let error = GraphError::UnknownFlags { port: 1, direction: Direction::Input, flags: 8, known: 7 };
     assert_eq!(graph.add_shape(&[0, 8], &[]), Err(error));
-    let error = GraphError::UnknownFlags {
-        port: 0,
-        direction: Direction::Output,
-        flags: 2,
-        known: 1,
-    };
+    let error = GraphError::UnknownFlags { port: 0, direction: Direction::Output, flags: 2, known: 1 };
     assert_eq!(graph.add_shape(&[], &[2]), Err(error));
 }
 
@@ -186,10 +125,7 @@ fn outputs_beyond_the_slot_numbers_are_refused() {
     for _ in 0..1 << 11 {
         graph.add_node(wide).unwrap();
     }
-    let too_large = GraphError::TooLarge {
-        what: Quantity::Outputs,
-        limit: 1 << 31,
-    };
+    let too_large = GraphError::TooLarge { what: Quantity::Outputs, limit: 1 << 31 };
     assert_eq!(graph.add_node(narrow), Err(too_large));
     assert_eq!(graph.node_count(), 1 << 11);
 }
@@ -198,36 +134,16 @@ fn outputs_beyond_the_slot_numbers_are_refused() {
 fn constants_beyond_their_bits_are_refused() {
     let mut graph = Graph::new();
     let target = node(&mut graph, &[0], &[]);
-    assert!(matches!(
-        graph.bind(target, 0, MAX_CONSTANT + 1),
-        Err(GraphError::TooLarge { .. })
-    ));
+    assert!(matches!(graph.bind(target, 0, MAX_CONSTANT + 1), Err(GraphError::TooLarge { .. })));
     assert_eq!(graph.bind(target, 0, MAX_CONSTANT), Ok(true));
 }
 
 #[test]
 fn errors_say_what_is_wrong_and_what_to_do() {
-    let error = GraphError::UnknownPort {
-        node: NodeId(3),
-        port: 2,
-        direction: Direction::Output,
-        count: 1,
-    };
+    let error = GraphError::UnknownPort { node: NodeId(3), port: 2, direction: Direction::Output, count: 1 };
     assert_eq!(error.to_string(), "node 3 has no output port 2: it has 1");
-    let error = GraphError::UnknownNode {
-        node: NodeId(3),
-        count: 2,
-    };
-    assert_eq!(
-        error.to_string(),
-        "node 3 does not exist: the graph has 2 nodes, add the node first"
-    );
-    let error = GraphError::TooLarge {
-        what: Quantity::Nodes,
-        limit: 5,
-    };
-    assert_eq!(
-        error.to_string(),
-        "too many nodes: the graph can hold 5, split it into several graphs"
-    );
+    let error = GraphError::UnknownNode { node: NodeId(3), count: 2 };
+    assert_eq!(error.to_string(), "node 3 does not exist: the graph has 2 nodes, add the node first");
+    let error = GraphError::TooLarge { what: Quantity::Nodes, limit: 5 };
+    assert_eq!(error.to_string(), "too many nodes: the graph can hold 5, split it into several graphs");
 }

@@ -18,12 +18,7 @@ impl Plan {
         if unconnected(graph).next().is_some() {
             return Err(validate(graph));
         }
-        let Wiring {
-            sources,
-            sources_from,
-            feeders,
-            consumer_counts,
-        } = Wiring::of(graph);
+        let Wiring { sources, sources_from, feeders, consumer_counts } = Wiring::of(graph);
         let predecessors = predecessors(graph, &feeders, sources_from.as_deref());
         drop(feeders);
         let mut successors = predecessors.transposed();
@@ -75,16 +70,10 @@ impl Wiring {
     /// One pass over the links, which are in the order of connection.
     fn of(graph: &Graph) -> Self {
         let (inputs_from, outputs_from) = (graph.inputs_from(), graph.outputs_from());
-        let (input_count, output_count) = (
-            inputs_from[graph.node_count()],
-            outputs_from[graph.node_count()],
-        );
+        let (input_count, output_count) = (inputs_from[graph.node_count()], outputs_from[graph.node_count()]);
         let sources_from = source_starts(graph);
         let mut cursors = sources_from.clone();
-        let total = sources_from
-            .as_ref()
-            .map_or(input_count, |starts| starts[input_count as usize])
-            as usize;
+        let total = sources_from.as_ref().map_or(input_count, |starts| starts[input_count as usize]) as usize;
         let mut sources = vec![Source::UNBOUND; total];
         let mut feeders = vec![NONE; total];
         let mut consumer_counts = vec![0; output_count as usize];
@@ -105,12 +94,7 @@ impl Wiring {
                 Origin::Constant(constant) => Source::constant(constant),
             };
         }
-        Self {
-            sources,
-            sources_from,
-            feeders,
-            consumer_counts,
-        }
+        Self { sources, sources_from, feeders, consumer_counts }
     }
 }
 
@@ -143,13 +127,9 @@ fn predecessors(graph: &Graph, feeders: &[u32], sources_from: Option<&[u32]>) ->
     let start = |input: u32| sources_from.map_or(input, |starts| starts[input as usize]) as usize;
     let mut predecessors = Adjacency::with_capacity(nodes, graph.edges_count() + orders.len());
     for (node, inputs) in graph.inputs_from().windows(2).enumerate() {
-        let data = feeders[start(inputs[0])..start(inputs[1])]
-            .iter()
-            .filter(|&&feeder| feeder != NONE);
+        let data = feeders[start(inputs[0])..start(inputs[1])].iter().filter(|&&feeder| feeder != NONE);
         match &ordered {
-            Some(ordered) => {
-                predecessors.push_distinct(data.chain(ordered.row(node as u32)).copied())
-            }
+            Some(ordered) => predecessors.push_distinct(data.chain(ordered.row(node as u32)).copied()),
             None => predecessors.push_distinct(data.copied()),
         }
     }

@@ -34,10 +34,7 @@ impl Source {
 
     #[inline]
     pub(crate) fn constant(constant: u32) -> Self {
-        debug_assert!(
-            constant <= crate::graph::MAX_CONSTANT,
-            "the graph bounds constants"
-        );
+        debug_assert!(constant <= crate::graph::MAX_CONSTANT, "the graph bounds constants");
         Self(constant | CONSTANT)
     }
 

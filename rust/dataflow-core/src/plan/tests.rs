@@ -11,10 +11,7 @@ impl Builder {
     }
 
     fn connect(&mut self, source: NodeId, source_port: u32, target: NodeId, target_port: u32) {
-        assert_eq!(
-            self.0.connect(source, source_port, target, target_port),
-            Ok(true)
-        );
+        assert_eq!(self.0.connect(source, source_port, target, target_port), Ok(true));
     }
 
     fn compile(&self) -> Plan {
@@ -45,38 +42,21 @@ fn kinds(sources: &[Source]) -> Vec<SourceKind> {
 #[test]
 fn an_empty_graph_is_an_empty_plan() {
     let plan = Builder(Graph::new()).compile();
-    assert_eq!(
-        (
-            plan.node_count(),
-            plan.slot_count(),
-            plan.edge_count(),
-            plan.dependency_count()
-        ),
-        (0, 0, 0, 0)
-    );
-    assert_eq!(
-        (plan.roots(), plan.order(), plan.critical_path_length()),
-        (&[][..], &[][..], 0)
-    );
+    assert_eq!((plan.node_count(), plan.slot_count(), plan.edge_count(), plan.dependency_count()), (0, 0, 0, 0));
+    assert_eq!((plan.roots(), plan.order(), plan.critical_path_length()), (&[][..], &[][..], 0));
 }
 
 #[test]
 fn a_graph_with_faults_has_no_plan() {
     let mut graph = Builder(Graph::new());
     graph.node(&[0], &[]);
-    let fault = Fault::Unconnected {
-        node: NodeId(0),
-        port: 0,
-    };
+    let fault = Fault::Unconnected { node: NodeId(0), port: 0 };
     assert_eq!(Plan::compile(&graph.0).err(), Some(vec![fault]));
 
     let mut graph = Builder(Graph::new());
     let node = graph.node(&[0], &[0]);
     graph.connect(node, 0, node, 0);
-    assert!(matches!(
-        Plan::compile(&graph.0).err().as_deref(),
-        Some([Fault::Cycle { .. }])
-    ));
+    assert!(matches!(Plan::compile(&graph.0).err().as_deref(), Some([Fault::Cycle { .. }])));
 }
 
 #[test]
@@ -108,10 +88,8 @@ fn successors_of_equal_rank_ascend() {
             graph.connect(node, 0, last, 0);
         }
     }
-    let expected: Vec<u32> = (0..200)
-        .filter(|node| node % 3 == 0)
-        .chain((0..200).filter(|node| node % 3 != 0))
-        .collect();
+    let expected: Vec<u32> =
+        (0..200).filter(|node| node % 3 == 0).chain((0..200).filter(|node| node % 3 != 0)).collect();
     assert_eq!(graph.compile().successors(root), expected);
 }
 
@@ -134,17 +112,10 @@ fn roots_on_the_longest_path_come_first() {
 #[test]
 fn slots_are_consecutive_and_know_their_owner() {
     let plan = diamond();
-    assert_eq!(
-        (plan.slots_of(NodeId(0)), plan.slots_of(NodeId(3))),
-        (0..2, 4..4)
-    );
+    assert_eq!((plan.slots_of(NodeId(0)), plan.slots_of(NodeId(3))), (0..2, 4..4));
     assert_eq!(plan.slot(NodeId(4), 0), SlotId(4));
     assert_eq!(plan.slot_owner(SlotId(1)), (NodeId(0), 1));
-    assert_eq!(
-        plan.slot_owner(SlotId(4)),
-        (NodeId(4), 0),
-        "node 3 has no slot and is passed over"
-    );
+    assert_eq!(plan.slot_owner(SlotId(4)), (NodeId(4), 0), "node 3 has no slot and is passed over");
 }
 
 #[test]
@@ -169,10 +140,7 @@ fn a_node_that_reads_a_slot_twice_counts_twice_but_is_one_successor() {
     graph.0.order(source, target).unwrap();
     let plan = graph.compile();
     assert_eq!(plan.consumer_counts(), [0, 2]);
-    assert_eq!(
-        (plan.successors(source), plan.in_degree(target)),
-        (&[target.0][..], 1)
-    );
+    assert_eq!((plan.successors(source), plan.in_degree(target)), (&[target.0][..], 1));
     assert_eq!((plan.edge_count(), plan.dependency_count()), (2, 1));
 }
 
@@ -182,10 +150,7 @@ fn an_order_only_edge_is_a_dependency_without_a_consumer() {
     let (last, first) = (graph.node(&[], &[]), graph.node(&[], &[0]));
     graph.0.order(first, last).unwrap();
     let plan = graph.compile();
-    assert_eq!(
-        (plan.order(), plan.predecessors(last)),
-        (&[1, 0][..], &[1][..])
-    );
+    assert_eq!((plan.order(), plan.predecessors(last)), (&[1, 0][..], &[1][..]));
     assert_eq!(plan.consumer_counts(), [0]);
 }
 
@@ -197,16 +162,9 @@ fn single_inputs_have_one_source_each() {
     graph.connect(source, 0, target, 2);
     graph.0.bind(target, 1, 9).unwrap();
     let plan = graph.compile();
-    let expected = [
-        SourceKind::Unbound,
-        SourceKind::Constant(9),
-        SourceKind::Slot(SlotId(0)),
-    ];
+    let expected = [SourceKind::Unbound, SourceKind::Constant(9), SourceKind::Slot(SlotId(0))];
     assert_eq!(kinds(plan.sources(target)), expected);
-    assert_eq!(
-        kinds(plan.port_sources(target, 1)),
-        [SourceKind::Constant(9)]
-    );
+    assert_eq!(kinds(plan.port_sources(target, 1)), [SourceKind::Constant(9)]);
     assert!(!plan.has_many(target));
     assert_eq!(plan.input_flags(target), [INPUT_OPTIONAL, 0, 0]);
     assert_eq!(plan.output_flags(source), [0]);
@@ -222,26 +180,14 @@ fn a_many_input_keeps_the_order_of_connection() {
     graph.0.bind(target, 0, crate::graph::MAX_CONSTANT).unwrap();
     graph.connect(source, 0, target, 0);
     let plan = graph.compile();
-    let expected = [
-        SourceKind::Slot(SlotId(1)),
-        SourceKind::Constant(crate::graph::MAX_CONSTANT),
-        SourceKind::Slot(SlotId(0)),
-    ];
+    let expected =
+        [SourceKind::Slot(SlotId(1)), SourceKind::Constant(crate::graph::MAX_CONSTANT), SourceKind::Slot(SlotId(0))];
     assert_eq!(kinds(plan.port_sources(target, 0)), expected);
     assert_eq!(plan.port_sources(target, 1), []);
-    assert_eq!(
-        kinds(plan.port_sources(target, 2)),
-        [SourceKind::Constant(3)]
-    );
+    assert_eq!(kinds(plan.port_sources(target, 2)), [SourceKind::Constant(3)]);
     assert_eq!(plan.sources(target).len(), 4);
-    assert_eq!(
-        plan.input_ranges(target).collect::<Vec<_>>(),
-        [0..3, 3..3, 3..4]
-    );
-    assert_eq!(
-        (plan.has_many(target), plan.has_many(source)),
-        (true, false)
-    );
+    assert_eq!(plan.input_ranges(target).collect::<Vec<_>>(), [0..3, 3..3, 3..4]);
+    assert_eq!((plan.has_many(target), plan.has_many(source)), (true, false));
 }
 
 #[test]
@@ -254,8 +200,5 @@ fn a_long_chain_compiles_without_recursion() {
         before = node;
     }
     let plan = graph.compile();
-    assert_eq!(
-        (plan.critical_path_length(), plan.roots()),
-        (300_000, &[0][..])
-    );
+    assert_eq!((plan.critical_path_length(), plan.roots()), (300_000, &[0][..]));
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 use dataflow_core::body::Body;
 use dataflow_core::ids::{NodeId, SlotId};
 use dataflow_core::instance::Instance;
+use dataflow_core::outcome::Claim;
 use dataflow_core::plan::SourceKind;
 use dataflow_core::ready::Task;
-use dataflow_core::run::{Claim, Run, Step};
+use dataflow_core::run::{Run, Step};
 use dataflow_core::status::State;
 
 use crate::script::{Script, Way, compute, constant, mix};
@@ -140,7 +141,13 @@ impl Scripted {
     }
 
     /// Ends the attempt unless somebody else did.
-    fn claim<'r>(run: &'r Run<Self>, task: Task, attempt: u32, inputs: &Inputs, child: Option<u64>) -> Option<Claim<'r, Self>> {
+    fn claim<'r>(
+        run: &'r Run<Self>,
+        task: Task,
+        attempt: u32,
+        inputs: &Inputs,
+        child: Option<u64>,
+    ) -> Option<Claim<'r, Self>> {
         let execution = run.instance(task.instance).program().clone();
         let (node, id) = (execution.script.node(task.node), task.node);
         let fails = child.is_none() || node.fails && node.child.is_none();

@@ -35,7 +35,9 @@ fn a_child_within_a_child_ends_its_parents() {
 #[test]
 fn a_failure_in_a_child_fails_its_parent() {
     let _watch = watch("a failure in a child");
-    for (policy, after) in [(FailurePolicy::Continue, State::UpstreamFailed), (FailurePolicy::FailFast, State::Cancelled)] {
+    for (policy, after) in
+        [(FailurePolicy::Continue, State::UpstreamFailed), (FailurePolicy::FailFast, State::Cancelled)]
+    {
         let pool = Arc::new(Pool::new(0));
         let body = Plain::new(move |_, task, _| match (task.instance, task.node) {
             (InstanceId::ROOT, NodeId(0)) => Next::Expand(chain(3)),

@@ -113,7 +113,14 @@ pub(crate) fn wide(nodes: u32) -> Arc<Plan> {
 }
 
 /// The value of the last node is retained.
-pub(crate) fn prepare(pool: &Arc<Pool<Plain>>, plan: &Arc<Plan>, seats: usize, driven: bool, policy: FailurePolicy, body: Plain) -> Arc<Run<Plain>> {
+pub(crate) fn prepare(
+    pool: &Arc<Pool<Plain>>,
+    plan: &Arc<Plan>,
+    seats: usize,
+    driven: bool,
+    policy: FailurePolicy,
+    body: Plain,
+) -> Arc<Run<Plain>> {
     let last = plan.slot_count() as u32;
     let retained = |slot: SlotId| slot.0 + 1 == last;
     Arc::new(Run::new(body, pool.clone(), plan.clone(), (), policy, seats, driven, retained))

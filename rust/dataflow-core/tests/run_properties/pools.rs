@@ -33,7 +33,11 @@ fn a_million_nodes_need_no_stack() {
         for (shape, value) in [(chain(MILLION), MILLION), (wide(MILLION), 2 * (MILLION - 2) + 1)] {
             for driven in [true, false] {
                 let run = prepare(&crew.pool, &shape, 2, driven, FailurePolicy::FailFast, adds());
-                if driven { crew.pool.drive(&run, &mut ()) } else { crew.pool.submit(&run) }
+                if driven {
+                    crew.pool.drive(&run, &mut ())
+                } else {
+                    crew.pool.submit(&run)
+                }
                 assert!(run.wait(None));
                 assert_eq!(last_value(&run), Some(u64::from(value)));
             }
@@ -46,7 +50,9 @@ fn a_failure_reaches_a_million_nodes_without_a_stack() {
     let _watch = watch("a million consequences");
     on_a_small_stack(|| {
         let pool = Arc::new(Pool::new(0));
-        for (policy, state) in [(FailurePolicy::Continue, State::UpstreamFailed), (FailurePolicy::FailFast, State::Cancelled)] {
+        for (policy, state) in
+            [(FailurePolicy::Continue, State::UpstreamFailed), (FailurePolicy::FailFast, State::Cancelled)]
+        {
             for shape in [chain(MILLION), wide(MILLION)] {
                 let body = Plain::new(|_, _, _| Next::Fail);
                 let run = prepare(&pool, &shape, 1, true, policy, body);
@@ -66,9 +72,20 @@ fn a_task_that_waits_occupies_no_worker() {
     let _watch = watch("a hundred waits");
     let crew = Crew::of(1);
     for driven in [true, false] {
-        let run = prepare(&crew.pool, &plan(100, []), 1, driven, FailurePolicy::FailFast, fails_once(Duration::from_millis(50)));
+        let run = prepare(
+            &crew.pool,
+            &plan(100, []),
+            1,
+            driven,
+            FailurePolicy::FailFast,
+            fails_once(Duration::from_millis(50)),
+        );
         let began = Instant::now();
-        if driven { crew.pool.drive(&run, &mut ()) } else { crew.pool.submit(&run) }
+        if driven {
+            crew.pool.drive(&run, &mut ())
+        } else {
+            crew.pool.submit(&run)
+        }
         assert!(run.wait(None));
         assert_eq!(count(&run, State::Succeeded), 100);
         // One after another they would need five seconds.
@@ -81,7 +98,8 @@ fn a_cancellation_does_not_wait_for_timers() {
     let _watch = watch("a cancelled wait");
     let crew = Crew::of(1);
     for driven in [true, false] {
-        let run = prepare(&crew.pool, &chain(2), 1, driven, FailurePolicy::FailFast, fails_once(Duration::from_secs(3600)));
+        let run =
+            prepare(&crew.pool, &chain(2), 1, driven, FailurePolicy::FailFast, fails_once(Duration::from_secs(3600)));
         let cancel = thread::spawn({
             let run = run.clone();
             move || {
@@ -91,7 +109,11 @@ fn a_cancellation_does_not_wait_for_timers() {
                 run.stop(Stop::Cancellation);
             }
         });
-        if driven { crew.pool.drive(&run, &mut ()) } else { crew.pool.submit(&run) }
+        if driven {
+            crew.pool.drive(&run, &mut ())
+        } else {
+            crew.pool.submit(&run)
+        }
         assert!(run.wait(None));
         assert_eq!(count(&run, State::Cancelled), 2);
         cancel.join().unwrap();
@@ -102,14 +124,16 @@ fn a_cancellation_does_not_wait_for_timers() {
 fn a_timer_is_minded_while_those_that_minded_it_work_elsewhere() {
     let _watch = watch("a timer that nobody minds");
     let crew = Crew::of(3);
-    let waits = prepare(&crew.pool, &plan(1, []), 1, false, FailurePolicy::FailFast, fails_once(Duration::from_millis(200)));
+    let waits =
+        prepare(&crew.pool, &plan(1, []), 1, false, FailurePolicy::FailFast, fails_once(Duration::from_millis(200)));
     crew.pool.submit(&waits);
     while waits.root().status(NodeId(0)).0 != State::Retrying {
         thread::yield_now();
     }
     thread::sleep(Duration::from_millis(50));
     let other = waits.clone();
-    let body = Plain::new(move |_, _, _| if other.wait(Some(Duration::from_secs(20))) { Next::Add(1) } else { Next::Fail });
+    let body =
+        Plain::new(move |_, _, _| if other.wait(Some(Duration::from_secs(20))) { Next::Add(1) } else { Next::Fail });
     let blocks = prepare(&crew.pool, &plan(2, []), 2, false, FailurePolicy::FailFast, body);
     crew.pool.submit(&blocks);
     assert!(blocks.wait(None));

@@ -41,7 +41,8 @@ impl Trial {
         let body = Scripted { faults: faults.clone(), finished: AtomicU32::new(0) };
         let root = Execution::new(script, &faults);
         let retained = |slot| script.retains(slot);
-        let run = Run::new(body, POOL.clone(), script.plan.clone(), root, self.policy, self.workers, self.driven, retained);
+        let run =
+            Run::new(body, POOL.clone(), script.plan.clone(), root, self.policy, self.workers, self.driven, retained);
         let run = Arc::new(run);
         if let Some(delay) = self.cancel_after {
             let run = run.clone();
@@ -100,7 +101,8 @@ fn check_node(run: &Run<Scripted>, instance: &Instance<Scripted>, fates: &[Fate]
     let script = &instance.program().script;
     let (node, id, fate) = (&script.nodes[index], script.ids[index], &fates[index]);
     let (state, attempts) = instance.status(id);
-    let before: Vec<State> = script.predecessors[index].iter().map(|&before| instance.status(script.ids[before]).0).collect();
+    let before: Vec<State> =
+        script.predecessors[index].iter().map(|&before| instance.status(script.ids[before]).0).collect();
     let adverse = |state: &State| matches!(state, State::Failed | State::UpstreamFailed);
     if run.stopped().is_none() {
         assert_eq!((state, instance.blame(id)), (fate.state, fate.blame), "node {index}");

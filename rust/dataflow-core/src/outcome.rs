@@ -1,0 +1,213 @@
+//! How an attempt ends and what follows from it.
+//!
+//! Every outcome takes the same way, whoever brings it: *claim* the attempt (one winner), *put* the outputs, *deliver*.
+//! Delivery gives inputs back, counts the outcome at each successor and, at zero, applies the trigger rule; outcomes that
+//! the rule decides by itself (skipped, cancelled, upstream failed) are delivered by the same loop, without recursion.
+#![allow(unsafe_code)]
+
+use std::time::Duration;
+
+use crate::body::Body;
+use crate::ids::NodeId;
+use crate::instance::Instance;
+use crate::ready::{Seat, Task};
+use crate::run::{FailurePolicy, Run, Stop};
+use crate::status::State;
+use crate::sync::Ordering;
+use crate::timers::Waiting;
+
+/// The right to end one attempt, won by [`Run::claim`]: put the outputs, then deliver.
+#[must_use = "an attempt that is claimed and not delivered hangs the run"]
+pub struct Claim<'r, B: Body> {
+    instance: &'r Instance<B>,
+    task: Task,
+    state: State,
+    set: u64,
+}
+
+impl<'r, B: Body> Claim<'r, B> {
+    /// The instance of the node.
+    pub fn instance(&self) -> &'r Instance<B> {
+        self.instance
+    }
+
+    /// Stores an output; hands the value back when nobody will ask for it.
+    pub fn put(&mut self, port: u32, value: B::Value) -> Option<B::Value> {
+        debug_assert_eq!(self.state, State::Succeeded);
+        // Only a claim with every output set spares the successors the look for missing inputs; ports past 63 take it.
+        self.set |= 1u64.checked_shl(port).unwrap_or(0);
+        // SAFETY: this claim is the one right to the node's slots, and it is not delivered yet.
+        unsafe { self.instance.slots.put(self.instance.plan().slot(self.task.node, port), value) }
+    }
+
+    fn left_unset(&self) -> bool {
+        let outputs = self.instance.plan().slots_of(self.task.node).len() as u32;
+        outputs > 63 || self.set != (1u64 << outputs) - 1
+    }
+}
+
+/// A node's outcome on its way to the successors.
+struct Outcome {
+    task: Task,
+    state: State,
+    /// It succeeded and left outputs unset.
+    left_unset: bool,
+}
+
+/// Where newly ready tasks go.
+pub(crate) enum Sink<'s, 'q> {
+    /// The worker's own deque; one task is kept to be run next.
+    Seat(&'s Seat<'q>, &'s mut Option<Task>),
+    /// The injector, from a thread without a seat.
+    Injector,
+}
+
+impl<B: Body> Run<B> {
+    /// What becomes of a node that would have started after the run stopped: what had failed before stays failed unless
+    /// the run was cancelled (rule R4; cancellation beats retries, rule R6).
+    pub(crate) fn abandoned(&self, state: State) -> State {
+        match (state, self.stopped()) {
+            (State::Retrying, Some(Stop::Failure)) => State::Failed,
+            _ => State::Cancelled,
+        }
+    }
+
+    /// Ends the attempt as `state`; `None` when somebody else has ended it, and what the caller has is stale.
+    pub fn claim(&self, task: Task, attempt: u32, state: State, now: u64) -> Option<Claim<'_, B>> {
+        let instance = self.instance(task.instance);
+        if !instance.status_word(task.node).claim(attempt, state) {
+            return None;
+        }
+        instance.note_end(task.node, now);
+        Some(Claim { instance, task, state, set: 0 })
+    }
+
+    /// Delivers a claimed outcome from a thread that is no worker of this run.
+    pub fn deliver(&self, claim: Claim<'_, B>) {
+        let now = self.now();
+        self.settle(claim, now, Sink::Injector);
+    }
+
+    /// As [`Step::again`], from a thread that is no worker of this run; nothing happens when the attempt is stale. A run
+    /// that has stopped ends the node instead: failed after a failure elsewhere, cancelled by a cancellation.
+    pub fn again(&self, task: Task, attempt: u32, delay: Option<Duration>) {
+        self.again_into(task, attempt, delay, Sink::Injector);
+    }
+
+    pub(crate) fn again_into(&self, task: Task, attempt: u32, delay: Option<Duration>, mut sink: Sink<'_, '_>) {
+        let status = self.instance(task.instance).status_word(task.node);
+        if !status.claim(attempt, State::Retrying) {
+            return;
+        }
+        let now = self.now();
+        match delay.filter(|delay| !delay.is_zero()) {
+            None => match &mut sink {
+                Sink::Seat(_, kept @ None) => **kept = Some(task),
+                sink => {
+                    self.publish(task, sink);
+                    self.notify(1);
+                }
+            },
+            Some(delay) => {
+                let due = now.saturating_add(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX)).min(u64::MAX - 1);
+                let waiting = Waiting { due, task, attempt };
+                if self.timers.add(waiting) {
+                    // A sleeper must learn of the new moment.
+                    self.notify(1);
+                } else if let Some(state) = self.claim_waiting(waiting) {
+                    self.settle_decided(task, state, now, sink);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn claim_waiting(&self, waiting: Waiting) -> Option<State> {
+        let state = self.abandoned(State::Retrying);
+        let status = self.instance(waiting.task.instance).status_word(waiting.task.node);
+        status.claim_waiting(waiting.attempt, state).then_some(state)
+    }
+
+    #[inline]
+    pub(crate) fn settle(&self, claim: Claim<'_, B>, now: u64, sink: Sink<'_, '_>) {
+        let left_unset = claim.state == State::Succeeded && claim.left_unset();
+        self.settle_all(Outcome { task: claim.task, state: claim.state, left_unset }, now, sink);
+    }
+
+    /// Ends a node by the scheduler's own decision. Its status is set already.
+    pub(crate) fn settle_decided(&self, task: Task, state: State, now: u64, sink: Sink<'_, '_>) {
+        self.tell(task, state, now);
+        self.settle_all(Outcome { task, state, left_unset: false }, now, sink);
+    }
+
+    fn tell(&self, task: Task, state: State, now: u64) {
+        self.instance(task.instance).note_end(task.node, now);
+        self.body().settled(self, task, state);
+    }
+
+    /// Delivers an outcome, and those that follow from it by the trigger rule alone.
+    fn settle_all(&self, first: Outcome, now: u64, mut sink: Sink<'_, '_>) {
+        // Outcomes that the trigger rule decides; most runs never allocate it.
+        let mut decided = Vec::new();
+        let mut held = None;
+        let mut pushed = 0;
+        let mut current = Some(first);
+        while let Some(Outcome { task, state, left_unset }) = current {
+            let instance = self.instance(task.instance);
+            instance.release_inputs(task.node, drop);
+            if state == State::Failed && self.policy == FailurePolicy::FailFast {
+                self.stop.fetch_max(Stop::Failure as u8, Ordering::SeqCst);
+                for waiting in self.timers.close() {
+                    if let Some(state) = self.claim_waiting(waiting) {
+                        self.tell(waiting.task, state, now);
+                        decided.push(Outcome { task: waiting.task, state, left_unset: false });
+                    }
+                }
+            }
+            let stopped = self.stop.load(Ordering::Relaxed) != 0;
+            // Successors come by descending rank. In reverse, the highest is held back to be run next, and a deque gives
+            // the others back in that order.
+            for &successor in instance.plan().successors(task.node).iter().rev() {
+                let node = NodeId(successor);
+                if instance.arrive(node, task.node, state, left_unset) {
+                    let follower = Task { instance: task.instance, node };
+                    match instance.trigger(node, self.policy, stopped, now) {
+                        State::Ready => {
+                            if let Some(earlier) = held.replace(follower) {
+                                self.publish(earlier, &sink);
+                                pushed += 1;
+                            }
+                        }
+                        state => {
+                            self.tell(follower, state, now);
+                            decided.push(Outcome { task: follower, state, left_unset: false });
+                        }
+                    }
+                }
+            }
+            if instance.count_down() {
+                match instance.parent() {
+                    None => self.finish(),
+                    Some(_) => self.body().expanded(self, instance),
+                }
+            }
+            current = decided.pop();
+        }
+        if let Some(task) = held {
+            match &mut sink {
+                Sink::Seat(_, kept @ None) => **kept = Some(task),
+                sink => {
+                    self.publish(task, sink);
+                    pushed += 1;
+                }
+            }
+        }
+        self.notify(pushed);
+    }
+
+    fn publish(&self, task: Task, sink: &Sink<'_, '_>) {
+        match sink {
+            Sink::Seat(seat, _) => seat.push(task),
+            Sink::Injector => self.queue.inject(task),
+        }
+    }
+}
