@@ -11,9 +11,10 @@ for name in "$@"; do
         continue
     }
     echo "--- $name: $python"
-    CARGO_TARGET_DIR=target/$name "$python" scripts/build_wheel.py --maturin "$maturin" --out dist
-    "$python" scripts/make_venv.py ".venv-$name" --requirements requirements/test.txt --wheels dist
-    sh scripts/run_pytest.sh ".venv-$name" tests
+    # Not in dist/: these wheels are built to be tested, not to be given away.
+    CARGO_TARGET_DIR=target/$name "$python" scripts/build_wheel.py --maturin "$maturin" --out "target/$name/dist"
+    "$python" scripts/make_venv.py ".venv-$name" --requirements requirements/test.txt --wheels "target/$name/dist"
+    sh scripts/run_pytest.sh ".venv-$name" tests --ignore=tests/integration/test_wheel_installed.py
     ran=$((ran + 1))
 done
 echo "--- the suite ran on $ran further interpreter(s)"

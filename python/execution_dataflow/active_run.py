@@ -197,20 +197,22 @@ class ActiveRun:
         if threading.current_thread() is self._dispatcher.thread:
             return  # a subscriber asks for the result of a run: it cannot wait for itself
         if not stream.delivered.wait(self._options.event_drain_seconds):
-            stream.is_abandoned = True
-            dropped = self._dropped_events()
-            self.record.logger_for(None).warning(
-                "%d events were dropped: a subscriber was slower than event_drain_seconds=%g",
-                dropped,
-                self._options.event_drain_seconds,
-            )
+            self._abandon(stream)
+
+    def _abandon(self, stream: EventStream) -> None:
+        stream.is_abandoned = True
+        self.record.logger_for(None).warning(
+            "%d events were dropped: a subscriber was slower than event_drain_seconds=%g",
+            self._dropped_events(),
+            self._options.event_drain_seconds,
+        )
 
     def _dropped_events(self) -> int:
         stream = self._stream
         if stream is None or not stream.is_abandoned:
             return 0
-        # One more than the native run has put: GraphStarted.
-        return max(0, self.core.events_sent + 1 - stream.sequence)
+        # The native run has put all but GraphStarted and what operations said of their progress.
+        return max(0, self.core.events_sent + 1 + stream.progressed - stream.sequence)
 
     async def await_delivery(self) -> None:
         """Wait for the subscribers without holding up the event loop."""
@@ -220,7 +222,11 @@ class ActiveRun:
         if stream is None:
             return
         deadline = time.monotonic() + self._options.event_drain_seconds
-        while not stream.delivered.is_set() and time.monotonic() < deadline:
+        while not stream.delivered.is_set():
+            if time.monotonic() >= deadline:
+                # Here, so that nobody waits for them once more, on the loop.
+                self._abandon(stream)
+                return
             await asyncio.sleep(0.002)
 
     def cancel(self, reason: str | None = None) -> None:

@@ -60,6 +60,7 @@ class EventStream:
         self.operations = operations
         self.began = began
         self.sequence = 0
+        self.progressed = 0
         self.started: dict[int, int] = {}
         self.is_abandoned = False
         self.delivered = threading.Event()
@@ -141,6 +142,11 @@ class Dispatcher:
 
     def progress(self, record: RunRecord, time_ns: int, node: int, fraction: float, message: str) -> None:
         """Publish the progress of an operation."""
+        with self._lock:
+            stream = self._streams.get(record)
+            if stream is None:
+                return  # a task that outlives its run
+            stream.progressed += 1
         self.queue.put(_PROGRESS, record, node, 0, 0, time_ns, (fraction, message))
 
     def put(self, kind: int, record: RunRecord | None) -> None:
@@ -177,7 +183,7 @@ class Dispatcher:
                 continue
             try:
                 subscription.callback(event)
-            except Exception:
+            except BaseException:  # SystemExit too: this thread serves every run of the engine
                 _logger.exception("subscriber %r raised on %s; the run goes on", subscription.callback, event)
 
 

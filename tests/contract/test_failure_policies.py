@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 
@@ -56,7 +57,7 @@ def test_fail_fast_is_the_default_and_starts_nothing_new() -> None:
 
 
 def test_fail_fast_lets_running_attempts_finish_and_commit() -> None:
-    failed, running = threading.Event(), threading.Event()
+    failed, running, awaiting = threading.Event(), threading.Event(), threading.Event()
     graph = GraphDefinition()
 
     @operation
@@ -69,13 +70,13 @@ def test_fail_fast_lets_running_attempts_finish_and_commit() -> None:
     @operation
     def breaks() -> None:
         await_event(running)
+        await_event(awaiting)
         failed.set()
         raise ValueError("no")
 
     @operation
     async def long_async() -> str:
-        import asyncio
-
+        awaiting.set()
         await asyncio.to_thread(await_event, failed)
         await asyncio.sleep(0.05)
         return "done too"

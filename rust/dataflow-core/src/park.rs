@@ -116,7 +116,8 @@ impl Sleepers {
     /// Wakes every worker, announced or not.
     pub fn wake_all(&self) {
         for word in &self.announced {
-            word.store(0, Ordering::Relaxed);
+            // A swap, since loom keeps no single order of plain stores among read-modify-writes.
+            word.swap(0, Ordering::Relaxed);
         }
         for parker in &self.parkers {
             parker.unpark();

@@ -22,16 +22,11 @@ pub(crate) fn gather(py: Python<'_>, instance: &Instance<PythonBody>, node: Node
     let mut values = Values::with_capacity(flags.len());
     for (port, &flags) in flags.iter().enumerate() {
         let sources = plan.port_sources(node, port as u32);
+        let writes = (flags & INPUT_MUTABLE != 0).then_some(Writes { is_last_attempt: attempt >= spec.max_attempts });
         let value = if flags & INPUT_MANY != 0 {
-            Some(many(py, instance, sources)?)
+            Some(many(py, instance, sources, writes)?)
         } else {
-            let value = sources.first().and_then(|&source| single(py, instance, source));
-            match value {
-                Some(value) if flags & INPUT_MUTABLE != 0 => {
-                    Some(to_write(py, instance, sources[0], value, attempt >= spec.max_attempts)?)
-                }
-                value => value,
-            }
+            sources.first().and_then(|&source| single(py, instance, source, writes)).transpose()?
         };
         if let Some(value) = &value {
             check(spec, port, flags, value)?;
@@ -41,25 +36,44 @@ pub(crate) fn gather(py: Python<'_>, instance: &Instance<PythonBody>, node: Node
     Ok(values)
 }
 
+/// What an input that may be written needs to know of its attempt.
+#[derive(Copy, Clone)]
+struct Writes {
+    is_last_attempt: bool,
+}
+
 #[inline]
-fn single<'py>(py: Python<'py>, instance: &Instance<PythonBody>, source: Source) -> Option<Bound<'py, PyAny>> {
-    match source.kind() {
+fn single<'py>(
+    py: Python<'py>,
+    instance: &Instance<PythonBody>,
+    source: Source,
+    writes: Option<Writes>,
+) -> Option<PyResult<Bound<'py, PyAny>>> {
+    let value = match source.kind() {
         // SAFETY: the caller runs the live attempt of a consumer, whose share is given back only with its outcome.
-        SourceKind::Slot(slot) => unsafe { instance.value(slot) }.map(|value| value.bind(py).clone()),
-        SourceKind::Constant(index) => Some(instance.program().constant(index).bind(py).clone()),
-        SourceKind::Unbound => None,
-    }
+        SourceKind::Slot(slot) => unsafe { instance.value(slot) }?.bind(py).clone(),
+        SourceKind::Constant(index) => instance.program().constant(index).bind(py).clone(),
+        SourceKind::Unbound => return None,
+    };
+    Some(match writes {
+        None => Ok(value),
+        Some(Writes { is_last_attempt }) => to_write(instance, source, value, is_last_attempt),
+    })
 }
 
 /// A fresh list in connection order, without the sources that were skipped.
-fn many<'py>(py: Python<'py>, instance: &Instance<PythonBody>, sources: &[Source]) -> PyResult<Bound<'py, PyAny>> {
-    let items: Vec<_> = sources.iter().filter_map(|&source| single(py, instance, source)).collect();
-    Ok(PyList::new(py, items)?.into_any())
+fn many<'py>(
+    py: Python<'py>,
+    instance: &Instance<PythonBody>,
+    sources: &[Source],
+    writes: Option<Writes>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let items = sources.iter().filter_map(|&source| single(py, instance, source, writes));
+    Ok(PyList::new(py, items.collect::<PyResult<Vec<_>>>()?)?.into_any())
 }
 
 /// The move or the copy of rule D2.
 fn to_write<'py>(
-    py: Python<'py>,
     instance: &Instance<PythonBody>,
     source: Source,
     value: Bound<'py, PyAny>,
@@ -71,6 +85,7 @@ fn to_write<'py>(
         // SAFETY: as in `single`; no reference from the slot is held, `value` is one of our own.
         && let Some(sole) = unsafe { instance.take_input(slot) }
     {
+        let py = value.py();
         drop(value);
         return arrays::writeable(sole.into_bound(py), true);
     }
