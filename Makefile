@@ -117,10 +117,10 @@ format: tools ## format the code of both languages
 
 develop: tools ## install the work tree into .venv-dev, where edits of Python need no new build
 	@$(VENV) .venv-dev --requirements requirements/test.txt
-	CARGO_TARGET_DIR=target/dev VIRTUAL_ENV=$(CURDIR)/.venv-dev .venv/bin/maturin develop --release $(LOCKED) --skip-install
+	CARGO_TARGET_DIR=target/dev VIRTUAL_ENV=$(CURDIR)/.venv-dev .venv/bin/maturin develop --release $(LOCKED)
 
 quick: develop ## test the work tree without making a wheel
-	EXECUTION_DATAFLOW_IN_TREE=1 .venv-dev/bin/pytest -o pythonpath='python tests' $(ARGS)
+	EXECUTION_DATAFLOW_IN_TREE=1 .venv-dev/bin/pytest $(ARGS)
 
 lock: ## pin anew what pyproject.toml asks for, in requirements/ and Cargo.lock
 	@$(VENV) .venv-lock --requirements requirements/lock.txt

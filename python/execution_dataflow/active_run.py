@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from execution_dataflow import _core
 from execution_dataflow.errors import RunInterrupted, RunLost
 from execution_dataflow.event_dispatch import Dispatcher, EventStream
+from execution_dataflow.executors.threads import worker_threads
 from execution_dataflow.plan import Plan
 from execution_dataflow.process_life import ExitStep, watch
 from execution_dataflow.result import ExecutionResult
@@ -21,6 +22,8 @@ from execution_dataflow.run_record import RunRecord
 from execution_dataflow.states import OperationState, RunState
 
 if TYPE_CHECKING:
+    import asyncio
+
     from execution_dataflow.context import ExecutionContext
     from execution_dataflow.executors.event_loop import CoroutineHost
 
@@ -130,6 +133,11 @@ class ActiveRun:
 
         record.emit_progress = emit
 
+    @property
+    def max_workers(self) -> int:
+        """How many workers it may have."""
+        return self._options.max_workers
+
     def drive(self) -> ExecutionResult:
         """Run on the calling thread and return the result."""
         is_main = threading.current_thread() is threading.main_thread()
@@ -155,7 +163,7 @@ class ActiveRun:
 
     def finish(self) -> ExecutionResult:
         """Return the result of a run that has ended; raise what ended it from outside."""
-        self._check_not_lost()
+        self.check_not_lost()
         result = self._make_result()
         raised = self.core.raised
         if raised is None:
@@ -165,7 +173,8 @@ class ActiveRun:
             raise RunInterrupted(message, result=result) from None
         raise raised
 
-    def _check_not_lost(self) -> None:
+    def check_not_lost(self) -> None:
+        """Raise an error in a fork of the process that runs it."""
         if self.core.lost:
             raise RunLost(
                 f"run {self.record.run_id!r} belongs to the process that this one was forked from; "
@@ -214,7 +223,26 @@ class ActiveRun:
         # The native run has put all but GraphStarted and what operations said of their progress.
         return max(0, self.core.events_sent + 1 + stream.progressed - stream.sequence)
 
-    async def await_delivery(self) -> None:
+    async def finish_on_loop(self, ended: asyncio.Future[None]) -> ExecutionResult:
+        """Await the end, which is told by ``ended``, and return the result. A cancellation cancels the run first."""
+        import asyncio
+
+        cancelled: asyncio.CancelledError | None = None
+        while not ended.done():
+            try:
+                await asyncio.shield(ended)
+            except asyncio.CancelledError as error:
+                cancelled = error
+                self.cancel("the task that awaited the run was cancelled")
+        # The last outcome is told a moment before the run is marked as finished.
+        while not self.core.finished:
+            await asyncio.sleep(0)
+        await self._await_delivery_on_loop()
+        if cancelled is not None:
+            raise cancelled
+        return self.finish()
+
+    async def _await_delivery_on_loop(self) -> None:
         """Wait for the subscribers without holding up the event loop."""
         import asyncio
 
@@ -249,7 +277,10 @@ class ActiveRun:
             )
         if timeout is None:
             self.core.help(threading.current_thread() is threading.main_thread())
-        return self.core.wait(timeout)
+            return self.core.wait()
+        # What it would work on has no time limit, so it does not work on it: another thread takes its place.
+        with worker_threads.replace_blocked():
+            return self.core.wait(timeout)
 
     def progress(self) -> dict[str, Any]:
         """Return how far the run has come."""

@@ -110,7 +110,8 @@ def _items(operation: Operation, name: str, flags: int, given: Any) -> Sequence[
         return (given,)
     if flags & _MANY:
         return given
-    if any(isinstance(item, Operation | OutputReference) for item in given):
+    # By their types: a constant may be a list of a million numbers.
+    if any(issubclass(kind, Operation | OutputReference) for kind in set(map(type, given))):
         raise PortError(
             f"{label_of(operation)}.{name} takes one source, not a list of operations; declare it with "
             "InputPort(many=True), or as a class of operations that has an input for each",

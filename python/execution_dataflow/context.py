@@ -269,6 +269,10 @@ class ExecutionContext:
         return frame
 
 
+# What help() and inspect.signature() show for the class.
+ExecutionContext.__new__.__wrapped__ = ExecutionContext.__init__  # type: ignore[attr-defined]
+
+
 def _outside(asked_for: str, reason: str) -> OutsideRunError:
     return OutsideRunError(
         f"context.{asked_for} was asked for outside of a run: {reason}. "

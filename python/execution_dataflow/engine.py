@@ -14,8 +14,9 @@ from execution_dataflow.active_run import ActiveRun, RunOptions
 from execution_dataflow.context import ExecutionContext
 from execution_dataflow.cpus import usable_cpus
 from execution_dataflow.engine_options import checked_drain, checked_executor, checked_workers, retained_slots
+from execution_dataflow.engine_threads import EngineThreads
 from execution_dataflow.errors import EngineClosedError
-from execution_dataflow.event_dispatch import Dispatcher, Subscription
+from execution_dataflow.event_dispatch import Subscription
 from execution_dataflow.events import Event
 from execution_dataflow.executors.threads import worker_threads
 from execution_dataflow.graph import GraphDefinition
@@ -26,7 +27,7 @@ from execution_dataflow.process_life import ExitStep, watch
 from execution_dataflow.result import ExecutionResult
 
 if TYPE_CHECKING:
-    from execution_dataflow.executors.event_loop import CoroutineHost, LoopThread
+    from execution_dataflow.executors.event_loop import CoroutineHost
 
 __all__ = ["ExecutionEngine"]
 
@@ -84,13 +85,15 @@ class ExecutionEngine:
         self._retain = retain
         checked_executor(executor)
         self._event_drain_seconds = checked_drain(event_drain_seconds)
-        self._dispatcher = Dispatcher()
-        self._lock = threading.Lock()
-        self._loop: LoopThread | None = None
+        self._threads = EngineThreads()
+        # Reentrant: what happens under it may collect garbage, and a finaliser may run a graph on this engine.
+        self._lock = threading.RLock()
         self._closed = False
         self._runs: WeakSet[ActiveRun] = WeakSet()
-        # Engines that are thrown away without close() give their threads back.
-        self._release = weakref.finalize(self, worker_threads.release, id(self))
+        # The seats of the submitted runs that have not ended.
+        self._submitted_seats = 0
+        # Engines that are thrown away without close() give their threads back, and wait for none of them.
+        self._release = weakref.finalize(self, self._threads.stop, 0.0)
         self._release.atexit = False
         watch(self)
 
@@ -136,7 +139,7 @@ class ExecutionEngine:
         RuntimeError
             On the thread of the engine's own event loop, which a run would hold up: await ``run_async`` there.
         """
-        if self._loop is not None and self._loop.is_current_thread:
+        if self._threads.is_current_loop:
             raise RuntimeError(
                 "engine.run() was called on the engine's own event loop, in a coroutine operation, and would hold it "
                 "up: use `await engine.run_async(...)` there"
@@ -225,21 +228,10 @@ class ExecutionEngine:
                 ended.set_result(None)
 
         self._keep_until_end(run, lambda: loop.call_soon_threadsafe(note_end))
-        run.core.submit()
-        cancelled: asyncio.CancelledError | None = None
-        while not ended.done():
-            try:
-                await asyncio.shield(ended)
-            except asyncio.CancelledError as error:
-                cancelled = error
-                run.cancel("the task that awaited the run was cancelled")
-        # The last outcome is told a moment before the run is marked as finished.
-        while not run.core.finished:
-            await asyncio.sleep(0)
-        await run.await_delivery()
-        if cancelled is not None:
-            raise cancelled
-        return run.finish()
+        # An operation on a worker may have a loop of its own, and block the worker with it.
+        with worker_threads.replace_blocked():
+            run.core.submit()
+            return await run.finish_on_loop(ended)
 
     def subscribe(self, callback: Callable[[Any], object], *event_types: type[Event]) -> Subscription:
         """Have the events of runs that start from now on delivered, in order, on the engine's dispatcher thread.
@@ -275,7 +267,7 @@ class ExecutionEngine:
             if not (isinstance(kind, type) and issubclass(kind, Event)):
                 raise TypeError(f"{kind!r} is no event class; take them from execution_dataflow, for instance Event")
         self._check_open()
-        return self._dispatcher.add(callback, event_types)
+        return self._threads.dispatcher.add(callback, event_types)
 
     def close(self) -> None:
         """Wait for the runs that are going on, and free the engine's threads. A second call does nothing.
@@ -297,10 +289,8 @@ class ExecutionEngine:
         self._stop_threads()
 
     def _stop_threads(self, timeout: float = 5.0) -> None:
-        self._release()
-        if self._loop is not None:
-            self._loop.close(timeout)
-        self._dispatcher.close(timeout)
+        self._release.detach()
+        self._threads.stop(timeout)
 
     def __enter__(self) -> Self:
         self._check_open()
@@ -347,26 +337,35 @@ class ExecutionEngine:
             min(workers, max(1, len(plan))),
             self._event_drain_seconds,
         )
-        # The calling thread is a worker; one that only submits is not.
-        needed = options.max_workers - 1 if driven else options.max_workers
-        worker_threads.require(id(self), needed)
-        run = ActiveRun(
-            plan,
-            context,
-            options,
-            driven=driven,
-            host=host or self._own_loop,
-            dispatcher=self._dispatcher,
-        )
-        self._runs.add(run)
+        # Under the lock: close() either refuses this run or waits for it, with the threads that it needs.
+        with self._lock:
+            self._check_open()
+            run = ActiveRun(
+                plan,
+                context,
+                options,
+                driven=driven,
+                host=host or self._threads.loop,
+                dispatcher=self._threads.dispatcher,
+            )
+            # The calling thread is a worker; one that only submits is not, and several runs work side by side.
+            needed = options.max_workers - 1
+            if not driven:
+                self._submitted_seats += options.max_workers
+                needed = min(workers, self._submitted_seats)
+            self._threads.require(needed)
+            self._runs.add(run)
         return run
 
     def _keep_until_end(self, run: ActiveRun, then: Callable[[], object] | None = None) -> None:
         """Keep a submitted run alive although its caller may drop the handle and the engine."""
         _submitted.add(run)
         run_ref = weakref.ref(run)
+        seats = run.max_workers
 
         def let_go() -> None:
+            with self._lock:
+                self._submitted_seats -= seats
             run = run_ref()
             if run is not None:
                 _submitted.discard(run)
@@ -375,19 +374,11 @@ class ExecutionEngine:
 
         run.on_end = let_go
 
-    def _own_loop(self) -> CoroutineHost:
-        from execution_dataflow.executors.event_loop import LoopThread
-
-        with self._lock:
-            if self._loop is None:
-                self._loop = LoopThread()
-            return self._loop
-
     def after_fork_in_child(self) -> None:
         """Start afresh: the threads are in the parent."""
-        self._lock = threading.Lock()
-        self._loop = None
-        self._dispatcher = Dispatcher()
+        self._lock = threading.RLock()
+        self._threads.after_fork_in_child()
+        self._submitted_seats = 0
 
     def at_exit(self, step: ExitStep, deadline: float) -> None:
         """Take no more runs, deliver what is left to deliver, and stop the threads."""

@@ -109,7 +109,8 @@ class Dispatcher:
         self.queue = _core.EventQueue()
         self._subscriptions: tuple[Subscription, ...] = ()
         self._streams: dict[RunRecord, EventStream] = {}
-        self._lock = threading.Lock()
+        # Reentrant: garbage that is collected under it may be the engine, which then closes its dispatcher.
+        self._lock = threading.RLock()
         self.thread: threading.Thread | None = None
 
     @property

@@ -37,7 +37,14 @@ class RunHandle:
 
     @property
     def state(self) -> RunState:
-        """How the run stands."""
+        """How the run stands.
+
+        Raises
+        ------
+        RunLost
+            When this process is a fork of the one that runs it.
+        """
+        self._run.check_not_lost()
         return final_state(self._run.core) if self._run.core.finished else RunState.RUNNING
 
     def done(self) -> bool:
@@ -55,7 +62,7 @@ class RunHandle:
         Returns
         -------
         bool
-            Whether the run has ended.
+            Whether the run has ended; also true in a fork of the process that runs it, which has lost it.
         """
         return self._run.wait(timeout)
 
@@ -110,4 +117,5 @@ class RunHandle:
 
     def __repr__(self) -> str:
         progress = self.progress()
-        return f"<RunHandle {self.run_id!r}: {self.state}, {progress['done']} of {progress['total']} operations>"
+        state = "lost in a fork" if self._run.core.lost else self.state
+        return f"<RunHandle {self.run_id!r}: {state}, {progress['done']} of {progress['total']} operations>"

@@ -254,6 +254,8 @@ class Operation(OperationBase):
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
+# What help() and inspect.signature() show for the class.
+Operation.__new__.__wrapped__ = Operation.__init__  # type: ignore[attr-defined]
 Operation._declared = PortSignature("Operation")
 _RESERVED = frozenset(dir(Operation))
 

@@ -11,6 +11,7 @@ from execution_dataflow import _core
 from execution_dataflow.error_record import ErrorRecord
 from execution_dataflow.plan import Plan
 from execution_dataflow.run_record import RunRecord
+from execution_dataflow.signal_handlers import raised_by_signal_handler
 from execution_dataflow.states import OperationState, RunState
 
 if TYPE_CHECKING:
@@ -112,6 +113,10 @@ class RunHooks:
             self._host = self._make_host()
             self.record.run_awaitable = self._host.run_awaitable
         self._host.launch(attempt, context, self)
+
+    def is_of_signal_handler(self, error: BaseException) -> bool:
+        """Return whether a signal handler raised it, while an operation happened to run on the main thread."""
+        return raised_by_signal_handler(error)
 
     def stop_pending(self) -> None:
         """Cancel the coroutines: the run is cancelled."""

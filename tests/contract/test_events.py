@@ -289,7 +289,7 @@ def test_without_a_subscriber_nothing_is_made_or_counted() -> None:
         handle = engine.submit(graph)
         assert handle.result(20).dropped_events == 0
         assert handle._run.core.events_sent == 0
-        assert engine._dispatcher.thread is None
+        assert engine._threads.dispatcher.thread is None
 
 
 def test_what_is_no_subscriber_is_refused() -> None:

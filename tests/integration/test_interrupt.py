@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,17 @@ from programs import Program
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no signals can be sent to a process there")
 
-# R9 allows 0.2 s. The rest is for a machine with two busy cores; the figure itself is recorded.
+# R9 allows 0.2 s. The rest is for a machine with two busy cores; `pytest -rP` shows the figure itself.
 LIMIT_SECONDS = 1.0
 
-# `let_go` is when the Python code that was running when the signal came gave up the thread: the moment of the signal at
-# the earliest, since the sender's clock is not ours.
+# `let_go` is when the Python code that was running when the signal came gave up its thread, where that is later than the
+# signal itself. The monotonic clock is one for all processes of a machine.
 START = """
     import asyncio, json, signal, sys, threading, time
     from execution_dataflow import *
 
     handler = signal.getsignal(signal.SIGINT)
-    wakeup = signal.set_wakeup_fd(-1)
-    signal.set_wakeup_fd(wakeup)
     let_go = 0.0
-    started = threading.Semaphore(0)
 
     def ready():
         print("ready", flush=True)
@@ -37,26 +35,13 @@ START = """
             graph.add(function)
         return graph
 
-    # The moment of the signal, as the kernel delivers it: the wake-up descriptor is written by the C handler at once.
-    import socket
-    reader, writer = socket.socketpair()
-    writer.setblocking(False)
-    came = []
-    def note_signal():
-        while reader.recv(1):
-            came.append(time.monotonic())
-    def listen():
-        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        threading.Thread(target=note_signal, daemon=True).start()
-
     def report(interrupted, **more):
-        seconds = time.monotonic() - max(let_go, came[0] if came else let_go)
         result = interrupted.result
         print(json.dumps({
             "kind": type(interrupted).__name__,
             "state": str(result.state.value),
             "states": sorted({state.name for state in result.states.values()}),
-            "seconds": seconds,
+            "ended": time.monotonic(), "let_go": let_go,
             "handler": signal.getsignal(signal.SIGINT) is handler,
             "threads": sorted(thread.name for thread in threading.enumerate() if "execution-dataflow" in thread.name),
             "unfinished": [name for name, state in result.states.items() if not state.is_final],
@@ -77,6 +62,7 @@ AGAIN = """
 def interrupted(program: Program, number: int = signal.SIGINT) -> dict[str, Any]:
     """Interrupt a program when it is ready, and return what it reports; a second signal is never needed."""
     program.wait_for("ready")
+    sent = time.monotonic()
     program.interrupt(number)
     code, lines, errors = program.finish()
     assert (code, errors) == (0, ""), errors
@@ -84,13 +70,15 @@ def interrupted(program: Program, number: int = signal.SIGINT) -> dict[str, Any]
     for line in lines:
         if line.startswith("{"):
             found.update(json.loads(line))
+    if "ended" in found:
+        found["seconds"] = found.pop("ended") - max(sent, found.pop("let_go"))
     return found
 
 
-def check(report: dict[str, Any], record_property: Any) -> None:
-    record_property("seconds_from_letting_go", round(report["seconds"], 4))
+def check(report: dict[str, Any]) -> None:
+    print(f"{report['seconds'] * 1000:.0f} ms from letting go to the end of run()")
     assert report["kind"] == "RunInterrupted"
-    assert report["state"] == "cancelled"
+    assert report["state"] == "CANCELLED"
     assert report["unfinished"] == []
     assert report["handler"] is True
     assert report["seconds"] < LIMIT_SECONDS
@@ -121,9 +109,9 @@ SITUATIONS = {
         go = lambda: engine.run(graph_of(*[wait_for_worker] * 3, *[operation(spin)] * 4))
     """,
     "python on both threads": """
+        threading.Timer(0.3, ready).start()
         def spin(context: ExecutionContext):
             global let_go
-            ready()
             end = time.monotonic() + 2
             try:
                 while time.monotonic() < end and not context.cancelled:
@@ -223,33 +211,33 @@ SITUATIONS = {
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
-def test_interrupt_ends_run(situation: str, tmp_path: Path, record_property: Any) -> None:
+def test_interrupt_ends_run(situation: str, tmp_path: Path) -> None:
     drive = """
-    listen()
     try:
         go()
     except KeyboardInterrupt as error:
         report(error)
     """
-    check(interrupted(Program(tmp_path, START, SITUATIONS[situation], drive, AGAIN)), record_property)
+    check(interrupted(Program(tmp_path, START, SITUATIONS[situation], drive, AGAIN)))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_interrupt_ends_wide_run_of_builtins(workers: int, tmp_path: Path, record_property: Any) -> None:
+def test_interrupt_ends_wide_run_of_builtins(workers: int, tmp_path: Path) -> None:
     # Calls to builtins never reach the interpreter's own check for signals. The hash of a tuple is not kept: about 1 ms.
     program = """
     numbers = tuple(range(100_000))
-    graph = graph_of(ready)
+    graph = GraphDefinition()
+    source = graph.add(lambda: numbers)
     for _ in range(10_000):
-        graph.add(hash, obj=numbers)
-    listen()
+        graph.add(hash, obj=source)
+    threading.Timer(0.3, ready).start()
     try:
         engine.run(graph, max_workers=WORKERS)
     except KeyboardInterrupt as error:
         report(error, left=sum(state.name == "CANCELLED" for state in error.result.states.values()))
     """
     found = interrupted(Program(tmp_path, START, program.replace("WORKERS", str(workers)), AGAIN))
-    check(found, record_property)
+    check(found)
     assert found["left"] > 0
 
 
@@ -258,27 +246,27 @@ def test_interrupt_during_result_of_submitted_run_leaves_the_run_alone(tmp_path:
     program = """
     def nap(context: ExecutionContext):
         ready()
-        while not context.cancelled:
+        while True:
+            context.raise_if_cancelled()
             time.sleep(0.01)
     handle = engine.submit(graph_of(operation(nap)))
     began = time.monotonic()
-    listen()
     try:
         handle.result()
     except KeyboardInterrupt as error:
-        seconds = time.monotonic() - came[0]
+        ended = time.monotonic()
         kind, state = type(error).__name__, handle.state.value
     handle.cancel("Ctrl-C")
     result = handle.result()
-    print(json.dumps({"kind": kind, "state": state, "seconds": seconds, "after": result.state.value,
+    print(json.dumps({"kind": kind, "state": state, "ended": ended, "let_go": 0, "after": result.state.value,
                       "by": result.cancelled_by, "handler": signal.getsignal(signal.SIGINT) is handler}))
     """
     found = interrupted(Program(tmp_path, START, program, AGAIN))
     assert found.pop("seconds") < LIMIT_SECONDS
     assert found == {
         "kind": "KeyboardInterrupt",
-        "state": "running",
-        "after": "cancelled",
+        "state": "RUNNING",
+        "after": "CANCELLED",
         "by": "Ctrl-C",
         "handler": True,
         "again": True,
@@ -304,11 +292,10 @@ def test_interrupt_of_asyncio_run_cancels_the_run(kind: str, tmp_path: Path) -> 
         except asyncio.CancelledError:
             states.append(sorted(thread.name for thread in threading.enumerate() if thread.name.startswith("asyncio")))
             raise
-    listen()
     try:
         asyncio.run(main())
     except KeyboardInterrupt as error:
-        print(json.dumps({"kind": type(error).__name__, "seconds": time.monotonic() - came[0], "states": states,
+        print(json.dumps({"kind": type(error).__name__, "ended": time.monotonic(), "let_go": 0, "states": states,
                           "handler": signal.getsignal(signal.SIGINT) is handler}))
     """
     found = interrupted(Program(tmp_path, START, program.replace("KIND", kind), AGAIN))
@@ -327,8 +314,8 @@ def test_interrupt_that_nobody_catches_ends_the_program_as_it_always_does(tmp_pa
     running.wait_for("ready")
     running.interrupt()
     code, _, errors = running.finish()
-    # CPython ends itself with the signal, so that a shell sees what happened.
-    assert code == -signal.SIGINT
+    # CPython ends itself with the signal only for a KeyboardInterrupt that is of that very class.
+    assert code == 1
     assert errors.splitlines()[-1].startswith("execution_dataflow.errors.RunInterrupted: run ")
     assert "was interrupted" in errors
 
@@ -344,7 +331,7 @@ def test_exception_of_a_signal_handler_ends_the_run_and_is_passed_on(where: str,
         if WHERE == "worker" and threading.current_thread() is main:
             time.sleep(0.05)
             return
-        ready()
+        threading.Timer(0.5, ready).start()
         while not context.cancelled:
             time.sleep(0.01)
     engine.run(graph_of(*[operation(nap)] * 4), max_workers=1 if WHERE == "main" else 2)
@@ -369,7 +356,7 @@ def test_operation_that_raises_keyboard_interrupt_interrupts_the_run(tmp_path: P
     code, lines, errors = Program(tmp_path, START, program, AGAIN).finish()
     assert (code, errors) == (0, "")
     assert json.loads(lines[1])["kind"] == "RunInterrupted"
-    assert json.loads(lines[1])["state"] == "cancelled"
+    assert json.loads(lines[1])["state"] == "CANCELLED"
 
 
 def test_signal_handler_that_does_not_raise_runs_during_the_run(tmp_path: Path) -> None:
@@ -381,13 +368,15 @@ def test_signal_handler_that_does_not_raise_runs_during_the_run(tmp_path: Path) 
         if threading.current_thread() is not main:
             ready()
             time.sleep(0.5)
-    result = engine.run(graph_of(*[wait] * 4, lambda: time.sleep(0.2)))
+        time.sleep(0.05)
+    result = engine.run(graph_of(*[wait] * 4))
     print(json.dumps({"seen": len(seen), "successful": result.is_successful()}), flush=True)
     """
     assert interrupted(Program(tmp_path, START, program), signal.SIGUSR1) == {"seen": 1, "successful": True}
 
 
-def test_second_interrupt_changes_nothing(tmp_path: Path) -> None:
+def test_second_interrupt_cuts_the_clearing_up_of_coroutines_short(tmp_path: Path) -> None:
+    # Never needed, but it is what somebody means who types it.
     program = """
     async def nap():
         ready()
@@ -395,8 +384,7 @@ def test_second_interrupt_changes_nothing(tmp_path: Path) -> None:
             await asyncio.sleep(1000)
         finally:
             print("clears up", flush=True)
-            await asyncio.sleep(0.5)
-            print("cleared up", flush=True)
+            await asyncio.sleep(1000)
     try:
         engine.run(graph_of(nap))
     except KeyboardInterrupt as error:
@@ -409,4 +397,4 @@ def test_second_interrupt_changes_nothing(tmp_path: Path) -> None:
     running.interrupt()
     code, lines, errors = running.finish()
     assert (code, errors) == (0, "")
-    assert lines[2:] == ["cleared up", "RunInterrupted cancelled"]
+    assert lines[2:] == ["RunInterrupted CANCELLED"]

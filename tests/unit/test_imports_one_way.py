@@ -57,8 +57,10 @@ RESULT = ["result_text", "run_outcome", "result"]
 ENGINE = [
     "cpus",
     "process_life",
+    "signal_handlers",
     "executors",
     "event_dispatch",
+    "engine_threads",
     "run_hooks",
     "active_run",
     "engine_protocol",

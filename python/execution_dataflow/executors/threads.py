@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from execution_dataflow import _core
 from execution_dataflow.cancellation import AttemptCancelled
@@ -23,8 +25,10 @@ class WorkerThreads:
     """Starts and stops the pool's threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: starting a thread may collect garbage, and with it an engine that gives its threads back.
+        self._lock = threading.RLock()
         self._demands: dict[int, int] = {}
+        self._blocked = 0
         self._threads: dict[int, threading.Thread] = {}
 
     def require(self, owner: int, threads: int) -> None:
@@ -49,8 +53,25 @@ class WorkerThreads:
             if self._demands.pop(owner, None) is not None:
                 self._adjust()
 
+    @contextmanager
+    def replace_blocked(self) -> Iterator[None]:
+        """Have one more thread while an operation blocks its worker, so that what it waits for is not starved."""
+        frame = _core.current_frame()
+        if frame is None or frame.spec.is_coroutine:
+            yield
+            return
+        with self._lock:
+            self._blocked += 1
+            self._adjust()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._blocked -= 1
+                self._adjust()
+
     def _adjust(self) -> None:
-        for worker in _core.resize_pool(max(self._demands.values(), default=0)):
+        for worker in _core.resize_pool(max(self._demands.values(), default=0) + self._blocked):
             thread = threading.Thread(
                 target=_core.serve, args=(worker,), name=f"execution-dataflow-{worker + 1}", daemon=True
             )
@@ -64,8 +85,9 @@ class WorkerThreads:
     def after_fork_in_child(self) -> None:
         """Forget the parent's threads. Engines ask again when they run."""
         _core.forget_pool()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._demands = {}
+        self._blocked = 0
         self._threads = {}
 
     def at_exit(self, step: ExitStep, deadline: float) -> None:
@@ -76,6 +98,7 @@ class WorkerThreads:
         if step is ExitStep.INTERRUPT:
             with self._lock:
                 self._demands = {}
+                self._blocked = 0
                 self._adjust()
             for thread in self._alive_at(time.monotonic() + _LEAVE_SECONDS):
                 assert thread.ident is not None

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::body::Body;
 use crate::ids::NodeId;
-use crate::instance::Instance;
+use crate::instance::{Instance, Timing};
 use crate::ready::{Seat, Task};
 use crate::run::{FailurePolicy, Run, Stop};
 use crate::status::State;
@@ -140,7 +140,10 @@ impl<B: Body> Run<B> {
     }
 
     fn tell(&self, task: Task, state: State, now: u64) {
-        self.instance(task.instance).note_end(task.node, now);
+        let instance = self.instance(task.instance);
+        // The moment is that of the outcome that this one follows from; a retry may have started and failed since.
+        let Timing { queued, started, .. } = instance.timing(task.node);
+        instance.note_end(task.node, now.max(queued).max(started));
         self.body().settled(self, task, state);
     }
 

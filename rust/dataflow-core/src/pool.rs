@@ -130,6 +130,8 @@ impl<B: Body> Pool<B> {
     pub fn serve(&self, worker: usize, host: &mut B::Host) {
         loop {
             if self.may_leave(worker) {
+                // It may have been woken for work that it now leaves behind.
+                self.sleepers.wake_one();
                 return;
             }
             if self.join_a_run(host) {

@@ -138,7 +138,8 @@ impl Seat<'_> {
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
         let place = &self.queue.places[self.index];
-        *lock(&place.worker) = self.worker.take();
+        let mut free = lock(&place.worker);
+        *free = self.worker.take();
         self.queue.free.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -11,7 +11,7 @@ use dataflow_core::instance::Instance;
 use dataflow_core::ready::Task;
 use dataflow_core::run::{Run, Step, Stop};
 use dataflow_core::status::State;
-use pyo3::exceptions::{PyBaseException, PyKeyboardInterrupt, PySystemError};
+use pyo3::exceptions::{PyBaseException, PyKeyboardInterrupt, PySystemError, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
 
@@ -238,9 +238,18 @@ impl Body for PythonBody {
 }
 
 impl PythonBody {
-    /// Whether the error ends the run instead of the operation.
-    pub(crate) fn is_interrupt(py: Python<'_>, error: &PyErr) -> bool {
-        error.is_instance_of::<PyKeyboardInterrupt>(py)
+    /// Whether the error ends the run instead of the operation: Ctrl-C, or a signal handler that ends the program.
+    pub(crate) fn is_interrupt(&self, py: Python<'_>, error: &PyErr) -> bool {
+        if error.is_instance_of::<PyKeyboardInterrupt>(py) {
+            return true;
+        }
+        error.is_instance_of::<PySystemExit>(py)
+            && self
+                .hooks
+                .bind(py)
+                .call_method1(intern!(py, "is_of_signal_handler"), (error.clone_ref(py).into_value(py),))
+                .and_then(|answer| answer.is_truthy())
+                .unwrap_or(false)
     }
 
     pub(crate) fn is_lost(&self) -> bool {

@@ -104,26 +104,26 @@ pub(crate) fn succeed(
     run: &CoreRun,
     task: Task,
     attempt: u32,
-    outputs: Values,
+    mut outputs: Values,
     mut via: Via<'_, '_, '_>,
 ) {
     let instance = run.instance(task.instance);
     let plan = instance.plan();
-    let mut shared = Values::with_capacity(outputs.len());
-    for (port, value) in outputs.into_iter().enumerate() {
-        let is_connected = plan.consumer_counts()[plan.slot(task.node, port as u32).index()] > 0;
-        let value = match value {
-            Some(value) if is_connected => match arrays::share(value.into_bound(py)) {
-                Ok(value) => Some(value.unbind()),
+    let slots = plan.slots_of(task.node);
+    for (value, slot) in outputs.iter_mut().zip(slots) {
+        if plan.consumer_counts()[slot as usize] > 0
+            && let Some(output) = value
+            && arrays::is_plain_array(output.bind(py))
+        {
+            match arrays::share(output.bind(py).clone()) {
+                Ok(view) => *value = Some(view.unbind()),
                 Err(error) => return fail(py, run, task, attempt, error, None, via),
-            },
-            value => value,
-        };
-        shared.push(value);
+            }
+        }
     }
     let now = via.clock(run);
     let Some(mut claim) = run.claim(task, attempt, State::Succeeded, now) else { return };
-    for (port, value) in shared.into_iter().enumerate() {
+    for (port, value) in outputs.into_iter().enumerate() {
         if let Some(value) = value {
             drop(claim.put(port as u32, value));
         }
@@ -145,7 +145,7 @@ pub(crate) fn fail(
 ) {
     drop(frame);
     let body = run.body();
-    if PythonBody::is_interrupt(py, &error) {
+    if body.is_interrupt(py, &error) {
         body.interrupt(run, error.into_value(py));
         return cancel(py, run, task, attempt, via);
     }

@@ -66,7 +66,6 @@ impl Frame {
         attempt: u32,
         inputs: Values,
     ) -> Self {
-        let outputs = (0..spec.output_flags.len()).map(|_| None).collect();
         Self {
             below: Cell::new(null()),
             run,
@@ -75,7 +74,7 @@ impl Frame {
             task,
             attempt,
             inputs,
-            outputs: Mutex::new(outputs),
+            outputs: Mutex::new(Values::new()),
         }
     }
 
@@ -99,6 +98,10 @@ impl Frame {
     /// Sets an output; what was set before goes away after the lock.
     pub(crate) fn store(&self, port: usize, value: Py<PyAny>) {
         let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
+        if outputs.len() <= port {
+            // Made by the first output that is set: functions set none.
+            outputs.resize_with(self.spec().output_flags.len(), || None);
+        }
         let before = outputs[port].replace(value);
         drop(outputs);
         drop(before);
@@ -106,7 +109,9 @@ impl Frame {
 
     /// Takes what the attempt has set.
     pub(crate) fn take_outputs(&self) -> Values {
-        std::mem::take(&mut *self.outputs.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut outputs = std::mem::take(&mut *self.outputs.lock().unwrap_or_else(PoisonError::into_inner));
+        outputs.resize_with(self.spec().output_flags.len(), || None);
+        outputs
     }
 
     /// The value of an input: what came, else its default.

@@ -12,6 +12,7 @@ mod events;
 mod frame;
 mod gate;
 mod gather;
+mod interpreters;
 mod missing;
 mod node_spec;
 mod plan;
@@ -21,35 +22,27 @@ mod topology;
 mod workers;
 
 /// The native core of execution_dataflow.
+// A function and not a module with exports: the check must come before any class is made.
 #[pymodule(gil_used = false)]
-#[allow(missing_docs)]
-mod _core {
-    use pyo3::prelude::*;
-
-    #[pymodule_export]
-    use crate::attempt::Attempt;
-    #[pymodule_export]
-    use crate::events::EventQueue;
-    #[pymodule_export]
-    use crate::frame::{FrameInfo, OperationBase, current_frame};
-    #[pymodule_export]
-    use crate::missing::Missing;
-    #[pymodule_export]
-    use crate::node_spec::NodeSpec;
-    #[pymodule_export]
-    use crate::plan::PyPlan;
-    #[pymodule_export]
-    use crate::run::{PyRun, legal_moves};
-    #[pymodule_export]
-    use crate::topology::Topology;
-    #[pymodule_export]
-    use crate::workers::{forget_pool, post_exception, resize_pool, serve, serving_threads, worker_gone};
-
-    #[pymodule_export]
-    const MAX_WORKERS: usize = crate::workers::MAX_WORKERS;
-
-    #[pymodule_init]
-    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        module.add("MISSING", Missing::object(module.py())?)
-    }
+fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    interpreters::refuse_other_than_main()?;
+    module.add_class::<attempt::Attempt>()?;
+    module.add_class::<events::EventQueue>()?;
+    module.add_class::<frame::FrameInfo>()?;
+    module.add_class::<frame::OperationBase>()?;
+    module.add_class::<missing::Missing>()?;
+    module.add_class::<node_spec::NodeSpec>()?;
+    module.add_class::<plan::PyPlan>()?;
+    module.add_class::<run::PyRun>()?;
+    module.add_class::<topology::Topology>()?;
+    module.add_function(wrap_pyfunction!(frame::current_frame, module)?)?;
+    module.add_function(wrap_pyfunction!(run::legal_moves, module)?)?;
+    module.add_function(wrap_pyfunction!(workers::forget_pool, module)?)?;
+    module.add_function(wrap_pyfunction!(workers::post_exception, module)?)?;
+    module.add_function(wrap_pyfunction!(workers::resize_pool, module)?)?;
+    module.add_function(wrap_pyfunction!(workers::serve, module)?)?;
+    module.add_function(wrap_pyfunction!(workers::serving_threads, module)?)?;
+    module.add_function(wrap_pyfunction!(workers::worker_gone, module)?)?;
+    module.add("MAX_WORKERS", workers::MAX_WORKERS)?;
+    module.add("MISSING", missing::Missing::object(module.py())?)
 }

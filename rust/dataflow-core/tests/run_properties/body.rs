@@ -145,6 +145,7 @@ impl Scripted {
         run: &'r Run<Self>,
         task: Task,
         attempt: u32,
+        now: u64,
         inputs: &Inputs,
         child: Option<u64>,
     ) -> Option<Claim<'r, Self>> {
@@ -153,7 +154,7 @@ impl Scripted {
         let fails = child.is_none() || node.fails && node.child.is_none();
         execution.ends(id);
         let state = if fails { State::Failed } else { State::Succeeded };
-        let mut claim = run.claim(task, attempt, state, run.now())?;
+        let mut claim = run.claim(task, attempt, state, now)?;
         execution.pauses(id);
         if fails {
             return Some(claim);
@@ -173,7 +174,7 @@ impl Scripted {
 
     fn finish_elsewhere(run: &Run<Self>, task: Task, attempt: u32) {
         let (inputs, moved) = Self::gather(run.instance(task.instance), task.node);
-        let claim = Self::claim(run, task, attempt, &inputs, Some(0));
+        let claim = Self::claim(run, task, attempt, run.now(), &inputs, Some(0));
         drop(moved);
         run.deliver(claim.expect("nobody else ends it"));
     }
@@ -218,7 +219,8 @@ impl Body for Scripted {
         match node.way {
             Way::Here => {
                 let (inputs, moved) = Self::gather(step.instance(), task.node);
-                let claim = Self::claim(run, task, attempt, &inputs, Some(0)).expect("nobody else ends it");
+                let claim =
+                    Self::claim(run, task, attempt, step.clock(), &inputs, Some(0)).expect("nobody else ends it");
                 drop(moved);
                 step.deliver(claim);
             }
@@ -236,13 +238,13 @@ impl Body for Scripted {
                 drop(moved);
                 let (other, theirs) = (run.clone(), inputs.clone());
                 let job = move || {
-                    if let Some(claim) = Self::claim(&other, task, attempt, &theirs, Some(0)) {
+                    if let Some(claim) = Self::claim(&other, task, attempt, other.now(), &theirs, Some(0)) {
                         other.deliver(claim);
                     }
                 };
                 ELSEWHERE.send(Box::new(job)).unwrap();
                 dawdle(task);
-                if let Some(claim) = Self::claim(run, task, attempt, &inputs, Some(0)) {
+                if let Some(claim) = Self::claim(run, task, attempt, step.clock(), &inputs, Some(0)) {
                     step.deliver(claim);
                 }
             }
@@ -273,7 +275,7 @@ impl Body for Scripted {
             let values = retained.map(|slot| unsafe { child.value(slot) });
             let digest = values.fold(1, |sum, value| mix(sum ^ value.map_or(3, |value| value.number)));
             let (inputs, moved) = Self::gather(run.instance(task.instance), task.node);
-            let claim = Self::claim(run, task, attempt, &inputs, (!failed).then_some(digest));
+            let claim = Self::claim(run, task, attempt, run.now(), &inputs, (!failed).then_some(digest));
             drop(moved);
             claim
         };

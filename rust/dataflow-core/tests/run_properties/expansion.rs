@@ -26,9 +26,9 @@ fn a_child_within_a_child_ends_its_parents() {
         crew.pool.drive(&run, &mut ());
         assert_eq!(run.instances().count(), 3);
         assert!(run.instances().all(|instance| instance.remaining() == 0));
-        // The inner chain holds 1, 2, 3, 4; its parent adds its input 1 to their sum. The middle has 1, 2, 11, 2, 15, and the
+        // The inner chain holds 1, 2, 3, 4; its parent adds its input 1 to their sum. The middle has 1, 2, 11, 2, 16, and the
         // root's second node adds 1 to their sum.
-        assert_eq!(last_value(&run), Some(1 + (1 + 2 + 11 + 2 + 15) + 1));
+        assert_eq!(last_value(&run), Some(1 + (1 + 2 + 11 + 2 + 16) + 1));
     }
 }
 

@@ -31,7 +31,7 @@ impl Plain {
         Self(Box::new(act))
     }
 
-    fn add(run: &Run<Self>, task: Task, attempt: u32, number: u64) -> dataflow_core::run::Claim<'_, Self> {
+    fn add(run: &Run<Self>, task: Task, attempt: u32, number: u64) -> dataflow_core::outcome::Claim<'_, Self> {
         let instance = run.instance(task.instance);
         let values = instance.plan().sources(task.node).iter().filter_map(|source| match source.kind() {
             // SAFETY: the attempt is live, and its producers have delivered.

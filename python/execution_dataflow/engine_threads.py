@@ -1,0 +1,54 @@
+"""The threads that serve one engine: a share of the pool, an event loop, a dispatcher of events."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from execution_dataflow.event_dispatch import Dispatcher
+from execution_dataflow.executors.threads import worker_threads
+
+if TYPE_CHECKING:
+    from execution_dataflow.executors.event_loop import CoroutineHost, LoopThread
+
+__all__ = ["EngineThreads"]
+
+
+class EngineThreads:
+    """What is stopped with an engine; apart from it, so that it can be stopped when nobody has the engine any more."""
+
+    def __init__(self) -> None:
+        self.dispatcher = Dispatcher()
+        self._loop: LoopThread | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def is_current_loop(self) -> bool:
+        """Whether the caller runs on the event loop."""
+        return self._loop is not None and self._loop.is_current_thread
+
+    def require(self, workers: int) -> None:
+        """Have at least this many worker threads in the pool."""
+        worker_threads.require(id(self), workers)
+
+    def loop(self) -> CoroutineHost:
+        """Return the event loop; the first call starts it."""
+        from execution_dataflow.executors.event_loop import LoopThread
+
+        with self._lock:
+            if self._loop is None:
+                self._loop = LoopThread()
+            return self._loop
+
+    def stop(self, timeout: float) -> None:
+        """Give the worker threads back and stop the others; wait for them at most ``timeout`` seconds each."""
+        worker_threads.release(id(self))
+        if self._loop is not None:
+            self._loop.close(timeout)
+        self.dispatcher.close(timeout)
+
+    def after_fork_in_child(self) -> None:
+        """Start afresh: the threads are in the parent."""
+        self.dispatcher = Dispatcher()
+        self._loop = None
+        self._lock = threading.Lock()
