@@ -134,7 +134,8 @@ def _random_node(
         for _ in range(random.randrange(4)):
             node.inputs.append(_random_class_input(random, nodes, index, reach, source))
         node.optional_outputs = [random.random() < 0.3 for _ in range(random.choice([1, 1, 2, 3]))]
-        node.unset = frozenset(p for p, optional in enumerate(node.optional_outputs) if optional and random.random() < 0.5)
+        optional = [port for port, optional in enumerate(node.optional_outputs) if optional]
+        node.unset = frozenset(port for port in optional if random.random() < 0.5)
     else:
         node.inputs = [InputScript("required", [source()]) for _ in range(random.randrange(4))]
         node.inputs.append(InputScript("default", [source()] if random.random() < 0.3 else []))
@@ -147,8 +148,9 @@ def _random_node(
         node.failing_attempts = random.choice([0, 0, 1, 2])
     if random.random() < failure_rate:
         node.failing_attempts = ALWAYS
-        choices = ["flaky", "hopeless", "contract"] if is_class and not all(node.optional_outputs) else ["flaky", "hopeless"]
-        node.failure = random.choice(choices)
+        node.failure = random.choice(["flaky", "hopeless"])
+        if is_class and not all(node.optional_outputs) and random.random() < 0.33:
+            node.failure = "contract"
     return node
 
 

@@ -70,7 +70,9 @@ async def _two_async(me: NodeScript, context: ExecutionContext, i0: int, i1: int
     return _act(me, context, [i0, i1, extra])
 
 
-async def _three_async(i0: int, i1: int, i2: int, me: NodeScript, context: ExecutionContext, extra: int = DEFAULT) -> Any:
+async def _three_async(
+    i0: int, i1: int, i2: int, me: NodeScript, context: ExecutionContext, extra: int = DEFAULT
+) -> Any:
     await asyncio.sleep(0.0002)
     return _act(me, context, [i0, i1, i2, extra])
 

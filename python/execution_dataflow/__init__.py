@@ -1,5 +1,16 @@
 """Dataflow graphs on a Rust core: operations with typed ports, connected to a DAG, run on threads and event loops."""
 
+try:
+    import execution_dataflow._core
+except ImportError as _error:
+    # CPython's own refusal, which does not say what to do.
+    if "subinterpreters" in str(_error):
+        raise ImportError(
+            "execution_dataflow cannot be used in a sub-interpreter: its worker threads serve the main interpreter. "
+            "Import it in the main interpreter, or in a process of its own"
+        ) from None
+    raise
+
 from execution_dataflow._version import __version__
 from execution_dataflow.cancellation import AttemptCancelled
 from execution_dataflow.channels import DataChannel

@@ -5,11 +5,11 @@ from contextvars import Context
 from typing import Any, Final, Self, final
 
 __all__ = [
+    "MAX_WORKERS",
+    "MISSING",
     "Attempt",
     "EventQueue",
     "Frame",
-    "MAX_WORKERS",
-    "MISSING",
     "MissingType",
     "NodeSpec",
     "OperationBase",
@@ -19,6 +19,7 @@ __all__ = [
     "current_frame",
     "forget_pool",
     "legal_moves",
+    "post_exception",
     "resize_pool",
     "serve",
     "serving_threads",

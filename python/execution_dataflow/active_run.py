@@ -49,9 +49,7 @@ class RunOptions:
 
     __slots__ = ("event_drain_seconds", "fail_fast", "max_workers", "retain")
 
-    def __init__(
-        self, fail_fast: bool, retain: str | list[int], max_workers: int, event_drain_seconds: float
-    ) -> None:
+    def __init__(self, fail_fast: bool, retain: str | list[int], max_workers: int, event_drain_seconds: float) -> None:
         self.fail_fast = fail_fast
         self.retain = retain
         self.max_workers = max_workers

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from execution_dataflow.errors import PortError, PortTypeError, UnknownPortError
-from execution_dataflow.functions import OperationFunction
-from execution_dataflow.operations import Operation, OutputReference, label_of
+from execution_dataflow.functions import FunctionOperation, OperationFunction
+from execution_dataflow.operations import OPTIONS, Operation, OutputReference, label_of
 from execution_dataflow.signatures import PortSignature, describe_type
 from execution_dataflow.type_rules import check_value
 
@@ -81,13 +81,10 @@ def read_bindings(
     for name, given in inputs.items():
         index = ports.input_index.get(name)
         if index is None:
-            raise UnknownPortError(
-                label_of(operation),
-                name,
-                list(ports.input_index),
-                "input",
-                "Every keyword of graph.add() is a port; options belong to the operation.",
-            )
+            hint = "Every keyword of graph.add() is a port; options belong to the operation."
+            if name in OPTIONS:
+                hint = f"{name!r} is an option of the operation: graph.add({_made(operation, name)})."
+            raise UnknownPortError(label_of(operation), name, list(ports.input_index), "input", hint)
         for item in _items(operation, name, ports.input_flags[index], given):
             if isinstance(item, Operation):
                 output = _only_output(item)
@@ -102,6 +99,13 @@ def read_bindings(
                 _check_constant(label_of(operation), ports, index, item)
                 bindings.append(Constant(item, index))
     return bindings
+
+
+def _made(operation: Operation, option: str) -> str:
+    """Return the code that makes an operation like this one with an option."""
+    if isinstance(operation, FunctionOperation):
+        return f"{operation.definition.label}.new({option}=...)"
+    return f"{type(operation).__name__}({option}=...)"
 
 
 def _items(operation: Operation, name: str, flags: int, given: Any) -> Sequence[Any]:

@@ -13,7 +13,13 @@ from execution_dataflow import _core
 from execution_dataflow.active_run import ActiveRun, RunOptions
 from execution_dataflow.context import ExecutionContext
 from execution_dataflow.cpus import usable_cpus
-from execution_dataflow.engine_options import checked_drain, checked_executor, checked_workers, retained_slots
+from execution_dataflow.engine_options import (
+    checked_drain,
+    checked_executor,
+    checked_retain,
+    checked_workers,
+    retained_slots,
+)
 from execution_dataflow.engine_threads import EngineThreads
 from execution_dataflow.errors import EngineClosedError
 from execution_dataflow.event_dispatch import Subscription
@@ -82,6 +88,7 @@ class ExecutionEngine:
     ) -> None:
         self._max_workers = usable_cpus() if max_workers is None else checked_workers(max_workers)
         self._failure_policy = check_failure_policy(failure_policy)
+        checked_retain(retain)
         self._retain = retain
         checked_executor(executor)
         self._event_drain_seconds = checked_drain(event_drain_seconds)

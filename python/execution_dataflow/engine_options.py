@@ -12,7 +12,7 @@ from execution_dataflow.errors import UnknownPortError
 from execution_dataflow.operations import Operation
 from execution_dataflow.plan import Plan
 
-__all__ = ["checked_drain", "checked_executor", "checked_workers", "retained_slots"]
+__all__ = ["checked_drain", "checked_executor", "checked_retain", "checked_workers", "retained_slots"]
 
 _EXECUTORS = ("thread",)
 
@@ -56,6 +56,15 @@ def checked_executor(value: object) -> None:
     raise ValueError(f"executor={value!r} is not available in this version; an engine takes executor='thread' or None")
 
 
+def checked_retain(retain: object) -> None:
+    """Raise an error unless this can say which values a run keeps."""
+    if isinstance(retain, str):
+        if retain not in ("terminal", "all"):
+            raise ValueError(f"retain={retain!r} is not possible: 'terminal', 'all', or a list of operations and ports")
+    elif isinstance(retain, Operation) or not isinstance(retain, Iterable):
+        raise TypeError(f"retain is 'terminal', 'all' or a list of operations and ports, not {type(retain).__name__}")
+
+
 def retained_slots(retain: object, plan: Plan) -> str | list[int]:
     """Return which values a run keeps, in the form that the native run takes.
 
@@ -78,12 +87,10 @@ def retained_slots(retain: object, plan: Plan) -> str | list[int]:
     UnknownOperationError, UnknownPortError
         When the plan has no such operation or output.
     """
+    checked_retain(retain)
     if isinstance(retain, str):
-        if retain not in ("terminal", "all"):
-            raise ValueError(f"retain={retain!r} is not possible: 'terminal', 'all', or a list of operations and ports")
         return retain
-    if isinstance(retain, Operation) or not isinstance(retain, Iterable):
-        raise TypeError(f"retain is 'terminal', 'all' or a list of operations and ports, not {type(retain).__name__}")
+    assert isinstance(retain, Iterable)
     slots: list[int] = []
     for item in retain:
         slots.extend(_slots_of(item, plan))

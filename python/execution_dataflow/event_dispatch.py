@@ -164,10 +164,12 @@ class Dispatcher:
                 thread.join(timeout)
 
     def _serve(self) -> None:
-        while True:
+        is_stopping = False
+        while not (is_stopping and not self._streams):
             for record in self.queue.take(_IDLE_SECONDS):
                 if record[0] == _STOP:
-                    return
+                    is_stopping = True  # what has begun is delivered to its end
+                    continue
                 stream = self._streams.get(record[1])
                 if stream is None:
                     continue

@@ -12,14 +12,15 @@ from execution_dataflow.errors import (
     GraphError,
     PortTypeError,
     UnconnectedInputError,
+    UnknownOperationError,
     UnknownPortError,
 )
 from execution_dataflow.functions import OperationFunction
 from execution_dataflow.names import duplicate_names, stable_names
-from execution_dataflow.operations import Operation
+from execution_dataflow.operations import Operation, label_of
 from execution_dataflow.signatures import PortSignature, describe_type
 
-__all__ = ["refuse_addition", "structural_faults", "types_never_fit", "unknown_port"]
+__all__ = ["refuse_addition", "refuse_stranger", "structural_faults", "types_never_fit", "unknown_port"]
 
 _NO_PORT = -1  # the port of an order-only edge
 _Edge = tuple[int, int, int, int]
@@ -102,6 +103,20 @@ def unknown_port(
     return UnknownPortError(operation, str(name), list(known), direction, hint)
 
 
+def refuse_stranger(operation: object, graph: str, known: Sequence[Operation]) -> NoReturn:
+    """Raise the error for what was to be connected and is no operation of the graph."""
+    if isinstance(operation, type) or callable(operation):
+        refuse_addition(operation)
+    if not isinstance(operation, Operation):
+        raise TypeError(f"only operations that were added to {graph} can be connected, not {operation!r}")
+    label = label_of(operation)
+    twin = f" (that has another {label}, which is not this object)" if label in map(label_of, known) else ""
+    raise UnknownOperationError(
+        f"{label} is not an operation of {graph}{twin}; add it with add_operation() before it is connected",
+        operation=label,
+    )
+
+
 def refuse_addition(operation: object) -> NoReturn:
     """Raise the error for what a graph cannot take."""
     if isinstance(operation, type):
@@ -110,4 +125,6 @@ def refuse_addition(operation: object) -> NoReturn:
         _ = operation.ports  # says that it was not initialised
     if isinstance(operation, OperationFunction):
         raise TypeError(f"{operation!r} is a function; use graph.add(), or its operation: {operation.label}.new()")
+    if callable(operation):
+        raise TypeError(f"{operation!r} is a function and no operation yet; graph.add() makes one of it")
     raise TypeError(f"a graph is made of operations and functions, not of {operation!r}")

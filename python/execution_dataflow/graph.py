@@ -13,9 +13,14 @@ from execution_dataflow.errors import (
     ChannelError,
     DuplicateOperationError,
     GraphValidationError,
-    UnknownOperationError,
 )
-from execution_dataflow.faults import refuse_addition, structural_faults, types_never_fit, unknown_port
+from execution_dataflow.faults import (
+    refuse_addition,
+    refuse_stranger,
+    structural_faults,
+    types_never_fit,
+    unknown_port,
+)
 from execution_dataflow.functions import FunctionOperation, OperationFunction, operation_of
 from execution_dataflow.names import stable_names
 from execution_dataflow.node_specs import NodeSpecs, check_runnable, node_specs
@@ -205,7 +210,7 @@ class GraphDefinition:
         if source is target:
             self._refuse_self_loop(target, target.ports.inputs[into][0])
         if id(source) not in self._index:
-            self._refuse_unknown(source)
+            refuse_stranger(source, self._name, self._operations)
         source_ports, target_ports = source._ports or source.ports, target._ports or target.ports
         if not ports_fit(source_ports.output_types[output], target_ports.input_types[into]):
             self._refuse_types(source, output, target, into)
@@ -284,7 +289,7 @@ class GraphDefinition:
         """
         for operation in (before, after):
             if id(operation) not in self._index:
-                self._refuse_unknown(operation)
+                refuse_stranger(operation, self._name, self._operations)
         if before is after:
             label = self._label(after)
             raise ChannelError(f"{label} cannot wait for itself", operation=label)
@@ -356,23 +361,16 @@ class GraphDefinition:
     def _refuse_ends(self, source: Operation, output: str, target: Operation, into: str) -> NoReturn:
         for operation in (source, target):
             if id(operation) not in self._index:
-                self._refuse_unknown(operation)
+                refuse_stranger(operation, self._name, self._operations)
         if output not in source.ports.output_index:
             raise unknown_port(self._label(source), source.ports, output, "output")
         raise unknown_port(self._label(target), target.ports, into, "input")
 
-    def _refuse_unknown(self, operation: object) -> NoReturn:
-        if not isinstance(operation, Operation):
-            refuse_addition(operation)
-        label = label_of(operation)
-        raise UnknownOperationError(
-            f"{label} is not an operation of {self._name}; add it with add_operation() before it is connected",
-            operation=label,
-        )
-
     def _refuse_self_loop(self, operation: Operation, port: str) -> NoReturn:
         label = self._label(operation)
-        raise ChannelError(f"{label} cannot feed its own input {port!r}", operation=label, port=port)
+        raise ChannelError(
+            f"{label} cannot feed its own input {port!r}: a graph has no cycles", operation=label, port=port
+        )
 
     def _refuse_types(self, source: Operation, output: int, target: Operation, into: int) -> NoReturn:
         source_end = f"{self._label(source)}.{source.ports.outputs[output][0]}"

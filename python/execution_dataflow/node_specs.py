@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import signature
 from types import MethodType
 from typing import Any, NamedTuple
 
@@ -123,6 +124,17 @@ def _new_spec(operation: Operation, function: Callable[..., Any]) -> NodeSpec:
     )
 
 
+def _check_takes_context(label: str, execute: Callable[..., Any]) -> None:
+    try:
+        signature(execute).bind(None)
+    except TypeError:
+        raise GraphError(
+            f"{label}.execute must take the context as its one argument: def execute(self, context)"
+        ) from None
+    except ValueError:
+        pass  # a native callable that does not tell its parameters
+
+
 def check_runnable(operation: Operation) -> None:
     """Check that an operation does something, and that it can run where it wants to.
 
@@ -142,6 +154,7 @@ def check_runnable(operation: Operation) -> None:
         raise GraphError(f"{label} does nothing: {type(operation).__name__} must define execute(self, context)")
     if not callable(execute):
         raise GraphError(f"{label}.execute must be a method that takes the context, not {execute!r}")
+    _check_takes_context(label, execute)
     executor = operation.executor
     check_options(label, {"retry_policy": operation.retry_policy, "executor": executor})
     is_coroutine = is_coroutine_function(operation.function if isinstance(operation, FunctionOperation) else execute)

@@ -12,13 +12,14 @@ from execution_dataflow.policies import RetryPolicy
 from execution_dataflow.ports import InputPort, OutputPort
 from execution_dataflow.signatures import PortSignature, as_input_port, as_output_port
 
-__all__ = ["ExecutorName", "Operation", "OutputReference", "check_options", "label_of"]
+__all__ = ["OPTIONS", "ExecutorName", "Operation", "OutputReference", "check_options", "label_of"]
 
 ExecutorName: TypeAlias = Literal["thread", "async"]
 """Where an operation runs: on a worker thread, or on the event loop."""
 
 _EXECUTORS = ("thread", "async")
-_OPTIONS = ("name", "retry_policy", "executor", "priority", "description")
+OPTIONS = ("name", "retry_policy", "executor", "priority", "description")
+"""The names of the options that every operation takes."""
 _NO_ARGUMENTS: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
 
 _short_repr = Repr()
@@ -153,7 +154,7 @@ class Operation(OperationBase):
             else:
                 signature = signature.with_output(name, port)
         cls._declared = signature
-        defaults = {option: getattr(cls, option) for option in _OPTIONS}
+        defaults = {option: getattr(cls, option) for option in OPTIONS}
         check_options(cls.__name__, {name: value for name, value in defaults.items() if not hasattr(value, "__get__")})
 
     @property
@@ -289,8 +290,8 @@ def _class_ports(cls: type[Operation]) -> dict[str, InputPort[Any] | OutputPort[
 
 
 def _refuse_unknown_option(owner: str, option: str) -> Never:
-    nearest = nearest_name(option, _OPTIONS)
-    suggestion = f"; did you mean {nearest!r}?" if nearest else f". The options are {', '.join(_OPTIONS)}."
+    nearest = nearest_name(option, OPTIONS)
+    suggestion = f"; did you mean {nearest!r}?" if nearest else f". The options are {', '.join(OPTIONS)}."
     raise TypeError(
         f"{owner}: Operation.__init__() has no option {option!r}{suggestion} "
         "Arguments of your own stay in your own __init__."
@@ -315,7 +316,7 @@ def check_options(owner: str, options: dict[str, Any]) -> None:
         The executor does not exist, or the name is empty.
     """
     for option, value in options.items():
-        if option not in _OPTIONS:
+        if option not in OPTIONS:
             _refuse_unknown_option(owner, option)
         if value is None:
             continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import Any, NoReturn
 
+from execution_dataflow._core import MISSING
 from execution_dataflow.array_rules import (
     Shape,
     array_facts,
@@ -20,7 +21,7 @@ from execution_dataflow.array_rules import (
 )
 from execution_dataflow.errors import PortError
 from execution_dataflow.ports import InputPort, OutputPort, Port
-from execution_dataflow.type_rules import Check, describe, fits
+from execution_dataflow.type_rules import Check, check_value, describe, fits
 
 __all__ = ["PortSignature", "as_input_port", "as_output_port", "describe_type", "ports_fit"]
 
@@ -149,6 +150,7 @@ class PortSignature:
         except (KeyError, TypeError):
             self._check_addition(name, self.input_index, "input")
             longer = PortSignature(self.owner, (*self.inputs, (name, port)), self.outputs)
+            longer._check_last_default()
             return _remember(self._next_inputs, name, port, longer)
 
     def with_output(self, name: str, port: OutputPort[Any]) -> PortSignature:
@@ -191,6 +193,14 @@ class PortSignature:
             )
         if name in taken:
             self._refuse(name, f"{self.owner} has an {direction} port {name!r} already; give this one another name")
+
+    def _check_last_default(self) -> None:
+        name, port = self.inputs[-1]
+        if port.default is MISSING or port.many:
+            return
+        wrong = check_value(self.input_checks[-1], port.default)
+        if wrong is not None:
+            self._refuse(name, f"the default of {self.owner}.{name} is wrong: {wrong}")
 
     def _refuse(self, name: object, message: str) -> NoReturn:
         raise PortError(message, operation=self.owner, port=str(name))
@@ -280,7 +290,18 @@ def as_input_port(name: str, port: object, owner: str) -> InputPort[Any]:
         raise PortError(
             f"{owner}.add_input_port({name!r}, ...) takes an InputPort, not {port!r}", operation=owner, port=name
         )
+    _refuse_port_class(name, port, owner)
     return InputPort(port)
+
+
+def _refuse_port_class(name: str, port: object, owner: str) -> None:
+    if isinstance(port, type) and issubclass(port, _PORTS):
+        kind = port.__name__
+        raise PortError(
+            f"port {name!r} of {owner} was given the class {kind}; make a port: {kind}(data_type=...)",
+            operation=owner,
+            port=name,
+        )
 
 
 def as_output_port(name: str, port: object, owner: str) -> OutputPort[Any]:
@@ -291,4 +312,5 @@ def as_output_port(name: str, port: object, owner: str) -> OutputPort[Any]:
         raise PortError(
             f"{owner}.add_output_port({name!r}, ...) takes an OutputPort, not {port!r}", operation=owner, port=name
         )
+    _refuse_port_class(name, port, owner)
     return OutputPort(port)

@@ -87,9 +87,8 @@ def test_runs_at_the_same_time_share_one_context_and_see_their_own_facts() -> No
     for number in range(4):
         graph = GraphDefinition(f"graph-{number}")
         graphs.append((graph, graph.add(look.new(name=f"look-{number}"), number=number)))
-    with ExecutionEngine(max_workers=1) as first, ExecutionEngine(max_workers=4) as second:
-        engines = [first, second, second, second]
-        handles = [engine.submit(graph, context) for engine, (graph, _) in zip(engines, graphs, strict=True)]
+    with ExecutionEngine(max_workers=4) as engine:
+        handles = [engine.submit(graph, context) for graph, _ in graphs]
         results = [handle.result(20) for handle in handles]
     seen = [result.get_output(node) for result, (_, node) in zip(results, graphs, strict=True)]
     assert [facts[0] for facts in seen] == [result.run_id for result in results]

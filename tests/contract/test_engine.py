@@ -1,19 +1,17 @@
-"""The engine's own API: run, submit, cancel, wait, progress, close, and what it refuses."""
+"""The engine's own API: run, submit, cancel, wait, progress, and what it refuses."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
 import time
-import weakref
 from typing import Any
 
 import pytest
-from patience import LIMIT_SECONDS, await_event, eventually
+from gated_graph import Gate, follow, simple
+from patience import LIMIT_SECONDS, await_event
 
 from execution_dataflow import (
-    EngineClosedError,
     ExecutionContext,
     ExecutionEngine,
     GraphDefinition,
@@ -22,37 +20,8 @@ from execution_dataflow import (
     Operation,
     OperationState,
     RunState,
-    _core,
     operation,
 )
-
-
-@operation
-def follow(value: object = None) -> object:
-    return value
-
-
-def simple() -> tuple[GraphDefinition, Operation]:
-    graph = GraphDefinition("simple")
-    return graph, graph.add(follow, value=graph.add(follow, value=42))
-
-
-class Gate:
-    """A graph whose first operation waits until it is let through."""
-
-    def __init__(self) -> None:
-        self.running, self.open = threading.Event(), threading.Event()
-        self.graph = GraphDefinition("gated")
-
-        @operation
-        def gate(context: ExecutionContext) -> str:
-            context.progress(0.25, "waiting")
-            self.running.set()
-            await_event(self.open)
-            return "through"
-
-        self.head = self.graph.add(gate)
-        self.tail = self.graph.add(follow, value=self.head)
 
 
 @pytest.mark.parametrize(
@@ -200,132 +169,6 @@ def test_a_cancelled_coroutine_stops_where_it_awaits() -> None:
     assert time.monotonic() - began < 5
     assert cleaned.is_set()
     assert {result.get_state(node) for node in nodes} == {OperationState.CANCELLED}
-
-
-def test_close_waits_for_runs_that_go_on_and_refuses_new_ones() -> None:
-    gate = Gate()
-    engine = ExecutionEngine(max_workers=1)
-    handle = engine.submit(gate.graph)
-    await_event(gate.running)
-    closing = threading.Thread(target=engine.close, daemon=True)
-    closing.start()
-    assert eventually(lambda: "closed" in repr(engine))
-    for go in (engine.run, engine.submit, lambda graph: asyncio.run(engine.run_async(graph))):
-        with pytest.raises(EngineClosedError, match="another ExecutionEngine"):
-            go(simple()[0])
-    with pytest.raises(EngineClosedError):
-        engine.subscribe(print)
-    with pytest.raises(EngineClosedError):
-        engine.__enter__()
-    assert closing.is_alive()
-    gate.open.set()
-    closing.join(LIMIT_SECONDS)
-    assert not closing.is_alive()
-    assert handle.result().is_successful()
-    engine.close()
-
-
-def test_results_outlive_their_engine() -> None:
-    graph, last = simple()
-    with ExecutionEngine(max_workers=2) as engine:
-        result = engine.run(graph)
-    del engine
-    gc.collect()
-    assert result.get_output(last) == 42
-    assert "SUCCEEDED" in result.summary()
-
-
-def test_a_submitted_run_goes_on_without_its_handle_and_its_engine() -> None:
-    gate = Gate()
-    ended = threading.Event()
-    end = gate.graph.add(lambda: ended.set())
-    gate.graph.add_dependency(gate.tail, end)
-    engine = ExecutionEngine(max_workers=1)
-    watched = weakref.ref(engine)
-    engine.submit(gate.graph)
-    await_event(gate.running)
-    del engine
-    gc.collect()
-    gate.open.set()
-    await_event(ended)
-    assert eventually(lambda: gc.collect() and False or watched() is None)
-
-
-def test_threads_go_with_their_engines() -> None:
-    def pool() -> int:
-        return sum(thread.name.startswith("execution-dataflow-") for thread in threading.enumerate())
-
-    gc.collect()
-    assert eventually(lambda: _core.serving_threads() <= pool())
-    with ExecutionEngine(max_workers=60) as engine:
-        wide = GraphDefinition()
-        for _ in range(60):
-            wide.add(follow, value=1)
-        engine.run(wide)
-        assert pool() >= 59
-    assert eventually(lambda: pool() < 59)
-    thrown_away = ExecutionEngine(max_workers=60)
-    thrown_away.run(wide)
-    assert pool() >= 59
-    del thrown_away
-    assert eventually(lambda: gc.collect() and False or pool() < 59)
-
-
-def test_many_engines_share_one_pool() -> None:
-    graph, last = simple()
-    engines = [ExecutionEngine(max_workers=4) for _ in range(50)]
-    before = threading.active_count()
-    results = [engine.submit(graph) for engine in engines]
-    assert [handle.result(LIMIT_SECONDS).get_output(last) for handle in results] == [42] * 50
-    assert threading.active_count() <= before + 4
-    for engine in engines:
-        engine.close()
-
-
-def test_engines_that_come_and_go_while_others_run() -> None:
-    graph, last = simple()
-    stop = threading.Event()
-    counts = [0, 0, 0]
-
-    def churn(number: int) -> None:
-        while not stop.is_set():
-            with ExecutionEngine(max_workers=1 + number) as engine:
-                handle = engine.submit(graph)
-                assert engine.run(graph).get_output(last) == 42
-                assert handle.result(LIMIT_SECONDS).get_output(last) == 42
-            counts[number] += 1
-
-    threads = [threading.Thread(target=churn, args=(number,), daemon=True) for number in range(3)]
-    for thread in threads:
-        thread.start()
-    time.sleep(1)
-    stop.set()
-    for thread in threads:
-        thread.join(LIMIT_SECONDS)
-        assert not thread.is_alive()
-    assert min(counts) > 5
-
-
-def test_closing_while_runs_are_submitted_loses_none() -> None:
-    graph, _ = simple()
-    for _ in range(50):
-        engine = ExecutionEngine(max_workers=2)
-        handles = []
-        refused = threading.Event()
-
-        def submit(engine: ExecutionEngine = engine, handles: list[Any] = handles, refused: Any = refused) -> None:
-            try:
-                while True:
-                    handles.append(engine.submit(graph))
-            except EngineClosedError:
-                refused.set()
-
-        thread = threading.Thread(target=submit, daemon=True)
-        thread.start()
-        time.sleep(0.001)
-        engine.close()
-        await_event(refused)
-        assert all(handle.wait(LIMIT_SECONDS) for handle in handles)
 
 
 def test_a_run_may_have_fewer_or_more_workers_than_its_engine() -> None:

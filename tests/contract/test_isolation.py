@@ -162,17 +162,16 @@ def test_tracers_of_the_threading_module_see_operations_on_workers() -> None:
     before = threading.gettrace()
     threading.settrace(tracer)
     try:
-        with ExecutionEngine(max_workers=2) as small:
-            with ExecutionEngine(max_workers=100) as engine:
-                wide = GraphDefinition()
-                for _ in range(100):
-                    wide.add(lambda: None)
-                engine.run(wide)
-                threading.settrace(before)  # type: ignore[arg-type]
-                for _ in range(200):
-                    small.run(graph, max_workers=100)
-                    if seen:
-                        break
+        with ExecutionEngine(max_workers=2) as small, ExecutionEngine(max_workers=100) as engine:
+            wide = GraphDefinition()
+            for _ in range(100):
+                wide.add(lambda: None)
+            engine.run(wide)
+            threading.settrace(before)  # type: ignore[arg-type]
+            for _ in range(200):
+                small.run(graph, max_workers=100)
+                if seen:
+                    break
     finally:
         threading.settrace(before)  # type: ignore[arg-type]
     assert any(event == "return" for _, event in seen)

@@ -123,9 +123,9 @@ def test_jitter_spreads_the_waits_around_the_delay() -> None:
     graph = GraphDefinition()
     for _ in range(40):
         graph.add(fail)
-    with ExecutionEngine(max_workers=2, failure_policy="continue") as engine:
-        with engine.subscribe(events.append, OperationRetrying):
-            engine.run(graph)
+    engine = ExecutionEngine(max_workers=2, failure_policy="continue")
+    with engine, engine.subscribe(events.append, OperationRetrying):
+        engine.run(graph)
     delays = {event.delay_seconds for event in events}
     assert all(0.001 <= delay <= 0.003 for delay in delays)
     assert len(delays) > 20

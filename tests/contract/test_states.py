@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from itertools import pairwise
 
 import pytest
 from patience import await_event
@@ -87,7 +88,7 @@ def test_every_move_that_events_tell_of_is_legal(policy: str, workers: int) -> N
         if type(event) in STATE_OF:
             moves[event.operation].append(STATE_OF[type(event)])  # type: ignore[attr-defined]
     for name, states in moves.items():
-        for before, after in zip(states, states[1:], strict=False):
+        for before, after in pairwise(states):
             ready = OperationState.READY
             through_ready = ready in LEGAL_MOVES[before] and after in LEGAL_MOVES[ready]
             assert after in LEGAL_MOVES[before] or through_ready, f"{name}: {states}"

@@ -145,7 +145,7 @@ def test_finished_run_stays_readable_in_the_child(tmp_path: Path) -> None:
 def test_operation_may_fork(workers: int, tmp_path: Path) -> None:
     program = """
     def fork():
-        return forked(lambda: print("child"))
+        return forked(lambda: os.write(1, b"child\\n"))
     graph = GraphDefinition()
     codes = [graph.add(fork) for _ in range(4)]
     result = engine.run(graph, max_workers=WORKERS)

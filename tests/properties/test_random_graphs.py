@@ -104,7 +104,7 @@ def check(rig: Rig, script: GraphScript, workers: int, way: str, fail_fast: bool
 def check_first_error(
     result: ExecutionResult, seen: Observed, position: list[int], fail_fast: bool, expected: int | None
 ) -> None:
-    failed = sorted((p, index) for index, (p, state) in enumerate(zip(position, seen.states, strict=True)) if state is FAILED)
+    failed = sorted((position[index], index) for index, state in enumerate(seen.states) if state is FAILED)
     assert [error.operation for error in result.errors] == [f"n{index}" for _, index in failed]
     if not fail_fast:
         assert (result.first_error and result.first_error.operation) == (None if expected is None else f"n{expected}")
@@ -134,7 +134,7 @@ def test_random_graphs_agree_with_the_oracle(batch: int, rig: Rig, soak_scale: i
         try:
             check(rig, script, workers, way, fail_fast, retain, listen)
         except AssertionError as error:
-            error.add_note(f"seed {seed!r}, {workers} workers, {way}, fail_fast={fail_fast}, retain={retain!r}, {listen=}")
+            error.add_note(f"{seed=}, {workers=}, {way=}, {fail_fast=}, {retain=}, {listen=}")
             raise
 
 
