@@ -1,10 +1,10 @@
-"""The engine's time for one no-op operation as a ratio to the hand-written loop's, both measured in turn in one process.
+"""The engine's time for one no-op operation beside the hand-written loop's, both measured in turn in one process.
 
     python benches/ratios.py [--nodes 20000] [--rounds 15] [--million]
 
 Machines are noisy and change their speed for minutes at a time: every round measures all contenders once, and the table
-shows medians over the rounds of times and of ratios within a round. The speed probe is a fixed piece of pure Python: when
-its spread is large, the machine was busy.
+shows medians over the rounds of times and of ratios within a round. The speed probe is a fixed piece of pure Python:
+when its spread is large, the machine was busy.
 """
 
 from __future__ import annotations

@@ -26,9 +26,7 @@ def stencil(nodes: int) -> Shape:
     for node in range(nodes):
         row, column = divmod(node, _WIDTH)
         above = (row - 1) * _WIDTH
-        shape.append(
-            (above + (column - 1) % _WIDTH, above + column, above + (column + 1) % _WIDTH) if row else ()
-        )
+        shape.append((above + (column - 1) % _WIDTH, above + column, above + (column + 1) % _WIDTH) if row else ())
     return shape
 
 

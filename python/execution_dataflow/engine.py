@@ -201,8 +201,8 @@ class ExecutionEngine:
     ) -> ExecutionResult:
         """Run a graph without holding up the event loop that awaits it.
 
-        Coroutine operations run on that loop, the others on the pool's threads. Cancelling the awaiting task cancels the
-        run, and the cancellation is passed on when nothing of it runs any more.
+        Coroutine operations run on that loop, the others on the pool's threads. Cancelling the awaiting task cancels
+        the run, and the cancellation is passed on when nothing of it runs any more.
 
         Parameters
         ----------
@@ -360,7 +360,7 @@ class ExecutionEngine:
             if not driven:
                 self._submitted_seats += options.max_workers
                 needed = min(workers, self._submitted_seats)
-            self._threads.require(needed)
+            self._threads.require(needed, at_least=0 if driven else 1)
             self._runs.add(run)
         return run
 

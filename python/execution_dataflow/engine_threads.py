@@ -27,9 +27,9 @@ class EngineThreads:
         """Whether the caller runs on the event loop."""
         return self._loop is not None and self._loop.is_current_thread
 
-    def require(self, workers: int) -> None:
-        """Have at least this many worker threads in the pool."""
-        worker_threads.require(id(self), workers)
+    def require(self, workers: int, at_least: int) -> None:
+        """Have this many worker threads in the pool; `at_least` where the system gives no more."""
+        worker_threads.require(id(self), workers, at_least)
 
     def loop(self) -> CoroutineHost:
         """Return the event loop; the first call starts it."""

@@ -1,4 +1,4 @@
-"""From the workers' records to the subscribers' events: one dispatcher thread per engine, in order (rules O1 and O2)."""
+"""From the workers' records to the subscribers' events: one dispatcher thread per engine, in order (O1, O2)."""
 
 from __future__ import annotations
 

@@ -35,7 +35,8 @@ def raised_by_signal_handler(error: BaseException) -> bool:
 
 
 def _code(handler: object) -> CodeType | None:
-    for function in (handler, getattr(handler, "__func__", None), getattr(type(handler), "__call__", None)):
+    called = type(handler).__call__ if callable(handler) else None  # for an object that can be called
+    for function in (handler, getattr(handler, "__func__", None), called):
         code = getattr(function, "__code__", None)
         if isinstance(code, CodeType):
             return code

@@ -28,7 +28,7 @@ from execution_dataflow import (
     RetryPolicy,
 )
 
-OPERATIONS = '''\
+OPERATIONS = """\
 from execution_dataflow import Operation, InputPort, OutputPort
 
 class DataLoadOperation(Operation):
@@ -56,9 +56,9 @@ class DataTransformOperation(Operation):
         transformed_data = raw_data.decode('utf-8').upper()
         self.set_output("transformed_data", transformed_data)
         print("Data transformed.")
-'''
+"""
 
-GRAPH = '''\
+GRAPH = """\
 from execution_dataflow import GraphDefinition
 
 # Instantiate operations
@@ -77,9 +77,9 @@ graph.connect(
     target_operation=transform_op,
     target_port_name="raw_data"
 )
-'''
+"""
 
-RUN = '''\
+RUN = """\
 from execution_dataflow import ExecutionEngine, ExecutionContext
 
 # Assuming 'graph' is defined as above
@@ -98,9 +98,9 @@ if result.is_successful():
     print(f"Final transformed data: {final_output}")
 else:
     print(f"Dataflow failed: {result.get_error_message()}")
-'''
+"""
 
-RETRY = '''\
+RETRY = """\
 from execution_dataflow import Operation, RetryPolicy
 
 class ResilientOperation(Operation):
@@ -111,7 +111,7 @@ class ResilientOperation(Operation):
     def execute(self, context):
         # ... potentially failing logic ...
         pass
-'''
+"""
 
 PRINTED = [
     "Loading data from s3://my-bucket/input.csv...",

@@ -1,4 +1,4 @@
-"""A fork takes the engine along but none of its threads: the child makes its own, and the parent goes on undisturbed."""
+"""A fork takes the engine along but none of its threads: the child makes its own, the parent goes on undisturbed."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no signals can 
 # R9 allows 0.2 s. The rest is for a machine with two busy cores; `pytest -rP` shows the figure itself.
 LIMIT_SECONDS = 1.0
 
-# `let_go` is when the Python code that was running when the signal came gave up its thread, where that is later than the
-# signal itself. The monotonic clock is one for all processes of a machine.
+# `let_go` is when the Python code that was running when the signal came gave up its thread, where that is later than
+# the signal itself. The monotonic clock is one for all processes of a machine.
 START = """
     import asyncio, json, signal, sys, threading, time
     from execution_dataflow import *
@@ -223,7 +223,7 @@ def test_interrupt_ends_run(situation: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_interrupt_ends_wide_run_of_builtins(workers: int, tmp_path: Path) -> None:
-    # Calls to builtins never reach the interpreter's own check for signals. The hash of a tuple is not kept: about 1 ms.
+    # Calls to builtins never reach the interpreter's own check for signals. The hash of a tuple takes about 1 ms.
     program = """
     numbers = tuple(range(100_000))
     graph = GraphDefinition()

@@ -238,11 +238,15 @@ def test_cancelled_operations_learn_why(tmp_path: Path) -> None:
     handle = ExecutionEngine(max_workers=2).submit(graph_of(patient))
     started.wait()
     """
-    assert run_program(tmp_path, START, program, options=STRICT) == (0, ["the run was cancelled: the program ended"], "")
+    assert run_program(tmp_path, START, program, options=STRICT) == (
+        0,
+        ["the run was cancelled: the program ended"],
+        "",
+    )
 
 
-# An operation that nothing can stop. The interpreter ends such threads where they stand, and up to CPython 3.13 on Linux
-# that unwinds their whole stack, native frames included.
+# An operation that nothing can stop. The interpreter ends such threads where they stand, and up to CPython 3.13 on
+# Linux that unwinds their whole stack, native frames included.
 STUCK = {
     "in native code, for good": "def stuck(): started.set(); time.sleep(1000)",
     # It comes back while the interpreter is being taken apart.
@@ -318,3 +322,33 @@ def test_sigterm_without_a_handler_ends_the_program(tmp_path: Path) -> None:
     program.wait_for("ready")
     program.interrupt(signal.SIGTERM)
     assert program.finish()[0] == -signal.SIGTERM
+
+
+def test_run_goes_on_without_the_threads_that_the_system_does_not_give(tmp_path: Path) -> None:
+    # A limit of the system, or a program that is ending: CPython 3.12 starts no threads once the main thread is through.
+    program = """
+    start = threading.Thread.start
+    def limited(thread):
+        if thread.name.startswith("execution-dataflow") and threading.active_count() > LIMIT:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+    threading.Thread.start = limited
+    LIMIT = 2
+    engine = ExecutionEngine(max_workers=4)
+    for _ in range(3):
+        engine.run(graph_of(*[lambda: time.sleep(0.01)] * 8)).raise_if_failed()
+        engine.submit(graph_of(*[lambda: time.sleep(0.01)] * 8)).result().raise_if_failed()
+    LIMIT = 0
+    other = ExecutionEngine(max_workers=4)
+    engine.close()
+    other.run(graph_of(lambda: 1, lambda: 2)).raise_if_failed()
+    while threading.active_count() > 1:
+        time.sleep(0.01)
+    try:
+        other.submit(graph_of(lambda: 1, lambda: 2))
+    except RuntimeError as error:
+        print(error)
+    LIMIT = 10
+    other.submit(graph_of(lambda: 1, lambda: 2)).result().raise_if_failed()
+    """
+    assert run_program(tmp_path, START, program, options=STRICT) == (0, ["can't start new thread"], "")

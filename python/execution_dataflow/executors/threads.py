@@ -31,8 +31,8 @@ class WorkerThreads:
         self._blocked = 0
         self._threads: dict[int, threading.Thread] = {}
 
-    def require(self, owner: int, threads: int) -> None:
-        """Have at least this many threads for as long as the owner needs them.
+    def require(self, owner: int, threads: int, at_least: int) -> None:
+        """Have this many threads for as long as the owner needs them.
 
         Parameters
         ----------
@@ -40,12 +40,25 @@ class WorkerThreads:
             Who asks; a later call replaces its demand.
         threads : int
             How many.
+        at_least : int
+            How many will do where the system gives no more: it has a limit, or the program is ending.
+
+        Raises
+        ------
+        RuntimeError
+            There are not even these.
         """
         if self._demands.get(owner, 0) >= threads:
             return
         with self._lock:
             self._demands[owner] = threads
-            self._adjust()
+            try:
+                self._adjust()
+            except RuntimeError:
+                # The next run asks again.
+                self._demands[owner] = min(threads, _core.serving_threads())
+                if self._demands[owner] < at_least:
+                    raise
 
     def release(self, owner: int) -> None:
         """Forget the demand of an owner; threads that nobody else asked for leave."""
@@ -71,7 +84,8 @@ class WorkerThreads:
                 self._adjust()
 
     def _adjust(self) -> None:
-        for worker in _core.resize_pool(max(self._demands.values(), default=0) + self._blocked):
+        missing = _core.resize_pool(max(self._demands.values(), default=0) + self._blocked)
+        for position, worker in enumerate(missing):
             thread = threading.Thread(
                 target=_core.serve, args=(worker,), name=f"execution-dataflow-{worker + 1}", daemon=True
             )
@@ -79,7 +93,8 @@ class WorkerThreads:
             try:
                 thread.start()
             except BaseException:
-                _core.worker_gone(worker)
+                for unstarted in missing[position:]:
+                    _core.worker_gone(unstarted)
                 raise
 
     def after_fork_in_child(self) -> None:

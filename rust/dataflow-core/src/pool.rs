@@ -236,10 +236,11 @@ impl<B: Body> Pool<B> {
     /// its thread on it. Without a free seat others are at work, and it looks again soon.
     pub fn help(&self, run: &Arc<Run<B>>, host: &mut B::Host) {
         while !run.is_finished() {
-            match run.queue.take_free_seat(run.first_free_seat()) {
-                Some(seat) if run.queue.has_work() || run.timers.earliest() <= run.now() => run.work(&seat, host),
-                seat => {
-                    drop(seat);
+            // A seat is taken only for work: those that publish call nobody while every seat is taken.
+            let has_work = run.queue.has_work() || run.timers.earliest() <= run.now();
+            match has_work.then(|| run.queue.take_free_seat(run.first_free_seat())).flatten() {
+                Some(seat) => run.work(&seat, host),
+                None => {
                     B::blocking(host, || run.wait(Some(HELPER_NAP)));
                     run.body().between(run, host, run.now());
                 }

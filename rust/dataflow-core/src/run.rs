@@ -318,7 +318,8 @@ impl<B: Body> Run<B> {
 
     /// Waits for the end from a thread that does not work on the run; `false` when `timeout` is over first.
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
-        self.caller.wait_finished(timeout)
+        // An abandoned run has finished, and nobody says so: the lock may have been held when the process forked.
+        self.is_finished() || self.caller.wait_finished(timeout)
     }
 
     /// Calls up to `tasks` workers for tasks that were just published.

@@ -225,3 +225,20 @@ fn a_node_may_drive_another_run() {
         assert_eq!((last_value(&run), leaves.load(Ordering::Relaxed)), (Some(9), 6 * 5 * 5 * 5));
     }
 }
+
+#[test]
+fn a_node_may_help_a_run_that_it_submitted() {
+    let _watch = watch("a worker that helps");
+    let crew = Crew::of(1);
+    let pool = crew.pool.clone();
+    let body = Plain::new(move |_, _, _| {
+        let inner = prepare(&pool, &wide(50), 2, false, FailurePolicy::FailFast, fails_once(Duration::from_millis(1)));
+        pool.submit(&inner);
+        pool.help(&inner, &mut ());
+        last_value(&inner).map_or(Next::Fail, |_| Next::Add(1))
+    });
+    let run = prepare(&crew.pool, &wide(20), 2, false, FailurePolicy::FailFast, body);
+    crew.pool.submit(&run);
+    assert!(run.wait(None));
+    assert_eq!(last_value(&run), Some(2 * 18 + 1));
+}

@@ -70,7 +70,7 @@ impl Trial {
             let counts = |counts: &[AtomicU32]| counts.iter().map(|n| n.load(Ordering::SeqCst)).collect::<Vec<_>>();
             assert_eq!(counts(&execution.made), counts(&execution.dropped), "values leaked");
         }
-        assert_eq!(*faults.lock().unwrap(), [String::new(); 0]);
+        assert_eq!(*faults.lock().unwrap(), Vec::<String>::new());
     }
 
     fn check_end(self, run: &Run<Scripted>) {
