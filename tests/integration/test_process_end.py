@@ -325,7 +325,7 @@ def test_sigterm_without_a_handler_ends_the_program(tmp_path: Path) -> None:
 
 
 def test_run_goes_on_without_the_threads_that_the_system_does_not_give(tmp_path: Path) -> None:
-    # A limit of the system, or a program that is ending: CPython 3.12 starts no threads once the main thread is through.
+    # A limit of the system, or a program that is ending: CPython 3.12 starts none after the main thread is through.
     program = """
     start = threading.Thread.start
     def limited(thread):

@@ -122,7 +122,7 @@ def test_an_unknown_port_is_named_with_the_nearest_one() -> None:
     assert caught.value.known == ("raw", "limit")
     with pytest.raises(UnknownPortError, match="'rows' is one of its outputs"):
         graph.connect(extract, "rows", clean, "rows")
-    with pytest.raises(UnknownPortError, match=r"is an option of the operation: graph\.add\(Clean\(retry_policy=):
+    with pytest.raises(UnknownPortError, match=r"is an option of the operation: graph\.add\(Clean\(retry_policy="):
         graph.add(Clean(), raw=extract, retry_policy=RetryPolicy())
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from execution_dataflow import _core
 from execution_dataflow.cancellation import AttemptCancelled
@@ -75,8 +75,9 @@ class WorkerThreads:
             return
         with self._lock:
             self._blocked += 1
-            self._adjust()
         try:
+            with suppress(RuntimeError), self._lock:
+                self._adjust()
             yield
         finally:
             with self._lock:
