@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["RunHooks", "final_state"]
 
+_READ_ONLY = (
+    "Arrays that operations pass on are read-only for those that receive them: write into a copy, or declare the input "
+    "with InputPort(numpy.ndarray, mutable=True)"
+)
+
 _FAILURES = (OperationState.FAILED, OperationState.UPSTREAM_FAILED, OperationState.CANCELLED)
 
 
@@ -100,6 +105,8 @@ class RunHooks:
 
     def failed(self, node: int, attempt: int, error: BaseException) -> ErrorRecord:
         """Note a failure that is final."""
+        if type(error) is ValueError and "read-only" in str(error):
+            error.add_note(_READ_ONLY)
         return self.record.fail(node, attempt, self._spec(node).max_attempts, error)
 
     def waiting_failed(self, node: int, attempt: int) -> ErrorRecord | None:

@@ -74,7 +74,7 @@ class RunOutcome:
             return kept
         policy = self.plan.operations[node].retry_policy
         most = policy.max_attempts if policy is not None else 1
-        error = DataflowError("no exception was recorded for this failure")
+        error = self.record.unrecorded.get(node) or DataflowError("no exception was recorded for this failure")
         return self.record.error_record(node, self.run.attempts(node), most, error)
 
     def blame(self, node: int) -> str | None:

@@ -52,6 +52,8 @@ class RunRecord:
     ----------
     errors : dict of int to ErrorRecord
         The failures, by node.
+    unrecorded : dict of int to BaseException
+        What the native run could not have recorded in `errors`, by node.
     superseded : dict of int to list of str
         The texts of failed attempts that were followed by another one. Texts only: an exception's frames keep arrays
         alive.
@@ -85,6 +87,7 @@ class RunRecord:
         "progress",
         "run_awaitable",
         "superseded",
+        "unrecorded",
     )
 
     def __init__(
@@ -99,6 +102,7 @@ class RunRecord:
         self.context = context
         self.names = names
         self.errors: dict[int, ErrorRecord] = {}
+        self.unrecorded: dict[int, BaseException] = {}
         self.superseded: dict[int, list[str]] = {}
         self.progress: dict[int, tuple[float, str]] = {}
         self.cancel_requested = False

@@ -341,9 +341,9 @@ def test_run_goes_on_without_the_threads_that_the_system_does_not_give(tmp_path:
     LIMIT = 0
     other = ExecutionEngine(max_workers=4)
     engine.close()
-    other.run(graph_of(lambda: 1, lambda: 2)).raise_if_failed()
     while threading.active_count() > 1:
         time.sleep(0.01)
+    other.run(graph_of(lambda: 1, lambda: 2)).raise_if_failed()
     try:
         other.submit(graph_of(lambda: 1, lambda: 2))
     except RuntimeError as error:

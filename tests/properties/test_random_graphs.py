@@ -13,6 +13,7 @@ from graph_script import GraphScript, random_script
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracle import FAILED, Observed, disagreements, fates, first_failed
+from patience import close_in_time
 from scripted_graph import Built, build, output_name_of
 
 from execution_dataflow import Event, ExecutionEngine, ExecutionResult, NoValueError, OperationState, RunState
@@ -46,7 +47,7 @@ def rig() -> Iterator[Rig]:
         rig.engines[workers] = ExecutionEngine(max_workers=workers, event_drain_seconds=60)
     yield rig
     for engine in rig.engines.values():
-        engine.close()
+        close_in_time(engine.close)
 
 
 def size_of(random: Random) -> int:

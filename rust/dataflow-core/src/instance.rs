@@ -210,7 +210,7 @@ impl<B: Body> Instance<B> {
             }
         }
         // AcqRel: each arrival releases its producer's slots and notes; the last one acquires all of them. The partner
-        // is this same operation on another thread. Modelled in `tests/loom_protocols.rs`.
+        // is this same operation on another thread. Modelled in `tests/loom_protocols`.
         self.pending[node.index()].fetch_sub(1, Ordering::AcqRel) == 1
     }
 

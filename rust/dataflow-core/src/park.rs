@@ -10,7 +10,7 @@
 //! A worker is woken by whoever clears its bit, so two publishers never wake one worker for two pieces of work: the
 //! second takes the next bit. The token in [`Parker`] keeps a wake-up that comes before the sleep.
 //!
-//! Modelled in `tests/loom_protocols.rs`.
+//! Modelled in `tests/loom_protocols`.
 
 use std::time::Duration;
 

@@ -271,7 +271,7 @@ impl<B: Body> Run<B> {
     ///
     /// The store comes before the timers are closed, and a retry looks at `closed` under the timers' lock: it either is
     /// drained here or learns that the run has stopped. SeqCst on the flag, since it is rarely written and its order with
-    /// the lock and with the queues' fences is then plain to see. Modelled in `tests/loom_protocols.rs`.
+    /// the lock and with the queues' fences is then plain to see. Modelled in `tests/loom_protocols`.
     pub fn stop(&self, reason: Stop) {
         self.stop.fetch_max(reason as u8, Ordering::SeqCst);
         let now = self.now();

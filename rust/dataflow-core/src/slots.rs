@@ -3,7 +3,7 @@
 //! The protocol. A slot is written at most once, by the thread that claimed the producing node, before it delivers the
 //! node's outcome. Consumers read it after their own trigger, which happens after every producer's delivery, and give
 //! their share back once they have an outcome themselves. Who gives back the last share takes the value. Shares that
-//! nobody gives back (retained outputs) keep the value for the result. Modelled in `tests/loom_protocols.rs`.
+//! nobody gives back (retained outputs) keep the value for the result. Modelled in `tests/loom_protocols`.
 #![allow(unsafe_code)]
 
 use crate::ids::SlotId;

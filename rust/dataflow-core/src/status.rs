@@ -119,7 +119,7 @@ impl Status {
     /// Ends the live attempt with that number: `true` for the one caller that wins.
     ///
     /// AcqRel: the winner sees what the attempt wrote before it was handed over, and a loser that acts on its loss sees
-    /// the winner's claim. Modelled in `tests/loom_protocols.rs`.
+    /// the winner's claim. Modelled in `tests/loom_protocols`.
     pub fn claim(&self, attempt: u32, next: State) -> bool {
         debug_assert!(State::Running.may_become(next));
         let (from, to) = (pack(State::Running, attempt), pack(next, attempt));

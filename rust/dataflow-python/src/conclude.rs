@@ -212,7 +212,12 @@ fn note(
     match told.and_then(|()| hooks.call_method(method, (node, attempt, error), Some(&keywords))) {
         Ok(message) => Some(message.unbind()),
         Err(fault) => {
-            fault.write_unraisable(py, Some(hooks));
+            // Most likely at the limit of recursion, where only what needs no further frame is left to do.
+            let unrecorded =
+                hooks.getattr(intern!(py, "record")).and_then(|run| run.getattr(intern!(py, "unrecorded")));
+            if unrecorded.and_then(|errors| errors.set_item(node, error)).is_err() {
+                fault.write_unraisable(py, Some(hooks));
+            }
             None
         }
     }
