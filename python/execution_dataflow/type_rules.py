@@ -97,10 +97,21 @@ def _normal(hint: object) -> object:
         return Any if hint.__bound__ is None else _normal(hint.__bound__)
     if is_typeddict(hint):
         return dict
-    alias = getattr(hint, "__value__", None)  # a `type X = ...` statement, from Python 3.12
-    if alias is not None and type(hint).__name__ == "TypeAliasType":
-        return _normal(alias)
-    return hint
+    return _normal_alias(hint)
+
+
+def _normal_alias(hint: object) -> object:
+    """Expand what a `type X[T] = ...` statement named, from Python 3.12; numpy's `NDArray` is one."""
+    if type(hint).__name__ == "TypeAliasType":
+        return _normal(getattr(hint, "__value__", Any))
+    origin = get_origin(hint)
+    if type(origin).__name__ != "TypeAliasType":
+        return hint
+    value: Any = getattr(origin, "__value__", Any)
+    try:
+        return _normal(value[get_args(hint)])
+    except TypeError:  # its parameters are not used
+        return _normal(value)
 
 
 _ANYTHING: tuple[object, ...] = (Any, object)
