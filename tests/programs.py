@@ -34,7 +34,7 @@ class Program:
         # Not a test's: what such a variable changes, a user's program would not have.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
         self.process = subprocess.Popen(
-            [sys.executable, *options, str(script)],
+            [sys.executable, "-X", "faulthandler", *options, str(script)],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,

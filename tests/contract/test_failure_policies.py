@@ -10,10 +10,13 @@ import pytest
 from patience import await_event, eventually
 
 from execution_dataflow import (
+    Event,
     ExecutionContext,
     ExecutionEngine,
     ExecutionResult,
     GraphDefinition,
+    OperationFailed,
+    OperationStarted,
     OperationState,
     RetryPolicy,
     RunCancelled,
@@ -54,6 +57,21 @@ def test_fail_fast_is_the_default_and_starts_nothing_new() -> None:
         assert result.get_state(after) is CANCELLED or result.get_state(other) is SUCCEEDED
     ran = {timing.operation for timing in result.timings}
     assert all(name in ran or state is CANCELLED for name, state in result.states.items())
+
+
+@pytest.mark.parametrize("way", ["run", "submit"])
+def test_fail_fast_with_one_worker_starts_nothing_after_the_failure(way: str) -> None:
+    events: list[Event] = []
+    graph = GraphDefinition()
+    for number in range(30):
+        chain = graph.add(follow, value=number)
+        for link in range(5):
+            chain = graph.add(fail if (number, link) == (15, 2) else follow, value=chain)
+    with ExecutionEngine(max_workers=1) as engine, engine.subscribe(events.append):
+        result = engine.run(graph) if way == "run" else engine.submit(graph).result(20)
+    kinds = [type(event) for event in events]
+    assert OperationStarted not in kinds[kinds.index(OperationFailed) :]
+    assert CANCELLED in result.states.values()
 
 
 def test_fail_fast_lets_running_attempts_finish_and_commit() -> None:

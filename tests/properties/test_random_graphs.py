@@ -16,7 +16,16 @@ from oracle import FAILED, Observed, disagreements, fates, first_failed
 from patience import close_in_time
 from scripted_graph import Built, build, output_name_of
 
-from execution_dataflow import Event, ExecutionEngine, ExecutionResult, NoValueError, OperationState, RunState
+from execution_dataflow import (
+    Event,
+    ExecutionEngine,
+    ExecutionResult,
+    NoValueError,
+    OperationFailed,
+    OperationStarted,
+    OperationState,
+    RunState,
+)
 
 BATCHES = 20
 GRAPHS_IN_A_BATCH = 100
@@ -100,6 +109,14 @@ def check(rig: Rig, script: GraphScript, workers: int, way: str, fail_fast: bool
     if listen:
         before = {f"n{node.index}": {f"n{p}" for p in script.predecessors(node.index)} for node in script.nodes}
         check_events(events, result, before, {f"n{index}": count for index, count in enumerate(seen.attempts)})
+        if fail_fast and workers == 1 and not any(node.is_async for node in script.nodes):
+            check_nothing_starts_after_a_failure(events)
+
+
+def check_nothing_starts_after_a_failure(events: list[Event]) -> None:
+    kinds = [type(event) for event in events]
+    if OperationFailed in kinds:
+        assert OperationStarted not in kinds[kinds.index(OperationFailed) :]
 
 
 def check_first_error(

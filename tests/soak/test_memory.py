@@ -86,7 +86,7 @@ def ours() -> Counter[str]:
     found: Counter[str] = Counter()
     for thing in gc.get_objects():
         kind = type(thing)
-        if kind.__module__.startswith("execution_dataflow") or kind in (Add, np.ndarray):
+        if str(kind.__module__).startswith("execution_dataflow") or kind in (Add, np.ndarray):
             found[kind.__qualname__] += 1
     return found
 

@@ -27,6 +27,8 @@ enum Act {
     Add,
     /// Does so, but on another thread.
     AddElsewhere,
+    /// Does so too, and leaves the pool one thread.
+    ShrinkPool,
     Fail,
     /// Waits for a retry for longer than any model runs.
     RetryLater,
@@ -34,8 +36,8 @@ enum Act {
     Expand,
 }
 
-#[derive(Default)]
 struct Adder {
+    pool: Arc<Pool<Self>>,
     threads: loom::sync::Mutex<Vec<thread::JoinHandle<()>>>,
     finished: AtomicUsize,
 }
@@ -76,7 +78,10 @@ impl Body for Adder {
                 claim.put(0, sum);
                 step.deliver(claim);
             }
-            Act::AddElsewhere => {
+            Act::AddElsewhere | Act::ShrinkPool => {
+                if step.instance().program()[task.node.index()] == Act::ShrinkPool {
+                    assert!(self.pool.resize(1).is_empty());
+                }
                 let run = step.run().clone();
                 let thread = thread::spawn(move || Self::complete(&run, task, attempt));
                 self.threads.lock().unwrap().push(thread);
@@ -136,7 +141,8 @@ fn prepare(acts: &[Act], edges: &[(u32, u32)], seats: usize, driven: bool) -> (A
     let last = plan.slot_count() as u32 - 1;
     let retained = move |slot: SlotId| slot.0 == last;
     let policy = FailurePolicy::FailFast;
-    let run = Run::new(Adder::default(), pool.clone(), plan, acts.to_vec(), policy, seats, driven, retained);
+    let adder = Adder { pool: pool.clone(), threads: Default::default(), finished: AtomicUsize::new(0) };
+    let run = Run::new(adder, pool.clone(), plan, acts.to_vec(), policy, seats, driven, retained);
     (Arc::new(run), pool)
 }
 
@@ -276,15 +282,14 @@ fn a_failure_fails_what_waits_for_a_retry_and_cancels_what_never_started() {
 
 #[test]
 fn a_worker_that_leaves_calls_one_that_found_no_seat() {
-    model(1, || {
-        let (run, pool) = prepare(&[Act::AddElsewhere, Act::Add], &[(0, 1)], 1, false);
+    model(2, || {
+        let (run, pool) = prepare(&[Act::ShrinkPool, Act::Add], &[(0, 1)], 1, false);
         assert_eq!(pool.resize(2), [0, 1]);
         let [stays, leaves] = [0, 1].map(|worker| {
             let pool = pool.clone();
             thread::spawn(move || pool.serve(worker, &mut ()))
         });
         pool.submit(&run);
-        assert!(pool.resize(1).is_empty());
         assert!(run.wait(None));
         assert_eq!(last_value(&run), Some(2));
         leaves.join().unwrap();
