@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import sys
 import time
@@ -275,14 +276,14 @@ def test_interrupt_during_result_of_submitted_run_leaves_the_run_alone(tmp_path:
 
 @pytest.mark.parametrize("kind", ["plain", "coroutine"])
 def test_interrupt_of_asyncio_run_cancels_the_run(kind: str, tmp_path: Path) -> None:
-    # asyncio.run turns Ctrl-C into the cancellation of its main task.
+    # asyncio.run turns Ctrl-C into the cancellation of its main task. It loses a signal that comes in the moment before its
+    # loop goes to sleep: hence the pause.
     program = """
+    threading.Timer(0.3, ready).start()
     def plain(context: ExecutionContext):
-        ready()
         while not context.cancelled:
             time.sleep(0.01)
     async def coroutine():
-        ready()
         await asyncio.sleep(1000)
     states = []
     async def main():
@@ -398,3 +399,47 @@ def test_second_interrupt_cuts_the_clearing_up_of_coroutines_short(tmp_path: Pat
     code, lines, errors = running.finish()
     assert (code, errors) == (0, "")
     assert lines[2:] == ["RunInterrupted CANCELLED"]
+
+
+def test_interrupts_at_any_moment_leave_a_process_that_works(tmp_path: Path) -> None:
+    # Also inside the engine's own lines of Python: failures, retries, events, the ends of runs.
+    program = """
+    class Fails(Operation):
+        def __init__(self):
+            super().__init__(retry_policy=RetryPolicy(max_attempts=2))
+        def execute(self, context):
+            raise OSError("busy")
+    async def nap():
+        await asyncio.sleep(0)
+    graph = GraphDefinition()
+    for _ in range(5):
+        graph.add(Fails())
+        graph.add(lambda: None)
+        graph.add(nap)
+    engine.subscribe(lambda event: None)
+    kinds = {}
+    ready()
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        try:
+            while time.monotonic() < end:
+                engine.run(graph, failure_policy="continue")
+        except KeyboardInterrupt as error:
+            kinds[type(error).__name__] = kinds.get(type(error).__name__, 0) + 1
+            if type(error) is RunInterrupted:
+                assert all(state.is_final for state in error.result.states.values())
+    print(json.dumps(kinds), flush=True)
+    time.sleep(0.2)
+    """
+    running = Program(tmp_path, START, "signal.signal(signal.SIGINT, signal.default_int_handler)", program, AGAIN)
+    running.wait_for("ready")
+    pauses = random.Random(7)
+    for _ in range(300):
+        time.sleep(pauses.uniform(0.001, 0.012))
+        running.interrupt()
+        if running.process.poll() is not None:
+            break
+    code, lines, errors = running.finish()
+    assert code == 0, errors
+    assert json.loads(lines[-2])["RunInterrupted"] > 10
+    assert json.loads(lines[-1]) == {"again": True}

@@ -61,6 +61,8 @@ impl Host {
 
 /// Calls to builtins never reach the interpreter's own eval breaker; CPython's switch interval is 5 ms.
 const YIELD_NANOSECONDS: u64 = 5_000_000;
+/// How often a hook is begun that signal handlers interrupt; a hook that raises the same each time must come to an end.
+const HOOK_TRIES: usize = 5;
 /// The longest that the main thread sleeps before it looks for signals (rule R9 allows 0.2 s in all).
 const SIGNAL_SLICE: Duration = Duration::from_millis(50);
 
@@ -100,16 +102,47 @@ impl PythonBody {
 
     /// Keeps the first exception that ends the run from outside and stops it.
     pub(crate) fn interrupt(&self, run: &CoreRun, error: Py<PyBaseException>) {
+        self.keep(error);
+        run.stop(Stop::Cancellation);
+        // SAFETY: called by workers and by methods of Python classes, attached.
+        let py = unsafe { attached() };
+        let hooks = self.hooks.bind(py);
+        for _ in 0..HOOK_TRIES {
+            match hooks.call_method0(intern!(py, "stop_pending")) {
+                Err(error) if self.is_interrupt(py, &error) => self.keep(error.into_value(py)),
+                outcome => {
+                    if let Err(error) = outcome {
+                        error.write_unraisable(py, Some(hooks));
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn keep(&self, error: Py<PyBaseException>) {
         let mut raised = self.raised.lock().unwrap_or_else(PoisonError::into_inner);
         let unused = if raised.is_none() { raised.replace(error) } else { Some(error) };
         drop(raised);
         drop(unused);
-        run.stop(Stop::Cancellation);
-        // SAFETY: called by workers and by methods of Python classes, attached.
-        let py = unsafe { attached() };
-        if let Err(error) = self.hooks.bind(py).call_method0(intern!(py, "stop_pending")) {
-            error.write_unraisable(py, Some(self.hooks.bind(py)));
+    }
+
+    /// Calls a hook, each of which may be called again. On the main thread a signal handler may raise in the middle of
+    /// one: that ends the run, as anywhere else, and the hook still has its work to do.
+    pub(crate) fn hook<'py>(
+        &self,
+        py: Python<'py>,
+        run: &CoreRun,
+        call: impl Fn(&Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let hooks = self.hooks.bind(py);
+        for _ in 1..HOOK_TRIES {
+            match call(hooks) {
+                Err(error) if self.is_interrupt(py, &error) => self.interrupt(run, error.into_value(py)),
+                outcome => return outcome,
+            }
         }
+        call(hooks)
     }
 
     fn run_attempt(&self, py: Python<'_>, step: &mut Step<'_, '_, Self>) {
@@ -174,7 +207,8 @@ impl Body for PythonBody {
         let attempt = run.instance(task.instance).status(task.node).1;
         let (kind, payload) = match state {
             State::Failed => {
-                let message = self.hooks.bind(py).call_method1(intern!(py, "waiting_failed"), (task.node.0, attempt));
+                let message = self
+                    .hook(py, run, |hooks| hooks.call_method1(intern!(py, "waiting_failed"), (task.node.0, attempt)));
                 (Kind::Failed, message.map(Bound::unbind).ok())
             }
             State::UpstreamFailed => {
@@ -201,7 +235,7 @@ impl Body for PythonBody {
         // SAFETY: the last outcome is delivered by an attached thread.
         let py = unsafe { attached() };
         let task = Task { instance: dataflow_core::ids::InstanceId::ROOT, node: dataflow_core::ids::NodeId(0) };
-        let state = match gate::method(self.hooks.bind(py), intern!(py, "run_ends"), &[]) {
+        let state = match self.hook(py, run, |hooks| gate::method(hooks, intern!(py, "run_ends"), &[])) {
             Ok(state) => Some(state.unbind()),
             Err(error) => {
                 error.write_unraisable(py, Some(self.hooks.bind(py)));

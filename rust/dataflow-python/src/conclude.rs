@@ -152,14 +152,12 @@ pub(crate) fn fail(
     if run.stopped() == Some(Stop::Cancellation) && python_errors::is_attempt_cancelled(py, &error) {
         return cancel(py, run, task, attempt, via);
     }
-    let hooks = body.hooks.bind(py);
     let node = task.node.0;
     let error = error.into_value(py);
     let may_retry =
         attempt < run.instance(task.instance).program().spec(task.node).max_attempts && run.stopped().is_none();
     let delay = if may_retry {
-        hooks
-            .call_method1(intern!(py, "retry_delay"), (node, attempt, &error))
+        body.hook(py, run, |hooks| hooks.call_method1(intern!(py, "retry_delay"), (node, attempt, &error)))
             .and_then(|delay| delay.extract::<Option<f64>>())
     } else {
         Ok(None)
@@ -171,7 +169,7 @@ pub(crate) fn fail(
     };
     match delay {
         Some(seconds) => {
-            let message = note(py, hooks, "attempt_failed", node, attempt, &error, Some(seconds));
+            let message = note(py, run, "attempt_failed", node, attempt, &error, Some(seconds));
             body.tell(py, Kind::Retrying, task, attempt, Moment { seat: via.seat(), time: run.now() }, message);
             drop(error);
             let delay = Duration::try_from_secs_f64(seconds).ok();
@@ -186,7 +184,7 @@ pub(crate) fn fail(
         None => {
             let now = via.clock(run);
             let Some(claim) = run.claim(task, attempt, State::Failed, now) else { return };
-            let message = note(py, hooks, "failed", node, attempt, &error, None);
+            let message = note(py, run, "failed", node, attempt, &error, None);
             drop(error);
             body.tell(py, Kind::Failed, task, attempt, Moment { seat: via.seat(), time: now }, message);
             via.deliver(run, claim);
@@ -197,7 +195,7 @@ pub(crate) fn fail(
 /// Tells the hooks of a failure; what they answer is the payload of the event.
 fn note(
     py: Python<'_>,
-    hooks: &Bound<'_, PyAny>,
+    run: &CoreRun,
     method: &str,
     node: u32,
     attempt: u32,
@@ -209,9 +207,13 @@ fn note(
         Some(delay) => keywords.set_item("delay_seconds", delay),
         None => Ok(()),
     };
-    match told.and_then(|()| hooks.call_method(method, (node, attempt, error), Some(&keywords))) {
+    let body = run.body();
+    match told
+        .and_then(|()| body.hook(py, run, |hooks| hooks.call_method(method, (node, attempt, error), Some(&keywords))))
+    {
         Ok(message) => Some(message.unbind()),
         Err(fault) => {
+            let hooks = body.hooks.bind(py);
             // Most likely at the limit of recursion, where only what needs no further frame is left to do.
             let unrecorded =
                 hooks.getattr(intern!(py, "record")).and_then(|run| run.getattr(intern!(py, "unrecorded")));
