@@ -276,8 +276,8 @@ def test_interrupt_during_result_of_submitted_run_leaves_the_run_alone(tmp_path:
 
 @pytest.mark.parametrize("kind", ["plain", "coroutine"])
 def test_interrupt_of_asyncio_run_cancels_the_run(kind: str, tmp_path: Path) -> None:
-    # asyncio.run turns Ctrl-C into the cancellation of its main task. It loses a signal that comes in the moment before its
-    # loop goes to sleep: hence the pause.
+    # asyncio.run turns Ctrl-C into the cancellation of its main task. It loses a signal that comes in the moment before
+    # its loop goes to sleep: hence the pause.
     program = """
     threading.Timer(0.3, ready).start()
     def plain(context: ExecutionContext):
