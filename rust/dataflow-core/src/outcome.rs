@@ -88,8 +88,9 @@ impl<B: Body> Run<B> {
         self.settle(claim, now, Sink::Injector);
     }
 
-    /// As [`again`](crate::run::Step::again) of a step, from a thread that is no worker of this run; nothing happens when the attempt is stale. A run
-    /// that has stopped ends the node instead: failed after a failure elsewhere, cancelled by a cancellation.
+    /// As [`again`](crate::run::Step::again) of a step, from a thread that is no worker of this run; nothing happens when
+    /// the attempt is stale. A run that has stopped ends the node instead: failed after a failure elsewhere, cancelled by
+    /// a cancellation.
     pub fn again(&self, task: Task, attempt: u32, delay: Option<Duration>) {
         self.again_into(task, attempt, delay, Sink::Injector);
     }
