@@ -116,10 +116,14 @@ class ActiveRun:
         )
         self._hooks = hooks
         self._stream: EventStream | None = None
-        if listens:
-            self._stream = dispatcher.open_stream(self.record, len(plan), self.core.began_ns * 1e-9)
-            self._listen_to_progress(weakref.ref(self.core))
+        self._listens = listens
+        self._is_given_up = False
         watch(self)
+
+    def _begin_events(self) -> None:
+        if self._listens:
+            self._stream = self._dispatcher.open_stream(self.record, len(self.plan), self.core.began_ns * 1e-9)
+            self._listen_to_progress(weakref.ref(self.core))
 
     def _listen_to_progress(self, core: weakref.ref[_core.Run]) -> None:
         record, dispatcher = self.record, self._dispatcher
@@ -139,6 +143,7 @@ class ActiveRun:
     def drive(self) -> ExecutionResult:
         """Run on the calling thread and return the result."""
         is_main = threading.current_thread() is threading.main_thread()
+        self._begin_events()
         try:
             self.core.drive(is_main)
         except KeyboardInterrupt as interrupt:
@@ -150,6 +155,22 @@ class ActiveRun:
         finally:
             # The traceback of a failed operation leads to this frame, and must not lead on to the result that keeps it.
             del self
+
+    def submit(self) -> None:
+        """Hand it to the pool's threads."""
+        self._begin_events()
+        self.core.submit()
+
+    def give_up_unless_started(self) -> None:
+        """Let nobody wait for a run that was prepared and will not start: Ctrl-C came first."""
+        if self.core.started:
+            return
+        self._is_given_up = True
+        self._hooks.run = None  # no cycle: nothing else will end it
+        if self._listens:
+            self._dispatcher.drop_stream(self.record)
+        if self.on_end is not None:
+            self.on_end()
 
     def _wait_through_interrupts(self) -> None:
         while True:
@@ -265,6 +286,8 @@ class ActiveRun:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the end; an operation of another run that waits lends its thread, so that runs never starve."""
+        if self._is_given_up:
+            return True
         frame = _core.current_frame()
         if frame is None or self.core.finished:
             return self.core.wait(timeout)
@@ -294,7 +317,7 @@ class ActiveRun:
 
     def at_exit(self, step: ExitStep, deadline: float) -> None:
         """Stop the run: the program is over."""
-        if self.core.finished or self.core.lost:
+        if self.core.finished or self.core.lost or self._is_given_up:
             return
         if step is ExitStep.CANCEL:
             self.cancel("the program ended")

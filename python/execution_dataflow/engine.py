@@ -7,7 +7,6 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
-from weakref import WeakSet
 
 from execution_dataflow import _core
 from execution_dataflow.active_run import ActiveRun, RunOptions
@@ -31,6 +30,7 @@ from execution_dataflow.plan import Plan
 from execution_dataflow.policies import FailurePolicy, check_failure_policy
 from execution_dataflow.process_life import ExitStep, watch
 from execution_dataflow.result import ExecutionResult
+from execution_dataflow.weak_registry import WeakRegistry
 
 if TYPE_CHECKING:
     from execution_dataflow.executors.event_loop import CoroutineHost
@@ -96,7 +96,7 @@ class ExecutionEngine:
         # Reentrant: what happens under it may collect garbage, and a finaliser may run a graph on this engine.
         self._lock = threading.RLock()
         self._closed = False
-        self._runs: WeakSet[ActiveRun] = WeakSet()
+        self._runs: WeakRegistry[ActiveRun] = WeakRegistry()
         # The seats of the submitted runs that have not ended.
         self._submitted_seats = 0
         # Engines that are thrown away without close() give their threads back, and wait for none of them.
@@ -155,6 +155,7 @@ class ExecutionEngine:
         try:
             return run.drive()
         finally:
+            run.give_up_unless_started()
             del run  # as in `drive`: no cycle from a traceback to the result
 
     def submit(
@@ -186,8 +187,11 @@ class ExecutionEngine:
             The engine was closed.
         """
         run = self._prepare(graph, context, failure_policy, retain, max_workers, driven=False)
-        self._keep_until_end(run)
-        run.core.submit()
+        try:
+            self._keep_until_end(run)
+            run.submit()
+        finally:
+            run.give_up_unless_started()
         return RunHandle(run)
 
     async def run_async(
@@ -237,7 +241,7 @@ class ExecutionEngine:
         self._keep_until_end(run, lambda: loop.call_soon_threadsafe(note_end))
         # An operation on a worker may have a loop of its own, and block the worker with it.
         with worker_threads.replace_blocked():
-            run.core.submit()
+            run.submit()
             return await run.finish_on_loop(ended)
 
     def subscribe(self, callback: Callable[[Any], object], *event_types: type[Event]) -> Subscription:
@@ -344,24 +348,22 @@ class ExecutionEngine:
             min(workers, max(1, len(plan))),
             self._event_drain_seconds,
         )
-        # Under the lock: close() either refuses this run or waits for it, with the threads that it needs.
-        with self._lock:
-            self._check_open()
-            run = ActiveRun(
-                plan,
-                context,
-                options,
-                driven=driven,
-                host=host or self._threads.loop,
-                dispatcher=self._threads.dispatcher,
-            )
-            # The calling thread is a worker; one that only submits is not, and several runs work side by side.
-            needed = options.max_workers - 1
-            if not driven:
-                self._submitted_seats += options.max_workers
-                needed = min(workers, self._submitted_seats)
-            self._threads.require(needed, at_least=0 if driven else 1)
-            self._runs.add(run)
+        host, dispatcher = host or self._threads.loop, self._threads.dispatcher
+        run = ActiveRun(plan, context, options, driven=driven, host=host, dispatcher=dispatcher)
+        try:
+            # Under the lock: close() either refuses this run or waits for it, with the threads that it needs.
+            with self._lock:
+                self._check_open()
+                # The calling thread is a worker; one that only submits is not, and several runs work side by side.
+                needed = options.max_workers - 1
+                if not driven:
+                    self._submitted_seats += options.max_workers
+                    needed = min(workers, self._submitted_seats)
+                self._threads.require(needed, at_least=0 if driven else 1)
+                self._runs.add(run)
+        except BaseException:
+            run.give_up_unless_started()
+            raise
         return run
 
     def _keep_until_end(self, run: ActiveRun, then: Callable[[], object] | None = None) -> None:

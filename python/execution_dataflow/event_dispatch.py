@@ -24,7 +24,7 @@ from execution_dataflow.events import (
 )
 from execution_dataflow.run_record import RunRecord
 
-__all__ = ["Dispatcher", "EventStream", "Subscription"]
+__all__ = ["Dispatcher", "EventStream", "Latch", "Subscription"]
 
 Subscriber = Callable[[Any], object]
 # Kind, run record, node, attempt, worker, nanoseconds since the run began, payload.
@@ -40,6 +40,31 @@ _NANOSECOND = 1e-9
 _NOTHING = 0
 
 _logger = logging.getLogger("execution_dataflow.events")
+
+
+class Latch:
+    """Is set once, and can be waited for. Unlike ``threading.Event`` it is cheap, and safe to interrupt."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        """Let everybody go on who waits; to be called once."""
+        self._lock.release()
+
+    def is_set(self) -> bool:
+        """Return whether it was set."""
+        return not self._lock.locked()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait at most this many seconds; return whether it was set."""
+        if not self._lock.acquire(timeout=timeout):
+            return False
+        self._lock.release()
+        return True
 
 
 class EventStream:
@@ -63,7 +88,7 @@ class EventStream:
         self.progressed = 0
         self.started: dict[int, int] = {}
         self.is_abandoned = False
-        self.delivered = threading.Event()
+        self.delivered = Latch()
         self.on_delivered: Callable[[], object] | None = None
 
     def finish(self) -> None:
@@ -140,6 +165,11 @@ class Dispatcher:
             self._streams[record] = stream
         self.put(_GRAPH_STARTED, record)
         return stream
+
+    def drop_stream(self, record: RunRecord) -> None:
+        """Forget the sequence of a run that will not be."""
+        with self._lock:
+            self._streams.pop(record, None)
 
     def progress(self, record: RunRecord, time_ns: int, node: int, fraction: float, message: str) -> None:
         """Publish the progress of an operation."""

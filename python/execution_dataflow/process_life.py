@@ -7,7 +7,8 @@ import os
 import time
 from enum import Enum
 from typing import Protocol
-from weakref import WeakSet
+
+from execution_dataflow.weak_registry import WeakRegistry
 
 __all__ = ["ExitStep", "LivesInOneProcess", "watch"]
 
@@ -43,7 +44,7 @@ class LivesInOneProcess(Protocol):
         """Take a step towards the end of the process, until a moment of ``time.monotonic()`` at the latest."""
 
 
-_watched: WeakSet[LivesInOneProcess] = WeakSet()
+_watched: WeakRegistry[LivesInOneProcess] = WeakRegistry()
 
 
 def watch(thing: LivesInOneProcess) -> None:

@@ -263,17 +263,20 @@ def test_run_works_on_a_thread_whose_event_loop_runs_as_in_a_notebook(engine: Ex
     assert asyncio.run(cell()) == 4
 
 
-def chain_of_submits(engine: ExecutionEngine, depth: int) -> int:
+def chain_of_submits(engine: ExecutionEngine, depth: int, timeout: float | None) -> int:
     if depth == 0:
         return 0
     graph = GraphDefinition()
-    node = graph.add(lambda: chain_of_submits(engine, depth - 1) + 1)
-    return int(engine.submit(graph).result(LIMIT_SECONDS).get_output(node))
+    node = graph.add(lambda: chain_of_submits(engine, depth - 1, timeout) + 1)
+    return int(engine.submit(graph).result(timeout).get_output(node))
 
 
-def test_an_operation_that_waits_for_a_submitted_run_lends_it_its_thread(engine: ExecutionEngine) -> None:
+@pytest.mark.parametrize("timeout", [None, LIMIT_SECONDS])
+def test_operations_that_wait_for_submitted_runs_do_not_starve_them(
+    engine: ExecutionEngine, timeout: float | None
+) -> None:
     graph = GraphDefinition()
-    nodes = [graph.add(lambda: chain_of_submits(engine, 4)) for _ in range(4)]
+    nodes = [graph.add(lambda: chain_of_submits(engine, 4, timeout)) for _ in range(4)]
     for result in (engine.run(graph), engine.submit(graph).result(LIMIT_SECONDS)):
         assert [result.get_output(node) for node in nodes] == [4] * 4
 

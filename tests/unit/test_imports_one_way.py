@@ -56,6 +56,7 @@ RUN_DATA = [
 RESULT = ["result_text", "run_outcome", "result"]
 ENGINE = [
     "cpus",
+    "weak_registry",
     "process_life",
     "signal_handlers",
     "executors",

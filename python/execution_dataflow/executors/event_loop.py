@@ -52,16 +52,17 @@ class CoroutineHost:
         pending : PendingTasks
             The run that it belongs to.
         """
-        with self._lock:
-            self._incoming.append((attempt, context, pending))
-            if self._is_woken:
-                return
-            self._is_woken = True
         try:
-            self.loop.call_soon_threadsafe(self._start_all)
-        except RuntimeError:
             with self._lock:
-                self._is_woken = False
+                self._incoming.append((attempt, context, pending))
+                if self._is_woken:
+                    return
+                self._is_woken = True
+            self.loop.call_soon_threadsafe(self._start_all)
+        except BaseException as error:
+            # A closed loop, or Ctrl-C in one of these lines: one wake-up too many is better than none for ever.
+            self._is_woken = False
+            if isinstance(error, RuntimeError):
                 self._incoming.clear()
             raise
 

@@ -191,6 +191,12 @@ impl PyRun {
         Ok(())
     }
 
+    /// Whether it was ever started.
+    #[getter]
+    fn started(&self) -> bool {
+        self.started.load(Ordering::Relaxed)
+    }
+
     /// Whether the run was lost in a fork.
     #[getter]
     fn lost(&self) -> PyResult<bool> {

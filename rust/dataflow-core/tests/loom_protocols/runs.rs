@@ -27,7 +27,7 @@ enum Act {
     Add,
     /// Does so, but on another thread.
     AddElsewhere,
-    /// Does so too, and leaves the pool one thread.
+    /// Does so too, and leaves the pool one thread; the end of the run leaves it none.
     ShrinkPool,
     Fail,
     /// Waits for a retry for longer than any model runs.
@@ -107,8 +107,11 @@ impl Body for Adder {
         run.deliver(claim);
     }
 
-    fn finished(&self, _run: &Run<Self>) {
+    fn finished(&self, run: &Run<Self>) {
         self.finished.fetch_add(1, Ordering::Relaxed);
+        if run.root().program().contains(&Act::ShrinkPool) {
+            assert!(self.pool.resize(0).is_empty());
+        }
     }
 
     fn between(&self, _run: &Run<Self>, (): &mut (), _now: u64) {}
@@ -285,15 +288,15 @@ fn a_worker_that_leaves_calls_one_that_found_no_seat() {
     model(2, || {
         let (run, pool) = prepare(&[Act::ShrinkPool, Act::Add], &[(0, 1)], 1, false);
         assert_eq!(pool.resize(2), [0, 1]);
-        let [stays, leaves] = [0, 1].map(|worker| {
-            let pool = pool.clone();
-            thread::spawn(move || pool.serve(worker, &mut ()))
-        });
         pool.submit(&run);
-        assert!(run.wait(None));
+        let leaves = thread::spawn({
+            let pool = pool.clone();
+            move || pool.serve(1, &mut ())
+        });
+        pool.serve(0, &mut ());
         assert_eq!(last_value(&run), Some(2));
         leaves.join().unwrap();
         run.body().join();
-        stop_worker(&pool, stays);
+        assert_eq!(pool.serving(), 0);
     });
 }

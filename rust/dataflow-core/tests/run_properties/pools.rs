@@ -123,21 +123,49 @@ fn a_cancellation_does_not_wait_for_timers() {
 #[test]
 fn a_timer_is_minded_while_those_that_minded_it_work_elsewhere() {
     let _watch = watch("a timer that nobody minds");
-    let crew = Crew::of(3);
-    let waits =
-        prepare(&crew.pool, &plan(1, []), 1, false, FailurePolicy::FailFast, fails_once(Duration::from_millis(200)));
+    const THREADS: usize = 5;
+    let crew = Crew::of(THREADS);
+    let single = plan(1, []);
+    let waits = prepare(&crew.pool, &single, 1, false, FailurePolicy::FailFast, fails_once(Duration::from_millis(500)));
     crew.pool.submit(&waits);
     while waits.root().status(NodeId(0)).0 != State::Retrying {
         thread::yield_now();
     }
-    thread::sleep(Duration::from_millis(50));
-    let other = waits.clone();
-    let body =
-        Plain::new(move |_, _, _| if other.wait(Some(Duration::from_secs(20))) { Next::Add(1) } else { Next::Fail });
-    let blocks = prepare(&crew.pool, &plan(2, []), 2, false, FailurePolicy::FailFast, body);
-    crew.pool.submit(&blocks);
-    assert!(blocks.wait(None));
-    assert_eq!(count(&blocks, State::Succeeded), 2);
+    // One after another, each takes a thread that is awake or the first that sleeps; one thread remains.
+    let blocked = (1..THREADS).map(|_| {
+        thread::sleep(Duration::from_millis(20));
+        let other = waits.clone();
+        let patience = Some(Duration::from_secs(20));
+        let body = Plain::new(move |_, _, _| if other.wait(patience) { Next::Add(1) } else { Next::Fail });
+        let blocks = prepare(&crew.pool, &single, 1, false, FailurePolicy::FailFast, body);
+        crew.pool.submit(&blocks);
+        blocks
+    });
+    for blocks in blocked.collect::<Vec<_>>() {
+        assert!(blocks.wait(None));
+        assert_eq!(count(&blocks, State::Succeeded), 1);
+    }
+}
+
+#[test]
+fn nothing_starts_after_a_failure_or_a_cancellation() {
+    let _watch = watch("a run that goes on after its stop");
+    let pool = Arc::new(Pool::new(0));
+    let fails = || Plain::new(|_, _, _| Next::Fail);
+    let cancels = || {
+        Plain::new(|run, _, _| {
+            run.stop(Stop::Cancellation);
+            Next::Again(Duration::ZERO)
+        })
+    };
+    for (body, ended) in [(fails(), State::Failed), (cancels(), State::Cancelled)] {
+        let run = prepare(&pool, &plan(100, []), 1, true, FailurePolicy::FailFast, body);
+        pool.drive(&run, &mut ());
+        let started: Vec<_> =
+            (0..100).map(|node| run.root().status(NodeId(node))).filter(|(_, attempts)| *attempts > 0).collect();
+        assert_eq!(started, [(ended, 1)]);
+        assert_eq!(count(&run, State::Cancelled), 99 + usize::from(ended == State::Cancelled));
+    }
 }
 
 #[test]
