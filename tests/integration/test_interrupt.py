@@ -417,8 +417,7 @@ def test_interrupts_at_any_moment_leave_a_process_that_works(tmp_path: Path) -> 
         graph.add(lambda: None)
         graph.add(nap)
     engine.subscribe(lambda event: None)
-    kinds = {}
-    done = []
+    kinds, done = {}, []
     signal.signal(signal.SIGUSR1, lambda number, frame: done.append(number))
     def one_run():
         engine.run(graph, failure_policy="continue")
@@ -471,7 +470,6 @@ def test_interrupts_at_any_moment_let_an_engine_close(tmp_path: Path) -> None:
             while not done:
                 engine.run(graph)
     def interrupt_the_engine(number, frame):
-        # Not the lines of this test around it, which nobody guards.
         while frame is not None:
             if frame.f_code is one_engine.__code__:
                 raised.append(number)

@@ -1,5 +1,6 @@
 //! What runs a node. The scheduler knows nothing of it; Python is one body, a native no-op in the benches another.
 
+use crate::ids::NodeId;
 use crate::instance::Instance;
 use crate::ready::Task;
 use crate::run::{Run, Step};
@@ -17,6 +18,20 @@ pub trait Body: Sized + Send + Sync + 'static {
     /// Runs one attempt of a node. The body ends it by claiming it ([`Run::claim`]) and delivering the claim through
     /// `step`, lets it wait ([`Step::again`]), or leaves it live, for somebody to claim later from any thread.
     fn execute(&self, step: &mut Step<'_, '_, Self>, host: &mut Self::Host);
+
+    /// Whether a node is expected to take so long that another worker is worth calling for what else lies about; `true`
+    /// when nothing is known.
+    fn is_long(&self, _instance: &Instance<Self>, _node: NodeId) -> bool {
+        true
+    }
+
+    /// Lets go of a value that nobody will ask for any more.
+    fn discard(&self, value: Self::Value) {
+        drop(value);
+    }
+
+    /// Called when a worker has found nothing more to do, before it counts what it did.
+    fn rests(&self, _host: &mut Self::Host) {}
 
     /// Called for a node whose outcome the scheduler decided: skipped, cancelled, upstream failed, or failed while it
     /// waited for a retry. Comes before the outcome reaches the successors.

@@ -2,11 +2,12 @@
 #![allow(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dataflow_core::body::Body;
+use dataflow_core::ids::NodeId;
 use dataflow_core::instance::Instance;
 use dataflow_core::ready::Task;
 use dataflow_core::run::{Run, Step, Stop};
@@ -22,6 +23,7 @@ use crate::events::{EventQueue, Kind, Moment, Record};
 use crate::frame::Frame;
 use crate::gate;
 use crate::gather::gather;
+use crate::isolation::Isolation;
 use crate::plan::Program;
 
 pub(crate) type CoreRun = Run<PythonBody>;
@@ -43,6 +45,8 @@ pub(crate) struct PythonBody {
     pub(crate) raised: Mutex<Option<Py<PyBaseException>>>,
     /// Set in the child of a fork: this process has lost the run.
     pub(crate) lost: AtomicBool,
+    /// How long the last attempt took, in nanoseconds: what to expect of an operation that never ran. 0 before the first.
+    pub(crate) typical: AtomicU32,
 }
 
 /// What a worker thread brings along.
@@ -51,13 +55,18 @@ pub(crate) struct Host {
     pub(crate) is_main: bool,
     /// When it last let others have the interpreter, in the clock of the run it works on.
     last_yield: u64,
+    isolation: Isolation,
 }
 
 impl Host {
     pub(crate) fn new(is_main: bool) -> Self {
-        Self { is_main, last_yield: 0 }
+        Self { is_main, last_yield: 0, isolation: Isolation::new() }
     }
 }
+
+/// An operation that takes longer than this is worth the waking of another worker for what else there is to do: a few
+/// times what it costs to wake a thread and to hand it the interpreter.
+const LONG_NANOSECONDS: u32 = 5_000;
 
 /// Calls to builtins never reach the interpreter's own eval breaker; CPython's switch interval is 5 ms.
 const YIELD_NANOSECONDS: u64 = 5_000_000;
@@ -145,12 +154,16 @@ impl PythonBody {
         call(hooks)
     }
 
-    fn run_attempt(&self, py: Python<'_>, step: &mut Step<'_, '_, Self>) {
+    #[inline]
+    fn run_attempt(&self, py: Python<'_>, step: &mut Step<'_, '_, Self>, host: &mut Host) {
         let (task, attempt, run) = (step.task(), step.attempt(), step.run());
         let instance = step.instance();
         let program = instance.program();
         let spec = program.spec(task.node);
-        self.tell(py, Kind::Started, task, attempt, Moment { seat: step.seat() as u32, time: step.started() }, None);
+        if self.events.is_some() {
+            let began = instance.timing(task.node).started;
+            self.tell(py, Kind::Started, task, attempt, Moment { seat: step.seat() as u32, time: began }, None);
+        }
         if attempt > 1 {
             // The exception of the attempt before becomes text: its frames pin arrays.
             if let Err(error) = self.hooks.bind(py).call_method1(intern!(py, "attempt_starts"), (task.node.0, attempt))
@@ -158,12 +171,11 @@ impl PythonBody {
                 return conclude::fail(py, run, task, attempt, error, None, Via::Step(step));
             }
         }
-        let inputs = match gather(py, instance, task.node, attempt) {
-            Ok(inputs) => inputs,
-            Err(error) => return conclude::fail(py, run, task, attempt, error, None, Via::Step(step)),
-        };
-        let operation = program.operation(py, task.node);
-        let frame = Frame::new(run, spec, operation, task, attempt, inputs);
+        let mut frame = Frame::new(run, spec, program.operation(py, task.node), task, attempt);
+        if let Err(error) = gather(py, instance, &mut frame).and_then(|()| host.isolation.renew(py, &self.base_context))
+        {
+            return conclude::fail(py, run, task, attempt, error, Some(frame), Via::Step(step));
+        }
         if spec.is_coroutine {
             if let Err(error) = Attempt::launch(py, run, frame) {
                 conclude::fail(py, run, task, attempt, error, None, Via::Step(step));
@@ -172,14 +184,10 @@ impl PythonBody {
         }
         let returned = {
             let _pushed = frame.push();
-            call::isolated(py, &self.base_context, || call::call(py, spec, &frame, operation, &self.context))
+            call::call(py, spec, &frame, &self.context)
         };
-        match returned.and_then(|value| conclude::outputs(py, spec, &frame, value)) {
-            Ok(outputs) => {
-                drop(frame);
-                conclude::succeed(py, run, task, attempt, outputs, Via::Step(step));
-            }
-            Err(error) => conclude::fail(py, run, task, attempt, error, Some(frame), Via::Step(step)),
+        if let Err((error, step)) = conclude::commit(py, spec, &frame, returned, step) {
+            conclude::fail(py, run, task, attempt, error, Some(frame), Via::Step(step));
         }
     }
 }
@@ -189,15 +197,40 @@ impl Body for PythonBody {
     type Program = Arc<Program>;
     type Host = Host;
 
-    fn execute(&self, step: &mut Step<'_, '_, Self>, _host: &mut Host) {
+    #[inline]
+    fn execute(&self, step: &mut Step<'_, '_, Self>, host: &mut Host) {
         // SAFETY: workers are attached when they execute.
         let py = unsafe { attached() };
         let (task, attempt, run) = (step.task(), step.attempt(), step.run());
-        let caught = catch_unwind(AssertUnwindSafe(|| self.run_attempt(py, step)));
+        let caught = catch_unwind(AssertUnwindSafe(|| self.run_attempt(py, step, host)));
         if let Err(panic) = caught {
             let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
             let text = format!("internal error of the engine: {}; please report it", text.unwrap_or("panic"));
             conclude::fail(py, run, task, attempt, PySystemError::new_err(text), None, Via::Step(step));
+        }
+    }
+
+    #[inline]
+    fn is_long(&self, instance: &Instance<Self>, node: NodeId) -> bool {
+        let expected = match instance.program().spec(node).duration.expected() {
+            0 => self.typical.load(Ordering::Relaxed),
+            expected => expected,
+        };
+        // Of the very first operation nothing is known.
+        expected == 0 || expected > LONG_NANOSECONDS
+    }
+
+    #[inline]
+    fn discard(&self, value: Py<PyAny>) {
+        // SAFETY: outcomes are delivered by attached threads only.
+        drop(value.into_bound(unsafe { attached() }));
+    }
+
+    fn rests(&self, host: &mut Host) {
+        // SAFETY: workers are attached when they look for work.
+        let py = unsafe { attached() };
+        if let Err(error) = host.isolation.leave(py) {
+            error.write_unraisable(py, Some(self.hooks.bind(py)));
         }
     }
 

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -106,6 +106,7 @@ impl PyRun {
             events_sent: AtomicU64::new(0),
             raised: Mutex::new(None),
             lost: AtomicBool::new(false),
+            typical: AtomicU32::new(0),
         };
         let policy = if fail_fast { FailurePolicy::FailFast } else { FailurePolicy::Continue };
         let shared = plan.get();
@@ -243,7 +244,7 @@ impl PyRun {
     /// Number of nodes without an outcome.
     #[getter]
     fn remaining(&self) -> PyResult<usize> {
-        Ok(self.core()?.root().remaining())
+        Ok(self.core()?.remaining())
     }
 
     fn state(&self, py: Python<'_>, node: u32) -> PyResult<u8> {
