@@ -32,7 +32,7 @@ impl<'r, B: Body> Claim<'r, B> {
     }
 
     /// Stores an output; hands the value back when nobody will ask for it.
-    #[inline]
+    #[inline(always)]
     pub fn put(&mut self, port: u32, value: B::Value) -> Option<B::Value> {
         debug_assert_eq!(self.state, State::Succeeded);
         // Only a claim with every output set spares the successors the look for missing inputs; ports past 63 take it.
@@ -141,7 +141,43 @@ impl<B: Body> Run<B> {
     #[inline]
     pub(crate) fn settle(&self, claim: Claim<'_, B>, now: u64, sink: Sink<'_, '_>) {
         let left_unset = claim.state == State::Succeeded && claim.left_unset();
-        self.settle_all(Outcome { task: claim.task, state: claim.state, left_unset }, now, sink);
+        match sink {
+            Sink::Seat(seat, next) if claim.state == State::Succeeded && !left_unset => {
+                self.settle_success(claim.instance, claim.task, now, seat, next);
+            }
+            sink => self.settle_all(Outcome { task: claim.task, state: claim.state, left_unset }, now, sink),
+        }
+    }
+
+    /// What [`Run::settle_all`] does, for what nearly every outcome is: a success of a worker, with every output set.
+    #[inline]
+    fn settle_success(&self, instance: &Instance<B>, task: Task, now: u64, seat: &Seat<'_>, next: &mut Option<Task>) {
+        instance.release_inputs(task.node, |value| self.body().discard(value));
+        let stopped = self.stop.load(Ordering::Relaxed) != 0;
+        let mut held = next.take();
+        for &successor in instance.plan().successors(task.node).iter().rev() {
+            let follower = Task { instance: task.instance, node: NodeId(successor) };
+            if instance.arrive(follower.node) {
+                match instance.trigger(follower.node, self.policy, stopped) {
+                    State::Ready => {
+                        if let Some(earlier) = held.replace(follower) {
+                            seat.push(earlier);
+                        }
+                    }
+                    state => self.settle_follower(follower, state, now, seat),
+                }
+            }
+        }
+        *next = held;
+        self.count(instance, seat);
+    }
+
+    /// A follower of a success that is not to run.
+    #[cold]
+    fn settle_follower(&self, follower: Task, state: State, now: u64, seat: &Seat<'_>) {
+        let mut next = None;
+        self.settle_decided(follower, state, now, Sink::Seat(seat, &mut next));
+        next.into_iter().for_each(|task| seat.push(task));
     }
 
     /// Ends a node by the scheduler's own decision. Its status is set already.
@@ -159,7 +195,7 @@ impl<B: Body> Run<B> {
     }
 
     /// Delivers an outcome, and those that follow from it by the trigger rule alone.
-    #[inline]
+    #[inline(never)]
     fn settle_all(&self, first: Outcome, now: u64, mut sink: Sink<'_, '_>) {
         // Outcomes that the trigger rule decides; most runs never allocate it.
         let mut decided = Vec::new();
@@ -197,7 +233,10 @@ impl<B: Body> Run<B> {
                     }
                 }
             }
-            self.count(instance, &sink);
+            match &sink {
+                Sink::Seat(seat, _) => self.count(instance, seat),
+                Sink::Injector => self.count_down(instance, 1),
+            }
             current = if decided.is_empty() { None } else { decided.pop() };
         }
         if let Some(task) = held {
@@ -229,11 +268,8 @@ impl<B: Body> Run<B> {
 
     /// Counts a node with an outcome. Workers count those of the root on their seats, until they run out of work.
     #[inline]
-    fn count(&self, instance: &Instance<B>, sink: &Sink<'_, '_>) {
-        match sink {
-            Sink::Seat(seat, _) if instance.parent().is_none() => seat.note_done(),
-            _ => self.count_down(instance, 1),
-        }
+    fn count(&self, instance: &Instance<B>, seat: &Seat<'_>) {
+        if instance.parent().is_none() { seat.note_done() } else { self.count_down(instance, 1) }
     }
 
     fn count_down(&self, instance: &Instance<B>, nodes: usize) {

@@ -11,7 +11,7 @@ use crate::node_spec::{CallKind, NodeSpec};
 use crate::python_errors;
 
 /// Calls the function of a node with the inputs of `frame`.
-#[inline]
+#[inline(always)]
 pub(crate) fn call<'py>(
     py: Python<'py>,
     spec: &NodeSpec,
@@ -33,6 +33,7 @@ pub(crate) fn call<'py>(
 }
 
 /// With the arguments of the function in their own order, the context among them.
+#[inline(never)]
 fn rearranged<'py>(
     py: Python<'py>,
     spec: &NodeSpec,

@@ -64,14 +64,22 @@ pub(crate) fn commit<'a, 's, 'q>(
     let instance = step.instance();
     let slots = instance.plan().slots_of(task.node);
     let ready = returned.and_then(|value| {
-        if spec.returns_its_output {
-            spec.check_output(0, &value)?;
-            Ok(Outputs::One(shared(instance, slots.start, value)?))
-        } else {
-            let mut values = outputs(py, spec, frame, value)?;
-            share_all(py, instance, slots.clone(), &mut values)?;
-            Ok(Outputs::Many(values))
+        if spec.has_one_output {
+            let output = match spec.kind {
+                CallKind::Method => frame.take_output(py, 0),
+                CallKind::Function => {
+                    spec.check_output(0, &value)?;
+                    return Ok(Outputs::One(shared(instance, slots.start, value)?));
+                }
+            };
+            return match output {
+                Some(output) => Ok(Outputs::One(shared(instance, slots.start, output)?)),
+                None => all_set(py, spec, vec_of(None), !value.is_none()).map(Outputs::Many),
+            };
         }
+        let mut values = outputs(py, spec, frame, value)?;
+        share_all(py, instance, slots.clone(), &mut values)?;
+        Ok(Outputs::Many(values))
     });
     let outputs = match ready {
         Ok(outputs) => outputs,
@@ -120,17 +128,15 @@ impl Outputs<'_> {
 }
 
 /// What an attempt that returned `value` commits: every output checked, every required one present.
-#[inline]
 pub(crate) fn outputs(py: Python<'_>, spec: &NodeSpec, frame: &Frame, value: Bound<'_, PyAny>) -> PyResult<Values> {
     if spec.kind == CallKind::Function && !spec.output_flags.is_empty() {
-        let values = if spec.spread { spread(py, spec, value)? } else { vec_of(checked(spec, 0, value)?) };
+        let values = if spec.spread { spread(py, spec, value)? } else { vec_of(Some(checked(spec, 0, value)?)) };
         return all_set(py, spec, values, false);
     }
     let returns_nothing = value.is_none();
-    all_set(py, spec, frame.take_outputs(), !returns_nothing)
+    all_set(py, spec, frame.take_outputs(py), !returns_nothing)
 }
 
-#[inline]
 fn all_set(py: Python<'_>, spec: &NodeSpec, values: Values, returned_a_value: bool) -> PyResult<Values> {
     let is_missing = |(value, flags): (&Option<Py<PyAny>>, &u8)| value.is_none() && flags & OUTPUT_OPTIONAL == 0;
     match values.iter().zip(&spec.output_flags).position(is_missing) {
@@ -150,8 +156,8 @@ fn all_set(py: Python<'_>, spec: &NodeSpec, values: Values, returned_a_value: bo
     }
 }
 
-fn vec_of(value: Py<PyAny>) -> Values {
-    std::iter::once(Some(value)).collect()
+fn vec_of(value: Option<Py<PyAny>>) -> Values {
+    std::iter::once(value).collect()
 }
 
 fn checked(spec: &NodeSpec, port: usize, value: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
@@ -177,7 +183,7 @@ fn spread(py: Python<'_>, spec: &NodeSpec, value: Bound<'_, PyAny>) -> PyResult<
 }
 
 /// What consumers of an output get: arrays that somebody consumes as read-only views (rule D2).
-#[inline]
+#[inline(always)]
 fn shared<'py>(instance: &Instance<PythonBody>, slot: u32, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     if arrays::is_plain_array(&value) && instance.plan().consumer_counts()[slot as usize] > 0 {
         return arrays::share(value);
@@ -185,7 +191,6 @@ fn shared<'py>(instance: &Instance<PythonBody>, slot: u32, value: Bound<'py, PyA
     Ok(value)
 }
 
-#[inline]
 fn share_all(
     py: Python<'_>,
     instance: &Instance<PythonBody>,

@@ -23,6 +23,23 @@ use crate::node_spec::NodeSpec;
 
 pub(crate) type Values = SmallVec<[Option<Py<PyAny>>; 4]>;
 
+/// The outputs of an attempt so far; null where none is set. The references are owned. Most operations have one output.
+struct SetOutputs {
+    first: *mut ffi::PyObject,
+    others: Option<Box<[*mut ffi::PyObject]>>,
+}
+
+impl SetOutputs {
+    #[inline]
+    fn replace(&mut self, port: usize, value: *mut ffi::PyObject, count: usize) -> *mut ffi::PyObject {
+        let place = match port {
+            0 => &mut self.first,
+            port => &mut self.others.get_or_insert_with(|| vec![null_mut(); count - 1].into())[port - 1],
+        };
+        std::mem::replace(place, value)
+    }
+}
+
 /// What a live attempt reads and writes.
 pub(crate) struct Frame {
     /// The frame below on this thread, while this one is pushed.
@@ -37,8 +54,8 @@ pub(crate) struct Frame {
     /// A place for the callee of a vectorcall, then the inputs in the order of ports; null without value. They belong to
     /// the slots and constants of the run, to the spec, or to `owned`.
     places: SmallVec<[*mut ffi::PyObject; 9]>,
-    owned: Vec<Py<PyAny>>,
-    outputs: UnsafeCell<Values>,
+    owned: Option<Box<Vec<Py<PyAny>>>>,
+    outputs: UnsafeCell<SetOutputs>,
     /// Of a coroutine, whose child tasks and `to_thread` calls may set outputs beside each other. A frame that is only on
     /// the stack of one thread needs none.
     lock: Option<Mutex<()>>,
@@ -80,8 +97,8 @@ impl Frame {
             attempt,
             lacks_inputs: false,
             places,
-            owned: Vec::new(),
-            outputs: UnsafeCell::new(Values::new()),
+            owned: None,
+            outputs: UnsafeCell::new(SetOutputs { first: null_mut(), others: None }),
             lock: spec.is_coroutine.then(Mutex::default),
         }
     }
@@ -96,7 +113,7 @@ impl Frame {
     /// Adds the value of the next input, made for this attempt.
     pub(crate) fn push_owned_input(&mut self, value: Py<PyAny>) {
         self.places.push(value.as_ptr());
-        self.owned.push(value);
+        self.owned.get_or_insert_default().push(value);
     }
 
     /// Puts the frame on the calling thread's stack.
@@ -141,42 +158,53 @@ impl Frame {
         self.places.get(port + 1).copied().unwrap_or(null_mut())
     }
 
+    /// Puts an owned reference, or null, in the place of an output; gives what was there.
     #[inline]
-    fn with_outputs<R>(&self, f: impl FnOnce(&mut Values) -> R) -> R {
+    fn exchange(&self, port: usize, value: *mut ffi::PyObject) -> *mut ffi::PyObject {
         let _guard = self.lock.as_ref().map(|lock| lock.lock().unwrap_or_else(PoisonError::into_inner));
         // SAFETY: a frame without a lock is reached through the stack of the one thread that runs the attempt, and no
-        // Python code runs in `f`.
-        f(unsafe { &mut *self.outputs.get() })
+        // Python code runs while the reference lives.
+        unsafe { &mut *self.outputs.get() }.replace(port, value, self.spec().output_flags.len())
     }
 
     /// Sets an output; what was set before goes away afterwards.
     #[inline]
     pub(crate) fn store(&self, port: usize, value: Bound<'_, PyAny>) {
-        let (py, value) = (value.py(), value.unbind());
-        let count = self.spec().output_flags.len();
-        let before = self.with_outputs(|outputs| {
-            if outputs.len() < count {
-                // Made by the first output that is set: functions set none.
-                outputs.resize_with(count, || None);
-            }
-            outputs[port].replace(value)
-        });
-        drop(before.map(|before| before.into_bound(py)));
+        let py = value.py();
+        let before = self.exchange(port, value.into_ptr());
+        // SAFETY: an owned reference or null.
+        drop(unsafe { Bound::from_owned_ptr_or_opt(py, before) });
+    }
+
+    /// Takes an output that the attempt has set.
+    #[inline]
+    pub(crate) fn take_output<'py>(&self, py: Python<'py>, port: usize) -> Option<Bound<'py, PyAny>> {
+        // SAFETY: an owned reference or null.
+        unsafe { Bound::from_owned_ptr_or_opt(py, self.exchange(port, null_mut())) }
     }
 
     /// Takes what the attempt has set.
-    #[inline]
-    pub(crate) fn take_outputs(&self) -> Values {
-        let count = self.spec().output_flags.len();
-        let mut outputs = self.with_outputs(std::mem::take);
-        if outputs.len() < count {
-            outputs.resize_with(count, || None);
-        }
-        outputs
+    pub(crate) fn take_outputs(&self, py: Python<'_>) -> Values {
+        (0..self.spec().output_flags.len()).map(|port| self.take_output(py, port).map(Bound::unbind)).collect()
     }
 
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.owned.iter().try_for_each(|value| visit.call(value))
+        self.owned.iter().flat_map(|owned| owned.iter()).try_for_each(|value| visit.call(value))
+    }
+}
+
+impl Drop for Frame {
+    #[inline]
+    fn drop(&mut self) {
+        let outputs = self.outputs.get_mut();
+        if !outputs.first.is_null() || outputs.others.is_some() {
+            // Those of an attempt that failed.
+            let others = outputs.others.take().into_iter().flatten();
+            for value in std::iter::once(outputs.first).chain(others).filter(|value| !value.is_null()) {
+                // SAFETY: an owned reference; frames end on attached threads.
+                unsafe { ffi::Py_DECREF(value) };
+            }
+        }
     }
 }
 

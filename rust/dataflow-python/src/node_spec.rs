@@ -45,8 +45,8 @@ pub(crate) struct NodeSpec {
     /// No input takes many values or may be written: values are passed as they lie in their slots.
     pub(crate) takes_values_as_they_are: bool,
     pub(crate) spread: bool,
-    /// What the function returns is its one output.
-    pub(crate) returns_its_output: bool,
+    /// One output; what a function returns is its value.
+    pub(crate) has_one_output: bool,
     #[pyo3(get)]
     pub(crate) is_coroutine: bool,
     #[pyo3(get)]
@@ -140,7 +140,7 @@ impl NodeSpec {
             keyword_count: keywords,
             takes_ports_in_order,
             takes_values_as_they_are,
-            returns_its_output: kind == CallKind::Function && outputs == 1 && !spread,
+            has_one_output: outputs == 1 && !spread,
             duration: Duration::default(),
             function,
             input_checks: checks(input_checks)?,
@@ -186,8 +186,13 @@ impl NodeSpec {
     }
 
     /// Raises when the value is not what the output declares.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn check_output(&self, port: usize, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        if self.output_checks[port].holds_plainly(value) { Ok(()) } else { self.check_output_closely(port, value) }
+    }
+
+    #[cold]
+    fn check_output_closely(&self, port: usize, value: &Bound<'_, PyAny>) -> PyResult<()> {
         match self.output_checks[port].fault(value)? {
             None => Ok(()),
             Some(fault) => {
