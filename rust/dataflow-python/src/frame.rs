@@ -54,6 +54,7 @@ pub(crate) struct Frame {
     /// A place for the callee of a vectorcall, then the inputs in the order of ports; null without value. They belong to
     /// the slots and constants of the run, to the spec, or to `owned`.
     places: SmallVec<[*mut ffi::PyObject; 9]>,
+    #[expect(clippy::box_collection, reason = "one null pointer to look at when the frame goes: most own nothing")]
     owned: Option<Box<Vec<Py<PyAny>>>>,
     outputs: UnsafeCell<SetOutputs>,
     /// Of a coroutine, whose child tasks and `to_thread` calls may set outputs beside each other. A frame that is only on
