@@ -43,8 +43,9 @@ pub trait Body: Sized + Send + Sync + 'static {
     /// Called once, by the thread that brought the last outcome.
     fn finished(&self, run: &Run<Self>);
 
-    /// Called between two nodes of one worker, with the nanoseconds since the run began.
-    fn between(&self, run: &Run<Self>, host: &mut Self::Host, now: u64);
+    /// Called between two nodes of one worker, with the nanoseconds since the run began; gives them back, read anew when it
+    /// took its time.
+    fn between(&self, run: &Run<Self>, host: &mut Self::Host, now: u64) -> u64;
 
     /// Runs a wait, with nothing held that others may need.
     fn blocking<R>(host: &mut Self::Host, wait: impl FnOnce() -> R + Send) -> R

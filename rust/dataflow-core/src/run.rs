@@ -253,7 +253,7 @@ impl<B: Body> Run<B> {
             }
             while let Some(task) = next {
                 (next, now) = self.step(task, seat, now, host);
-                self.body.between(self, host, now);
+                now = self.body.between(self, host, now);
                 if self.timers.earliest() <= now {
                     // This worker may go on with another task for long.
                     self.notify(self.push_due(seat, now));

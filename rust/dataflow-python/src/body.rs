@@ -19,11 +19,13 @@ use pyo3::prelude::*;
 use crate::attempt::Attempt;
 use crate::call;
 use crate::conclude::{self, Via};
+use crate::convoy::{Convoy, Courtesy, Passage};
 use crate::events::{EventQueue, Kind, Moment, Record};
 use crate::frame::Frame;
 use crate::gate;
 use crate::gather::gather;
 use crate::isolation::Isolation;
+use crate::node_spec::NodeSpec;
 use crate::plan::Program;
 
 pub(crate) type CoreRun = Run<PythonBody>;
@@ -47,6 +49,8 @@ pub(crate) struct PythonBody {
     pub(crate) lost: AtomicBool,
     /// How long the last attempt took, in nanoseconds: what to expect of an operation that never ran. 0 before the first.
     pub(crate) typical: AtomicU32,
+    /// Present where workers stand in line for the interpreter: several of them, and a lock.
+    pub(crate) convoy: Option<Convoy>,
 }
 
 /// What a worker thread brings along.
@@ -56,11 +60,12 @@ pub(crate) struct Host {
     /// When it last let others have the interpreter, in the clock of the run it works on.
     last_yield: u64,
     isolation: Isolation,
+    courtesy: Courtesy,
 }
 
 impl Host {
     pub(crate) fn new(is_main: bool) -> Self {
-        Self { is_main, last_yield: 0, isolation: Isolation::new() }
+        Self { is_main, last_yield: 0, isolation: Isolation::new(), courtesy: Courtesy::new() }
     }
 }
 
@@ -154,6 +159,14 @@ impl PythonBody {
         call(hooks)
     }
 
+    /// Tells the other workers of an operation that takes long.
+    #[inline]
+    fn passage(&self, spec: &NodeSpec, now: u64) -> Option<Passage<'_>> {
+        let convoy = self.convoy.as_ref()?;
+        let takes_long = spec.duration.longest() > LONG_NANOSECONDS;
+        takes_long.then(|| convoy.enter(now + u64::from(spec.duration.shortest())))
+    }
+
     #[inline]
     fn run_attempt(&self, py: Python<'_>, step: &mut Step<'_, '_, Self>, host: &mut Host) {
         let (task, attempt, run) = (step.task(), step.attempt(), step.run());
@@ -182,10 +195,12 @@ impl PythonBody {
             }
             return;
         }
+        let passage = self.passage(spec, step.started());
         let returned = {
             let _pushed = frame.push();
             call::call(py, spec, &frame, &self.context)
         };
+        drop(passage);
         if let Err((error, step)) = conclude::commit(py, spec, &frame, returned, step) {
             conclude::fail(py, run, task, attempt, error, Some(frame), Via::Step(step));
         }
@@ -212,7 +227,7 @@ impl Body for PythonBody {
 
     #[inline]
     fn is_long(&self, instance: &Instance<Self>, node: NodeId) -> bool {
-        let expected = match instance.program().spec(node).duration.expected() {
+        let expected = match instance.program().spec(node).duration.longest() {
             0 => self.typical.load(Ordering::Relaxed),
             expected => expected,
         };
@@ -278,19 +293,16 @@ impl Body for PythonBody {
         self.tell(py, Kind::GraphCompleted, task, 0, Moment::elsewhere(run.now()), state);
     }
 
-    fn between(&self, run: &CoreRun, host: &mut Host, now: u64) {
-        if now.wrapping_sub(host.last_yield) < YIELD_NANOSECONDS {
-            return;
-        }
-        host.last_yield = now;
-        // SAFETY: workers are attached between nodes.
-        let py = unsafe { attached() };
-        py.detach(|| ());
-        if host.is_main
-            && let Err(error) = py.check_signals()
+    #[inline]
+    fn between(&self, run: &CoreRun, host: &mut Host, now: u64) -> u64 {
+        if let Some(convoy) = &self.convoy
+            && convoy.is_due(&host.courtesy, now)
         {
-            self.interrupt(run, error.into_value(py));
+            // SAFETY: workers are attached between nodes.
+            convoy.give_way(unsafe { attached() }, &mut host.courtesy, now);
+            return run.now();
         }
+        if now.wrapping_sub(host.last_yield) < YIELD_NANOSECONDS { now } else { self.pause(run, host, now) }
     }
 
     fn blocking<R: Send>(_host: &mut Host, wait: impl FnOnce() -> R + Send) -> R {
@@ -305,6 +317,21 @@ impl Body for PythonBody {
 }
 
 impl PythonBody {
+    /// Lets others have the interpreter, and looks for signals.
+    #[cold]
+    fn pause(&self, run: &CoreRun, host: &mut Host, now: u64) -> u64 {
+        host.last_yield = now;
+        // SAFETY: workers are attached between nodes.
+        let py = unsafe { attached() };
+        py.detach(|| ());
+        if host.is_main
+            && let Err(error) = py.check_signals()
+        {
+            self.interrupt(run, error.into_value(py));
+        }
+        run.now()
+    }
+
     /// Whether the error ends the run instead of the operation: Ctrl-C, or a signal handler that ends the program.
     pub(crate) fn is_interrupt(&self, py: Python<'_>, error: &PyErr) -> bool {
         if error.is_instance_of::<PyKeyboardInterrupt>(py) {

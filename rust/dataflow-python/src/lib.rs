@@ -8,6 +8,7 @@ mod body;
 mod call;
 mod checks;
 mod conclude;
+mod convoy;
 mod events;
 mod frame;
 mod gate;

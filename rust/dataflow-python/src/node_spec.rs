@@ -56,28 +56,43 @@ pub(crate) struct NodeSpec {
     pub(crate) duration: Duration,
 }
 
-/// How long attempts took: the longest of late, in nanoseconds, 0 when none has ended yet.
+/// How long attempts took of late, in nanoseconds; 0 when none has ended yet.
 ///
-/// It rises at once and falls slowly, so that a function that takes long now and then counts as one that takes long.
-/// Relaxed throughout: a hint, and an update that is lost changes little.
+/// Two guesses, each of which moves at once in one direction and slowly in the other: a function that takes long now and
+/// then counts as one that takes long, and one that had to wait for the interpreter as one that may be back sooner.
+/// Relaxed throughout: hints, and an update that is lost changes little. They are written seldom, because workers share
+/// the line.
 #[derive(Default)]
-pub(crate) struct Duration(AtomicU32);
+pub(crate) struct Duration {
+    longest: AtomicU32,
+    shortest: AtomicU32,
+}
 
 impl Duration {
+    /// What the next attempt is unlikely to exceed.
     #[inline]
-    pub(crate) fn expected(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+    pub(crate) fn longest(&self) -> u32 {
+        self.longest.load(Ordering::Relaxed)
+    }
+
+    /// What the next attempt is unlikely to fall below.
+    pub(crate) fn shortest(&self) -> u32 {
+        self.shortest.load(Ordering::Relaxed)
     }
 
     #[inline]
     pub(crate) fn note(&self, nanoseconds: u64) {
-        let expected = self.expected();
         let took = u32::try_from(nanoseconds).unwrap_or(u32::MAX).max(1);
-        // Written seldom, because workers share the line: only for what is longer, or shorter by more than a half.
-        if took > expected {
-            self.0.store(took, Ordering::Relaxed);
-        } else if took < expected / 2 {
-            self.0.store(expected - expected / 8, Ordering::Relaxed);
+        let (longest, shortest) = (self.longest(), self.shortest());
+        if took > longest {
+            self.longest.store(took, Ordering::Relaxed);
+        } else if took < longest / 2 {
+            self.longest.store(longest - longest / 8, Ordering::Relaxed);
+        }
+        if took < shortest || shortest == 0 {
+            self.shortest.store(took, Ordering::Relaxed);
+        } else if took / 2 > shortest {
+            self.shortest.store(shortest + shortest / 8 + 1, Ordering::Relaxed);
         }
     }
 }

@@ -15,6 +15,7 @@ use pyo3::types::PyBytes;
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::body::{CoreRun, Host, PythonBody};
+use crate::convoy::{Convoy, has_interpreter_lock};
 use crate::events::EventQueue;
 use crate::missing::Missing;
 use crate::plan::PyPlan;
@@ -107,6 +108,7 @@ impl PyRun {
             raised: Mutex::new(None),
             lost: AtomicBool::new(false),
             typical: AtomicU32::new(0),
+            convoy: (max_workers > 1 && has_interpreter_lock(plan.py())).then(Convoy::default),
         };
         let policy = if fail_fast { FailurePolicy::FailFast } else { FailurePolicy::Continue };
         let shared = plan.get();
