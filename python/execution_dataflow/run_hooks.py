@@ -26,7 +26,9 @@ _READ_ONLY = (
     "with InputPort(numpy.ndarray, mutable=True)"
 )
 
-_FAILURES = (OperationState.FAILED, OperationState.UPSTREAM_FAILED, OperationState.CANCELLED)
+_FAILURES = sum(
+    1 << state for state in (OperationState.FAILED, OperationState.UPSTREAM_FAILED, OperationState.CANCELLED)
+)
 
 
 def final_state(run: _core.Run) -> RunState:
@@ -42,8 +44,7 @@ def final_state(run: _core.Run) -> RunState:
     RunState
         SUCCEEDED when no node failed, was held up by a failure or was cancelled.
     """
-    states = run.states()
-    if not any(state in states for state in _FAILURES):
+    if not run.has_node_in(_FAILURES):
         return RunState.SUCCEEDED
     return RunState.CANCELLED if run.cancelled else RunState.FAILED
 
@@ -59,26 +60,43 @@ class RunHooks:
         Where failures are kept.
     host : callable
         Gives the event loop for coroutine operations, which starts with the first one.
-    on_end : callable
-        Called with the state when every node has its outcome.
+
+    Attributes
+    ----------
+    run : _core.Run or None
+        The native run, until it has ended.
+    state : RunState or None
+        How it ended, once it has.
+    ended_ns : int
+        When it ended, in nanoseconds since it began.
+    on_end : callable or None
+        Called when every node has its outcome. An interrupt on the main thread may make it be called again.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        record: RunRecord,
-        host: Callable[[], CoroutineHost],
-        on_end: Callable[[RunState], object],
-    ) -> None:
+    __slots__ = (
+        "_host",
+        "_make_host",
+        "_waiting",
+        "ended_ns",
+        "on_end",
+        "plan",
+        "record",
+        "run",
+        "state",
+        "tasks",
+    )
+
+    def __init__(self, plan: Plan, record: RunRecord, host: Callable[[], CoroutineHost]) -> None:
         self.plan = plan
         self.record = record
         self.run: _core.Run | None = None
+        self.state: RunState | None = None
+        self.ended_ns = 0
+        self.on_end: Callable[[], object] | None = None
         self.tasks: set[asyncio.Task[None]] = set()
         self._make_host = host
         self._host: CoroutineHost | None = None
-        self._on_end = on_end
         self._waiting: dict[int, BaseException] = {}
-        self.ended_ns = 0
 
     @property
     def is_cancelled(self) -> bool:
@@ -134,18 +152,22 @@ class RunHooks:
             self._host.cancel(self)
 
     def run_ends(self) -> RunState:
-        """Close the clients and tell the engine. Every node has its outcome."""
+        """Close the clients and tell the engine. Every node has its outcome. A call that was interrupted is made again."""
         if self._host is not None and _is_on(self._host):
             self.record.run_awaitable = None
         self.record.close()
-        assert self.run is not None
-        state = final_state(self.run)
-        self.ended_ns = self.run.elapsed_ns
-        self._waiting.clear()
-        # The native run holds these hooks: without this, its values would wait for the cycle collector.
-        self.run = None
-        self._on_end(state)
-        return state
+        run = self.run
+        if run is not None:
+            self.state = final_state(run)
+            self.ended_ns = run.elapsed_ns
+            self._waiting.clear()
+            # The native run holds these hooks: without this, its values would wait for the cycle collector.
+            self.run = None
+        if self.on_end is not None:
+            self.on_end()
+            self.on_end = None
+        assert self.state is not None
+        return self.state
 
     def _spec(self, node: int) -> Any:
         return self.plan.specs[self.plan.spec_of[node]]
