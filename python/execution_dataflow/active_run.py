@@ -19,7 +19,7 @@ from execution_dataflow.process_life import ExitStep
 from execution_dataflow.result import ExecutionResult
 from execution_dataflow.run_hooks import RunHooks, final_state
 from execution_dataflow.run_record import RunRecord
-from execution_dataflow.states import OperationState, RunState
+from execution_dataflow.states import OperationState
 
 if TYPE_CHECKING:
     import asyncio
@@ -88,7 +88,7 @@ class ActiveRun:
         self._result: ExecutionResult | None = None
         self._is_given_up = False
         self.record = record = RunRecord(None, plan.name, context, plan.label)
-        self._hooks = hooks = RunHooks(plan, record, host or threads.loop)
+        self._hooks = hooks = RunHooks(plan, record, host or threads.loop, options.native_threads)
         self.core = hooks.run = _core.Run(
             plan.core,
             context,
@@ -102,7 +102,9 @@ class ActiveRun:
             dispatcher.queue if listens else None,
         )
 
-    def _begin_events(self) -> None:
+    def _begin(self) -> None:
+        if not self._options.is_auto:
+            self._hooks.begin()
         if self._listens:
             self._stream = self.threads.dispatcher.open_stream(self.record, len(self.plan), self.core.began_ns * 1e-9)
             self._listen_to_progress(weakref.ref(self.core))
@@ -121,10 +123,13 @@ class ActiveRun:
         """Have a function called when it ends, or when it is given up; it may be called twice."""
         self._hooks.on_end = function
 
+    def expect_workers(self, workers: int) -> None:
+        """Say how many may work at the same time, on this run and beside it; before it starts."""
+        self._hooks.expect_workers(workers)
+
     def drive(self) -> ExecutionResult:
         """Run on the calling thread and return the result."""
-        if self._listens:
-            self._begin_events()
+        self._begin()
         try:
             is_undisturbed = self.core.drive()
         except KeyboardInterrupt as interrupt:
@@ -140,7 +145,7 @@ class ActiveRun:
 
     def submit(self) -> None:
         """Hand it to the pool's threads."""
-        self._begin_events()
+        self._begin()
         self.core.submit()
 
     def give_up_unless_started(self) -> None:
@@ -148,11 +153,9 @@ class ActiveRun:
         if self.core.started:
             return
         self._is_given_up = True
-        self._hooks.run = None  # no cycle: nothing else will end it
         if self._listens:
             self.threads.dispatcher.drop_stream(self.record)
-        if self._hooks.on_end is not None:
-            self._hooks.on_end()
+        self._hooks.give_up()
 
     def _wait_through_interrupts(self) -> None:
         while True:

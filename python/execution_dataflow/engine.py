@@ -6,7 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from execution_dataflow import _core
 from execution_dataflow.active_run import ActiveRun
@@ -57,6 +57,10 @@ class ExecutionEngine:
         Where operations run that do not say so themselves; coroutines are found by themselves.
     event_drain_seconds : float
         How long the end of a run waits for slow subscribers before their events are dropped, counted and warned of.
+    native_threads : {"auto", "unlimited"} or int
+        How many threads BLAS and OpenMP may use for one worker. ``"auto"``: while several workers are at work, each
+        has its share of the CPUs; a worker that is alone has what the libraries have by themselves. ``"unlimited"``:
+        the libraries are left alone. A number: so many, in every run from its start, however many workers there are.
 
     Examples
     --------
@@ -80,9 +84,14 @@ class ExecutionEngine:
         retain: str | Sequence[Any] = "terminal",
         executor: str | None = None,
         event_drain_seconds: float = 5.0,
+        native_threads: Literal["auto", "unlimited"] | int = "auto",
     ) -> None:
         self._options = RunOptions(
-            usable_cpus() if max_workers is None else max_workers, failure_policy, retain, event_drain_seconds
+            usable_cpus() if max_workers is None else max_workers,
+            failure_policy,
+            retain,
+            event_drain_seconds,
+            native_threads,
         )
         checked_executor(executor)
         self._threads = EngineThreads()
@@ -351,6 +360,7 @@ class ExecutionEngine:
                     self._submitted_seats += seats
                     needed = min(options.max_workers, self._submitted_seats)
                 if needed:
+                    run.expect_workers(needed + driven)
                     self._threads.require(needed, at_least=0 if driven else 1)
                 watch(run)
         except BaseException:

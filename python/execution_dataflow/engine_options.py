@@ -31,6 +31,8 @@ class RunOptions:
         Which values are kept: a word, or operations (or names of them) and ``(operation, port)`` pairs.
     event_drain_seconds : float
         How long the end of a run waits for subscribers.
+    native_threads : {"auto", "unlimited"} or int
+        How many threads a native library may use for one worker.
 
     Raises
     ------
@@ -38,10 +40,23 @@ class RunOptions:
         When one of them is not possible.
     """
 
-    __slots__ = ("event_drain_seconds", "fail_fast", "failure_policy", "max_workers", "retain")
+    __slots__ = (
+        "event_drain_seconds",
+        "fail_fast",
+        "failure_policy",
+        "is_auto",
+        "max_workers",
+        "native_threads",
+        "retain",
+    )
 
     def __init__(
-        self, max_workers: int, failure_policy: FailurePolicy, retain: object, event_drain_seconds: float
+        self,
+        max_workers: int,
+        failure_policy: FailurePolicy,
+        retain: object,
+        event_drain_seconds: float,
+        native_threads: int | str,
     ) -> None:
         checked_retain(retain)
         self.max_workers = checked_workers(max_workers)
@@ -49,6 +64,8 @@ class RunOptions:
         self.fail_fast = failure_policy == "fail_fast"
         self.retain = retain
         self.event_drain_seconds = checked_drain(event_drain_seconds)
+        self.native_threads = checked_native_threads(native_threads)
+        self.is_auto = native_threads == "auto"
 
     def for_one_run(
         self, failure_policy: FailurePolicy | None, retain: object | None, max_workers: int | None
@@ -59,6 +76,7 @@ class RunOptions:
             self.failure_policy if failure_policy is None else failure_policy,
             self.retain if retain is None else retain,
             self.event_drain_seconds,
+            self.native_threads,
         )
 
     def retained_in(self, plan: Plan) -> str | list[int]:
@@ -102,6 +120,21 @@ def checked_drain(value: object) -> float:
     if math.isnan(value) or value < 0:
         raise ValueError(f"event_drain_seconds={value!r} is not possible: it is 0 or more")
     return min(float(value), threading_limit())
+
+
+def checked_native_threads(value: object) -> int | str:
+    """Return a number of threads or a word, or raise an error that says what it may be."""
+    if isinstance(value, str):
+        if value not in ("auto", "unlimited"):
+            raise ValueError(f"native_threads={value!r} is not possible: 'auto', 'unlimited', or a number of threads")
+        return value
+    try:
+        count = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"native_threads is 'auto', 'unlimited' or an int, not {type(value).__name__}") from None
+    if isinstance(value, bool) or count < 1:
+        raise ValueError(f"native_threads={value!r} is not possible: a worker's native libraries use 1 thread or more")
+    return count
 
 
 def threading_limit() -> float:

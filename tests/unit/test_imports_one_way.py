@@ -57,6 +57,7 @@ RESULT = ["result_text", "run_outcome", "result"]
 ENGINE = [
     "cpus",
     "process_life",
+    "native_threads",
     "signal_handlers",
     "executors",
     "event_dispatch",

@@ -192,7 +192,9 @@ impl<B: Body> Pool<B> {
             let Some(run) = lock(&self.active).iter().find(|run| self.can_help(run)).cloned() else { return false };
             // Without a seat somebody else was faster, and the next look counts that.
             let Some(seat) = run.queue.take_free_seat(run.first_free_seat()) else { continue };
+            run.body().joins(seat.index(), host);
             run.work(&seat, host);
+            run.body().leaves(host);
             drop(seat);
             // Work and timers that came while every seat was taken have found nobody to call: those that looked went to
             // sleep. This worker may go elsewhere now, so it calls one of them. The fence stands between the freeing of

@@ -24,6 +24,7 @@ use crate::frame::Frame;
 use crate::gate;
 use crate::gather::gather;
 use crate::isolation::Isolation;
+use crate::native_threads::OfThread;
 use crate::plan::Program;
 
 pub(crate) type CoreRun = Run<PythonBody>;
@@ -56,11 +57,12 @@ pub(crate) struct Host {
     /// When it last let others have the interpreter, in the clock of the run it works on.
     last_yield: u64,
     isolation: Isolation,
+    pub(crate) native_threads: OfThread,
 }
 
 impl Host {
     pub(crate) fn new(is_main: bool) -> Self {
-        Self { is_main, last_yield: 0, isolation: Isolation::new() }
+        Self { is_main, last_yield: 0, isolation: Isolation::new(), native_threads: OfThread::default() }
     }
 }
 
@@ -278,6 +280,16 @@ impl Body for PythonBody {
         self.tell(py, Kind::GraphCompleted, task, 0, Moment::elsewhere(run.now()), state);
     }
 
+    fn joins(&self, seat: usize, host: &mut Host) {
+        // SAFETY: workers are attached when they begin to work.
+        let py = unsafe { attached() };
+        host.native_threads.joins(self.hooks.bind(py), seat);
+    }
+
+    fn leaves(&self, _host: &mut Host) {
+        OfThread::leaves();
+    }
+
     fn between(&self, run: &CoreRun, host: &mut Host, now: u64) {
         if now.wrapping_sub(host.last_yield) < YIELD_NANOSECONDS {
             return;
@@ -286,6 +298,7 @@ impl Body for PythonBody {
         // SAFETY: workers are attached between nodes.
         let py = unsafe { attached() };
         py.detach(|| ());
+        host.native_threads.follow(self.hooks.bind(py));
         if host.is_main
             && let Err(error) = py.check_signals()
         {

@@ -15,6 +15,7 @@ mod gather;
 mod interpreters;
 mod isolation;
 mod missing;
+mod native_threads;
 mod node_spec;
 mod operation_base;
 mod plan;
@@ -41,6 +42,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<topology::Topology>()?;
     module.add_class::<weak_registry::WeakRegistry>()?;
     module.add_function(wrap_pyfunction!(frame::current_frame, module)?)?;
+    module.add_function(wrap_pyfunction!(native_threads::note_native_limit, module)?)?;
     module.add_function(wrap_pyfunction!(run::legal_moves, module)?)?;
     module.add_function(wrap_pyfunction!(workers::forget_pool, module)?)?;
     module.add_function(wrap_pyfunction!(workers::note_main_thread, module)?)?;

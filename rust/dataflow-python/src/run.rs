@@ -138,10 +138,12 @@ impl PyRun {
 
     /// Runs on the calling thread and returns when every node has an outcome; `false` if something from outside of its
     /// operations ended it: `raised` or `lost` say what.
-    fn drive(&self) -> PyResult<bool> {
+    fn drive(&self, py: Python<'_>) -> PyResult<bool> {
         let core = self.start_once()?;
-        workers::pool().drive(core, &mut workers::host_of_this_thread());
-        let body = core.body();
+        let (body, mut host) = (core.body(), workers::host_of_this_thread());
+        host.native_threads.follow(body.hooks.bind(py));
+        workers::pool().drive(core, &mut host);
+        host.native_threads.released(body.hooks.bind(py));
         Ok(!body.is_lost() && body.raised.lock().unwrap_or_else(PoisonError::into_inner).is_none())
     }
 
@@ -153,8 +155,10 @@ impl PyRun {
     }
 
     /// Works on a submitted run until it has finished: for an operation that waits for it on a worker thread.
-    fn help(&self) -> PyResult<()> {
-        workers::pool().help(self.core()?, &mut workers::host_of_this_thread());
+    fn help(&self, py: Python<'_>) -> PyResult<()> {
+        let (core, mut host) = (self.core()?, workers::host_of_this_thread());
+        workers::pool().help(core, &mut host);
+        host.native_threads.released(core.body().hooks.bind(py));
         Ok(())
     }
 

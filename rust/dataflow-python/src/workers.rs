@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use crate::body::{Host, PythonBody};
+use crate::native_threads;
 
 /// More threads than this serve nobody.
 pub(crate) const MAX_WORKERS: usize = 1024;
@@ -99,5 +100,6 @@ pub(crate) fn post_exception(thread: std::ffi::c_ulong, exception: Bound<'_, PyT
 /// Called in the child of a fork: forgets the parent's threads.
 #[pyfunction]
 pub(crate) fn forget_pool() {
+    native_threads::forget();
     POOL.store(std::ptr::null_mut(), Ordering::Release);
 }
