@@ -126,10 +126,11 @@ impl<B: Body> Pool<B> {
         self.wanted.store(threads, Ordering::SeqCst);
         let missing: Vec<usize> = (0..threads).filter(|&worker| !serving[worker]).collect();
         missing.iter().for_each(|&worker| serving[worker] = true);
-        let too_many = serving[threads..].contains(&true);
+        // The capacity is far above the number of threads that there ever are.
+        let served = serving.iter().rposition(|&serves| serves).map_or(0, |last| last + 1);
         drop(serving);
-        if too_many {
-            self.sleepers.wake_all();
+        if served > threads {
+            self.sleepers.wake_all(served);
         }
         missing
     }
