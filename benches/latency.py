@@ -1,6 +1,6 @@
 """What a run costs apart from its operations: a graph of one operation on a reused engine, beside what Python offers.
 
-    python benches/latency.py [--rounds 15] [--calls 300]
+    python benches/latency.py [--rounds 30] [--calls 100]
 
 Every round measures all contenders once, in turn; the table shows the median time of a call, its ratio to an empty
 function call and to `ThreadPoolExecutor.submit(...).result()` of the same round, and the least time. The goal is 10 µs
@@ -164,13 +164,13 @@ def first_run(processes: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--calls", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--calls", type=int, default=100)
     options = parser.parse_args()
     print(f"execution-dataflow {__version__}, Python {platform.python_version()}, {platform.machine()}\n")
     one_operation(options.rounds, options.calls)
     native_threads(options.rounds, options.calls)
-    first_run(max(1, options.rounds // 3))
+    first_run(max(1, options.rounds // 6))
 
 
 if __name__ == "__main__":

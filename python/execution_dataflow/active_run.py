@@ -59,6 +59,7 @@ class ActiveRun:
         "_is_given_up",
         "_listens",
         "_lock",
+        "_needs_beginning",
         "_options",
         "_result",
         "_stream",
@@ -83,6 +84,7 @@ class ActiveRun:
         self.threads = threads
         self._options = options
         self._listens = listens
+        self._needs_beginning = listens or not options.is_auto
         self._stream: EventStream | None = None
         self._lock = None if driven else threading.Lock()
         self._result: ExecutionResult | None = None
@@ -98,7 +100,7 @@ class ActiveRun:
             options.fail_fast,
             options.max_workers,
             driven,
-            options.retained_in(plan),
+            options.retain_word or options.retained_in(plan),
             dispatcher.queue if listens else None,
         )
 
@@ -129,7 +131,8 @@ class ActiveRun:
 
     def drive(self) -> ExecutionResult:
         """Run on the calling thread and return the result."""
-        self._begin()
+        if self._needs_beginning:
+            self._begin()
         try:
             is_undisturbed = self.core.drive()
         except KeyboardInterrupt as interrupt:
@@ -194,7 +197,8 @@ class ActiveRun:
             # A hook that was interrupted over and over may have left the state open.
             state = hooks.state or final_state(core)
             # The hooks point at the run, and the run at the hooks: the result needs neither of the two arrows.
-            made = ExecutionResult(self.plan, core, self.record, state, hooks.ended_ns * 1e-9, self._dropped_events())
+            dropped = 0 if self._stream is None else self._dropped_events()
+            made = ExecutionResult(self.plan, core, self.record, state, hooks.ended_ns * 1e-9, dropped)
             if self._lock is None:
                 return made  # its one caller asks once
             with self._lock:

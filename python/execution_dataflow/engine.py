@@ -156,7 +156,8 @@ class ExecutionEngine:
         try:
             return run.drive()
         finally:
-            run.give_up_unless_started()
+            if not run.core.started:
+                run.give_up_unless_started()
             del run  # as in `drive`: no cycle from a traceback to the result
 
     def submit(

@@ -48,6 +48,7 @@ class RunOptions:
         "max_workers",
         "native_threads",
         "retain",
+        "retain_word",
     )
 
     def __init__(
@@ -63,6 +64,7 @@ class RunOptions:
         self.failure_policy = check_failure_policy(failure_policy)
         self.fail_fast = failure_policy == "fail_fast"
         self.retain = retain
+        self.retain_word = retain if isinstance(retain, str) else None
         self.event_drain_seconds = checked_drain(event_drain_seconds)
         self.native_threads = checked_native_threads(native_threads)
         self.is_auto = native_threads == "auto"
