@@ -37,7 +37,7 @@ impl OfThread {
     /// It ends that work.
     pub(crate) fn leaves() {
         // Below zero only in the child of a fork, for a thread that was at work in its parent.
-        let _ = AT_WORK.try_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
+        let _ = AT_WORK.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
     }
 
     /// Gives this thread the limit that holds.

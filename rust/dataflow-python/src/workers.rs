@@ -54,7 +54,10 @@ pub(crate) fn note_main_thread(thread: u64) {
 pub(crate) fn host_of_this_thread() -> Host {
     // SAFETY: it only asks the system for the number of this thread.
     let this = unsafe { ffi::PyThread_get_thread_ident() };
-    Host::new(u64::from(this) == MAIN_THREAD.load(Ordering::Relaxed))
+    // `c_ulong`, which has 32 bits on Windows.
+    #[allow(clippy::unnecessary_cast)]
+    let this = this as u64;
+    Host::new(this == MAIN_THREAD.load(Ordering::Relaxed))
 }
 
 /// Sets how many threads the pool shall have; gives the numbers of those to start.
