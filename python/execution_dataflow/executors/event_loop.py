@@ -114,7 +114,7 @@ async def _run_to_its_end(attempt: _core.Attempt, pending: PendingTasks) -> None
     else:
         attempt.complete(value)
     finally:
-        # The frames of a failed coroutine lead back to this one, and must not lead on to the run that keeps the failure.
+        # The frames of a failed coroutine lead back to this one, and must not lead on to the run that keeps it.
         del attempt, pending
 
 

@@ -43,6 +43,16 @@ pub trait Body: Sized + Send + Sync + 'static {
     /// Called once, by the thread that brought the last outcome.
     fn finished(&self, run: &Run<Self>);
 
+    /// Called when a thread of the pool begins to work for a run, in a seat.
+    fn joins(&self, seat: usize, host: &mut Self::Host) {
+        let _ = (seat, host);
+    }
+
+    /// Called when it ends that work.
+    fn leaves(&self, host: &mut Self::Host) {
+        let _ = host;
+    }
+
     /// Called between two nodes of one worker, with the nanoseconds since the run began; gives them back, read anew when it
     /// took its time.
     fn between(&self, run: &Run<Self>, host: &mut Self::Host, now: u64) -> u64;

@@ -126,10 +126,11 @@ impl<B: Body> Pool<B> {
         self.wanted.store(threads, Ordering::SeqCst);
         let missing: Vec<usize> = (0..threads).filter(|&worker| !serving[worker]).collect();
         missing.iter().for_each(|&worker| serving[worker] = true);
-        let too_many = serving[threads..].contains(&true);
+        // The capacity is far above the number of threads that there ever are.
+        let served = serving.iter().rposition(|&serves| serves).map_or(0, |last| last + 1);
         drop(serving);
-        if too_many {
-            self.sleepers.wake_all();
+        if served > threads {
+            self.sleepers.wake_all(served);
         }
         missing
     }
@@ -192,7 +193,9 @@ impl<B: Body> Pool<B> {
             let Some(run) = lock(&self.active).iter().find(|run| self.can_help(run)).cloned() else { return false };
             // Without a seat somebody else was faster, and the next look counts that.
             let Some(seat) = run.queue.take_free_seat(run.first_free_seat()) else { continue };
+            run.body().joins(seat.index(), host);
             run.work(&seat, host);
+            run.body().leaves(host);
             drop(seat);
             // Work and timers that came while every seat was taken have found nobody to call: those that looked went to
             // sleep. This worker may go elsewhere now, so it calls one of them. The fence stands between the freeing of

@@ -25,6 +25,7 @@ use crate::frame::Frame;
 use crate::gate;
 use crate::gather::gather;
 use crate::isolation::Isolation;
+use crate::native_threads::OfThread;
 use crate::node_spec::NodeSpec;
 use crate::plan::Program;
 
@@ -61,11 +62,18 @@ pub(crate) struct Host {
     last_yield: u64,
     isolation: Isolation,
     courtesy: Courtesy,
+    pub(crate) native_threads: OfThread,
 }
 
 impl Host {
     pub(crate) fn new(is_main: bool) -> Self {
-        Self { is_main, last_yield: 0, isolation: Isolation::new(), courtesy: Courtesy::new() }
+        Self {
+            is_main,
+            last_yield: 0,
+            isolation: Isolation::new(),
+            courtesy: Courtesy::new(),
+            native_threads: OfThread::default(),
+        }
     }
 }
 
@@ -293,6 +301,16 @@ impl Body for PythonBody {
         self.tell(py, Kind::GraphCompleted, task, 0, Moment::elsewhere(run.now()), state);
     }
 
+    fn joins(&self, seat: usize, host: &mut Host) {
+        // SAFETY: workers are attached when they begin to work.
+        let py = unsafe { attached() };
+        host.native_threads.joins(self.hooks.bind(py), seat);
+    }
+
+    fn leaves(&self, _host: &mut Host) {
+        OfThread::leaves();
+    }
+
     #[inline]
     fn between(&self, run: &CoreRun, host: &mut Host, now: u64) -> u64 {
         if let Some(convoy) = &self.convoy
@@ -324,6 +342,7 @@ impl PythonBody {
         // SAFETY: workers are attached between nodes.
         let py = unsafe { attached() };
         py.detach(|| ());
+        host.native_threads.follow(self.hooks.bind(py));
         if host.is_main
             && let Err(error) = py.check_signals()
         {

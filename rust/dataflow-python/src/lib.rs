@@ -16,12 +16,14 @@ mod gather;
 mod interpreters;
 mod isolation;
 mod missing;
+mod native_threads;
 mod node_spec;
 mod operation_base;
 mod plan;
 mod python_errors;
 mod run;
 mod topology;
+mod weak_registry;
 mod workers;
 
 /// The native core of execution_dataflow.
@@ -39,9 +41,12 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<plan::PyPlan>()?;
     module.add_class::<run::PyRun>()?;
     module.add_class::<topology::Topology>()?;
+    module.add_class::<weak_registry::WeakRegistry>()?;
     module.add_function(wrap_pyfunction!(frame::current_frame, module)?)?;
+    module.add_function(wrap_pyfunction!(native_threads::note_native_limit, module)?)?;
     module.add_function(wrap_pyfunction!(run::legal_moves, module)?)?;
     module.add_function(wrap_pyfunction!(workers::forget_pool, module)?)?;
+    module.add_function(wrap_pyfunction!(workers::note_main_thread, module)?)?;
     module.add_function(wrap_pyfunction!(workers::post_exception, module)?)?;
     module.add_function(wrap_pyfunction!(workers::resize_pool, module)?)?;
     module.add_function(wrap_pyfunction!(workers::serve, module)?)?;
