@@ -9,7 +9,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import Any, NoReturn
 
-from execution_dataflow._core import MISSING
+from execution_dataflow._core import MISSING, PortLayout
 from execution_dataflow.array_rules import (
     Shape,
     array_facts,
@@ -72,6 +72,7 @@ class PortSignature:
     __slots__ = (
         "__weakref__",
         "_frozen",
+        "_layout",
         "_next_inputs",
         "_next_outputs",
         "derived",
@@ -115,6 +116,7 @@ class PortSignature:
         self._next_inputs: dict[Any, PortSignature] = {}
         self._next_outputs: dict[Any, PortSignature] = {}
         self._frozen: PortSignature | None = self if is_frozen else None
+        self._layout: PortLayout | None = None
 
     @property
     def frozen(self) -> PortSignature:
@@ -124,6 +126,21 @@ class PortSignature:
                 if self._frozen is None:
                     self._frozen = PortSignature(self.owner, self.inputs, self.outputs, is_frozen=True)
         return self._frozen
+
+    @property
+    def layout(self) -> PortLayout:
+        """What the native core has to know of the same ports, with no more to come."""
+        if self._layout is None:
+            frozen = self.frozen
+            self._layout = PortLayout(
+                frozen,
+                tuple(frozen.input_index),
+                frozen.input_flags,
+                frozen.input_checks,
+                tuple(frozen.output_index),
+                frozen.output_flags,
+            )
+        return self._layout
 
     def with_input(self, name: str, port: InputPort[Any]) -> PortSignature:
         """Return the signature with one more input; the same one for the same port.

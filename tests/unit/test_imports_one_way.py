@@ -36,6 +36,8 @@ DEFINITION = [
     "plan",
     "bindings",
     "faults",
+    "operation_arrays",
+    "bulk",
     "graph",
 ]
 # What a run carries: it knows nothing of graphs, nor they of it.
