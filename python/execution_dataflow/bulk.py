@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from operator import index
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import Any, NoReturn, TypeAlias
 
-from execution_dataflow._core import GraphBuilder
+from execution_dataflow.building import Building
 from execution_dataflow.errors import DuplicateOperationError
 from execution_dataflow.faults import refuse_addition, refuse_stranger
 from execution_dataflow.functions import OperationFunction
 from execution_dataflow.operation_arrays import NodeNumbers, OperationArray, OutputArray
 from execution_dataflow.operations import Operation, OutputReference, label_of
-
-if TYPE_CHECKING:
-    from typing import TypeAlias
 
 __all__ = ["add_many", "connect_many"]
 
@@ -23,35 +20,17 @@ Column: TypeAlias = "tuple[str, str, Any, str | None]"
 """An input, how its column is told, the column, and the output that it takes of each operation."""
 
 
-class Graph(Protocol):
-    """What `GraphDefinition` offers to this module."""
-
-    _builder: GraphBuilder
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def operations(self) -> tuple[Operation, ...]: ...
-    def _declare(self, operation: Operation) -> int: ...
-    def _definition_of(self, function: Callable[..., Any]) -> OperationFunction[..., Any]: ...
-    def _read_inputs(self, operation: Operation, inputs: dict[str, Any]) -> tuple[int, dict[str, Any]]: ...
-    def _check_channel(self, source: Operation, output: str, target: Operation, into: str) -> tuple[str, str]: ...
-    def _refuse_second_source(
-        self, operation: Operation, port: str, sources: Sequence[tuple[int, int]] | None = None
-    ) -> NoReturn: ...
-
-
 class _Vouching:
     """What the builder asks about rows that it cannot judge itself; every method raises where it finds a mistake."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Building) -> None:
         self._graph = graph
         self.ports: tuple[str, str] = ("", "")
 
     def operation(self, row: int, operation: Operation) -> None:
         """An operation of a new kind, or one that is in the graph already."""
         try:
-            self._graph._declare(operation)
+            self._graph.declare(operation)
         except Exception as error:
             error.add_note(f"at row {row} of add_many()")
             raise
@@ -67,27 +46,27 @@ class _Vouching:
     def input(self, row: int, operation: Operation, name: str, given: Any) -> Any:
         """Return what an input was given in the form that the builder reads."""
         try:
-            return self._graph._read_inputs(operation, {name: given})[1].get(name, [])
+            return self._graph.read_inputs(operation, {name: given})[1].get(name, [])
         except Exception as error:
             error.add_note(f"at row {row} of {name}= in add_many()")
             raise
 
     def channel(self, row: int, source: int, target: int) -> None:
         """Two nodes that are to be connected."""
-        builder, (output, into) = self._graph._builder, self.ports
+        builder, (output, into) = self._graph.builder, self.ports
         try:
-            self._graph._check_channel(builder.operation(source), output, builder.operation(target), into)
+            self._graph.check_channel(builder.operation(source), output, builder.operation(target), into)
         except Exception as error:
             error.add_note(f"at row {row} of connect_many()")
             raise
 
 
-def add_many(graph: Graph, given: Any, count: int | None, inputs: dict[str, Any]) -> OperationArray[Any]:
+def add_many(graph: Building, given: Any, count: int | None, inputs: dict[str, Any]) -> OperationArray[Any]:
     """Add many operations; see `GraphDefinition.add_many`.
 
     Parameters
     ----------
-    graph : GraphDefinition
+    graph : Building
         The graph.
     given : callable, class of operations, or iterable of Operation
         What is added.
@@ -101,7 +80,7 @@ def add_many(graph: Graph, given: Any, count: int | None, inputs: dict[str, Any]
     OperationArray
         What was added.
     """
-    builder = graph._builder
+    builder = graph.builder
     operations = _listed(given)
     if count is not None:
         count = _checked_count(count)
@@ -129,21 +108,21 @@ def _listed(given: Any) -> list[Any] | None:
     return list(given)
 
 
-def _made(graph: Graph, given: Any, rows: int) -> Any:
+def _made(graph: Building, given: Any, rows: int) -> Any:
     """Return new operations, or a function of which the builder makes them itself."""
     if isinstance(given, type):
         return [given() for _ in range(rows)]
-    definition = graph._definition_of(given)
+    definition = graph.definition_of(given)
     if definition.has_options:
         return [definition.new() for _ in range(rows)]
-    graph._builder.learn_function(definition, definition, graph._declare(definition.new()))
+    graph.builder.learn_function(definition, definition, graph.declare(definition.new()))
     return definition
 
 
 def _checked_count(count: object) -> int:
     if isinstance(count, bool) or not hasattr(count, "__index__"):
         raise TypeError(f"the count of add_many() must be an int, not {count!r}; every input is given by its keyword")
-    number = index(count)  # type: ignore[arg-type]
+    number = index(count)
     if number < 0:
         raise ValueError(f"add_many() cannot add {number} operations")
     return number
@@ -164,7 +143,7 @@ def _row_count(count: int | None, lengths: dict[str, int]) -> int:
     return next(iter(lengths.values()))
 
 
-def _column(graph: Graph, name: str, given: Any) -> tuple[Column, int | None]:
+def _column(graph: Building, name: str, given: Any) -> tuple[Column, int | None]:
     """Return a column as the builder takes it, with its length if it has one."""
     if isinstance(given, OperationArray | OutputArray):
         operations, port = (given, None) if isinstance(given, OperationArray) else (given.operations, given.port_name)
@@ -189,9 +168,9 @@ def _items(given: Any) -> list[Any] | None:
     return given.tolist() if len(shape) == 1 else list(given)
 
 
-def _numbers(graph: Graph, operations: OperationArray[Any]) -> tuple[int, int, int] | NodeNumbers:
+def _numbers(graph: Building, operations: OperationArray[Any]) -> tuple[int, int, int] | NodeNumbers:
     """Return where operations are, as the builder takes it."""
-    if not operations.is_of(graph._builder):
+    if not operations.is_of(graph.builder):
         if len(operations) == 0:
             return 0, 0, 0
         refuse_stranger(operations[0], graph.name, graph.operations)
@@ -199,19 +178,19 @@ def _numbers(graph: Graph, operations: OperationArray[Any]) -> tuple[int, int, i
     return (nodes.start, nodes.step, len(nodes)) if isinstance(nodes, range) else nodes
 
 
-def connect_many(graph: Graph, sources: Any, output: str, targets: Any, into: str) -> None:
+def connect_many(graph: Building, sources: Any, output: str, targets: Any, into: str) -> None:
     """Connect many operations; see `GraphDefinition.connect_many`.
 
     Parameters
     ----------
-    graph : GraphDefinition
+    graph : Building
         The graph.
     sources, targets : OperationArray, iterable of Operation, or Operation
         The operations.
     output, into : str
         The names of their ports.
     """
-    builder = graph._builder
+    builder = graph.builder
     (source_nodes, source_count), (target_nodes, target_count) = _ends(graph, sources), _ends(graph, targets)
     rows = source_count if source_count is not None else target_count
     rows = 1 if rows is None else rows
@@ -231,16 +210,16 @@ def connect_many(graph: Graph, sources: Any, output: str, targets: Any, into: st
         return
     row, present, target = obstacle
     try:
-        graph._refuse_second_source(builder.operation(target), into, present)
+        graph.refuse_second_source(builder.operation(target), into, present)
     except Exception as error:
         error.add_note(f"at row {row} of connect_many()")
         raise
 
 
-def _ends(graph: Graph, given: Any) -> tuple[Any, int | None]:
+def _ends(graph: Building, given: Any) -> tuple[Any, int | None]:
     """Return where operations are, and how many; a single one has no count."""
     if isinstance(given, Operation):
-        node = graph._builder.index_of(given)
+        node = graph.builder.index_of(given)
         if node < 0:
             refuse_stranger(given, graph.name, graph.operations)
         return node, None
@@ -249,7 +228,7 @@ def _ends(graph: Graph, given: Any) -> tuple[Any, int | None]:
     if isinstance(given, type | str) or not isinstance(given, Iterable):
         refuse_stranger(given, graph.name, graph.operations)
     operations = list(given)
-    nodes = graph._builder.nodes_of(operations)
+    nodes = graph.builder.nodes_of(operations)
     if isinstance(nodes, int):
         try:
             refuse_stranger(operations[nodes], graph.name, graph.operations)

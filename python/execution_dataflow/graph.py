@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from threading import Lock
-from typing import Any, NoReturn, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from execution_dataflow import bulk
-from execution_dataflow._core import GraphBuilder
-from execution_dataflow.bindings import Source, exact_inputs, read_bindings
+from execution_dataflow.building import Building
 from execution_dataflow.channels import DataChannel
-from execution_dataflow.errors import ChannelError, DuplicateOperationError, GraphValidationError
-from execution_dataflow.faults import (
-    refuse_addition,
-    refuse_stranger,
-    structural_faults,
-    types_never_fit,
-    unknown_port,
-)
-from execution_dataflow.functions import FunctionOperation, OperationFunction, operation_of
-from execution_dataflow.names import stable_names
-from execution_dataflow.node_specs import SpecTable, check_runnable
+from execution_dataflow.errors import ChannelError, GraphValidationError
+from execution_dataflow.faults import refuse_stranger, structural_faults
+from execution_dataflow.functions import FunctionOperation
+from execution_dataflow.node_specs import SpecTable
 from execution_dataflow.operation_arrays import OperationArray
-from execution_dataflow.operations import Operation, OutputReference, label_of
+from execution_dataflow.operations import Operation
 from execution_dataflow.plan import Plan
-from execution_dataflow.signatures import ports_fit
 
 __all__ = ["GraphDefinition"]
 
@@ -61,10 +52,10 @@ class GraphDefinition:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"GraphDefinition(name=) must be a str, not {name!r}")
         self._name = name or "graph"
-        self._builder = GraphBuilder(DataChannel, OutputReference, OperationFunction, FunctionOperation)
+        self._building = Building(self._name)
+        self._builder = self._building.builder
         # Building a graph of a million operations is a million calls of each of these.
         self._add, self._add_with, self._connect = self._builder.add, self._builder.add_with, self._builder.connect
-        self._functions: dict[Callable[..., Any], OperationFunction[..., Any]] = {}
         self._plan: Plan | None = None
         self._plan_revision = -1
         self._compiling = Lock()
@@ -117,23 +108,9 @@ class GraphDefinition:
         """
         if self._add(operation) < 0:
             # The first of its kind, or a mistake.
-            self._declare(operation)
+            self._building.declare(operation)
             self._add(operation)
         return operation
-
-    def _declare(self, operation: Operation) -> int:
-        """Tell the builder what an operation looks like that is to be added, and return the number of its kind."""
-        ports = getattr(operation, "_ports", None)
-        if ports is None or not isinstance(operation, Operation):
-            refuse_addition(operation)
-        if self._builder.index_of(operation) >= 0:
-            label = self._label(operation)
-            raise DuplicateOperationError(
-                f"{label} is part of {self._name} already; make a second {type(operation).__name__} for a second node",
-                operation=label,
-            )
-        check_runnable(operation)
-        return self._builder.add_kind(type(operation), ports, ports.layout)
 
     @overload
     def add(self, operation: AnyOperation, /, **inputs: Any) -> AnyOperation: ...
@@ -168,57 +145,7 @@ class GraphDefinition:
             An operation was given that is not part of this graph.
         """
         added = self._add_with(operation, inputs)
-        return self._add_first(operation, inputs) if added is None else added
-
-    def _add_first(self, operation: Operation | Callable[..., Any], inputs: dict[str, Any]) -> Operation:
-        """Add what takes a closer look: the first of its kind, a connection not seen before, or a mistake."""
-        added = operation if isinstance(operation, Operation) else self._operation_of(operation)
-        kind, exact = self._read_inputs(added, inputs)
-        if isinstance(added, FunctionOperation) and added is not operation and not added.definition.has_options:
-            self._builder.learn_function(operation, added.definition, kind)
-        self._add_with(added, exact, True)
-        return added
-
-    def _read_inputs(self, operation: Operation, inputs: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """Check what the inputs of an operation were given; return its kind and the inputs as the builder reads them.
-
-        All is read before anything is added: a mistake leaves the graph as it was.
-        """
-        if operation._ports is None:
-            refuse_addition(operation)
-        bindings = read_bindings(operation, inputs, self._check_binding)
-        kind = self._builder.known_kind(operation)
-        if kind < 0:
-            kind = self._declare(operation)
-        for binding in bindings:
-            if isinstance(binding, Source):
-                source = self._builder.index_of(binding.operation)
-                self._builder.let_fit(source, binding.output, kind, binding.input)
-        return kind, exact_inputs(operation, bindings)
-
-    def _operation_of(self, function: Callable[..., Any]) -> FunctionOperation:
-        return self._definition_of(function).new()
-
-    def _definition_of(self, function: Callable[..., Any]) -> OperationFunction[..., Any]:
-        if isinstance(function, OperationFunction):
-            return function
-        if isinstance(function, type) or not callable(function):
-            refuse_addition(function)
-        try:
-            known = self._functions.get(function)
-        except TypeError:  # an unhashable callable
-            return operation_of(function)
-        if known is None:
-            known = self._functions[function] = operation_of(function)
-        return known
-
-    def _check_binding(self, source: Operation, output: int, target: Operation, into: int) -> None:
-        if source is target:
-            self._refuse_self_loop(target, target.ports.inputs[into][0])
-        if self._builder.index_of(source) < 0:
-            refuse_stranger(source, self._name, self.operations)
-        if not ports_fit(source.ports.output_types[output], target.ports.input_types[into]):
-            self._refuse_types(source, output, target, into)
+        return self._building.add_first(operation, inputs) if added is None else added
 
     @overload
     def add_many(
@@ -281,7 +208,7 @@ class GraphDefinition:
         >>> len(graph), len(graph.channels)
         (2998, 2997)
         """
-        return bulk.add_many(self, operation, count, inputs)
+        return bulk.add_many(self._building, operation, count, inputs)
 
     def connect_many(
         self,
@@ -324,7 +251,7 @@ class GraphDefinition:
         >>> [str(channel) for channel in graph.channels][0]
         'double.result -> double.x'
         """
-        bulk.connect_many(self, source_operations, source_port_name, target_operations, target_port_name)
+        bulk.connect_many(self._building, source_operations, source_port_name, target_operations, target_port_name)
 
     def connect(
         self,
@@ -362,29 +289,17 @@ class GraphDefinition:
         ChannelError
             The input is connected already, or the operation would feed itself.
         """
-        channel = self._connect(source_operation, source_port_name, target_operation, target_port_name)
+        channel: DataChannel | None = self._connect(
+            source_operation, source_port_name, target_operation, target_port_name
+        )
         if channel is None:
-            output, into = self._check_channel(source_operation, source_port_name, target_operation, target_port_name)
-            channel = self._connect(source_operation, output, target_operation, into)
+            check = self._building.check_channel
+            output, into = check(source_operation, source_port_name, target_operation, target_port_name)
+            channel: DataChannel | None = self._connect(
+            source_operation, output, target_operation, into)
             if channel is None:
-                self._refuse_second_source(target_operation, into)
+                self._building.refuse_second_source(target_operation, into)
         return channel
-
-    def _check_channel(self, source: Operation, output_name: str, target: Operation, into_name: str) -> tuple[str, str]:
-        """Tell the builder that two ports may be connected, and return their names; raise if they may not."""
-        source_node, target_node = self._builder.index_of(source), self._builder.index_of(target)
-        try:
-            if source_node < 0 or target_node < 0:
-                raise KeyError
-            output, into = source.ports.output_index[output_name], target.ports.input_index[into_name]
-        except (KeyError, TypeError):
-            self._refuse_ends(source, output_name, target, into_name)
-        if source is target:
-            self._refuse_self_loop(target, into_name)
-        if not ports_fit(source.ports.output_types[output], target.ports.input_types[into]):
-            self._refuse_types(source, output, target, into)
-        self._builder.let_fit(source_node, output, self._builder.kind_of(target_node), into)
-        return source.ports.outputs[output][0], target.ports.inputs[into][0]
 
     def add_dependency(self, before: Operation, after: Operation) -> None:
         """Let an operation run only after another one has succeeded, without a value between them.
@@ -408,7 +323,7 @@ class GraphDefinition:
             if node < 0:
                 refuse_stranger(operation, self._name, self.operations)
         if before is after:
-            label = self._label(after)
+            label = self._building.label(after)
             raise ChannelError(f"{label} cannot wait for itself", operation=label)
         self._builder.order(*nodes)
 
@@ -464,46 +379,3 @@ class GraphDefinition:
 
     def __repr__(self) -> str:
         return f"<GraphDefinition {self._name!r}: {len(self)} operations, {self._builder.edge_count()} channels>"
-
-    def _label(self, operation: Operation) -> str:
-        """Return the name of an operation as the plan will have it."""
-        found = self._builder.index_of(operation)
-        return label_of(operation) if found < 0 else stable_names(self.operations)[found]
-
-    def _refuse_ends(self, source: Operation, output: str, target: Operation, into: str) -> NoReturn:
-        for operation in (source, target):
-            if self._builder.index_of(operation) < 0:
-                refuse_stranger(operation, self._name, self.operations)
-        if output not in source.ports.output_index:
-            raise unknown_port(self._label(source), source.ports, output, "output")
-        raise unknown_port(self._label(target), target.ports, into, "input")
-
-    def _refuse_self_loop(self, operation: Operation, port: str) -> NoReturn:
-        label = self._label(operation)
-        raise ChannelError(
-            f"{label} cannot feed its own input {port!r}: a graph has no cycles", operation=label, port=port
-        )
-
-    def _refuse_types(self, source: Operation, output: int, target: Operation, into: int) -> NoReturn:
-        source_end = f"{self._label(source)}.{source.ports.outputs[output][0]}"
-        target_end = f"{self._label(target)}.{target.ports.inputs[into][0]}"
-        raise types_never_fit(source_end, source.ports.output_types[output], target_end, target.ports.input_types[into])
-
-    def _refuse_second_source(
-        self, operation: Operation, port: str, sources: Sequence[tuple[int, int]] | None = None
-    ) -> NoReturn:
-        """Raise the error for an input that has its source already: the one given, or the one that it has now."""
-        label = self._label(operation)
-        if sources is None:
-            sources = self._builder.source_of(self._builder.index_of(operation), operation.ports.input_index[port])
-        if sources:
-            node, output = sources[0]
-            upstream = self._builder.operation(node)
-            present = f"connected to {self._label(upstream)}.{upstream.ports.outputs[output][0]} already"
-        else:
-            present = "bound to a constant already"
-        raise ChannelError(
-            f"{label}.{port} is {present}; an input has one source unless it is an InputPort(many=True)",
-            operation=label,
-            port=port,
-        )

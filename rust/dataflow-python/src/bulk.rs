@@ -202,7 +202,7 @@ fn read_column(
     vouch: &Bound<'_, PyAny>,
     bindings: &mut Vec<Binding>,
 ) -> PyResult<()> {
-    bindings.reserve(rows.operations.len());
+    bindings.reserve_exact(rows.operations.len());
     let mut this = slf.borrow_mut();
     let mut latest: Option<(u32, u32)> = None;
     for (row, operation) in rows.operations.iter().enumerate() {
