@@ -2,13 +2,13 @@
 #![allow(unsafe_code)]
 
 use pyo3::exceptions::PyTypeError;
-use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyFunction, PyTuple, PyType};
+use pyo3::types::{PyFunction, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::kinds::SpreadMap;
+use crate::operations::new_object;
 
 /// What is known of a function that was added before.
 pub(crate) struct Known {
@@ -57,15 +57,7 @@ pub(crate) fn new_operation<'py>(
     signature: &Bound<'py, PyAny>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let py = class.py();
-    // SAFETY: attached; the class is an ordinary heap type without native fields, so that what `object.__new__` makes is
-    // complete (and has the compact layout, which plain allocation does not prepare on every version). The result is a
-    // new reference, or null with an error set.
-    let made = unsafe {
-        let new = (*&raw const ffi::PyBaseObject_Type).tp_new;
-        let new = new.ok_or_else(|| PyTypeError::new_err("object has no __new__"))?;
-        let made = new(class.as_type_ptr(), PyTuple::empty(py).as_ptr(), std::ptr::null_mut());
-        Bound::from_owned_ptr_or_err(py, made)?
-    };
+    let made = new_object(class)?;
     made.setattr(intern!(py, "definition"), definition)?;
     made.setattr(intern!(py, "_ports"), signature)?;
     Ok(made)

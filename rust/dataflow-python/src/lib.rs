@@ -21,6 +21,7 @@ mod layout;
 mod missing;
 mod node_spec;
 mod nodes;
+mod operations;
 mod plan;
 mod python_errors;
 mod reading;
@@ -51,6 +52,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(workers::serve, module)?)?;
     module.add_function(wrap_pyfunction!(workers::serving_threads, module)?)?;
     module.add_function(wrap_pyfunction!(workers::worker_gone, module)?)?;
+    operations::install(module.py())?;
     module.add("MAX_WORKERS", workers::MAX_WORKERS)?;
     module.add("MISSING", missing::Missing::object(module.py())?)
 }
