@@ -59,6 +59,7 @@ examples: wheel ## run every script in examples/
 bench: wheel ## measure operations beside the hand-written loop, and the core with criterion
 	@$(VENV) .venv-bench --requirements requirements/bench.txt --wheels dist
 	.venv-bench/bin/python benches/ratios.py --million
+	.venv-bench/bin/python benches/building.py --million
 	sh scripts/run_pytest.sh .venv-bench benches --timeout=0 -o faulthandler_timeout=0 -o pythonpath=benches $(ARGS)
 	cargo bench $(LOCKED) -p dataflow-core
 

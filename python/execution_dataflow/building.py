@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from execution_dataflow._core import GraphBuilder
 from execution_dataflow.bindings import Source, exact_inputs, read_bindings
 from execution_dataflow.channels import DataChannel
-from execution_dataflow.errors import ChannelError, DuplicateOperationError
+from execution_dataflow.errors import ChannelError, DuplicateOperationError, GraphError
 from execution_dataflow.faults import refuse_addition, refuse_stranger, types_never_fit, unknown_port
 from execution_dataflow.functions import FunctionOperation, OperationFunction, operation_of
 from execution_dataflow.names import stable_names
@@ -65,7 +65,8 @@ class Building:
         kind, exact = self.read_inputs(added, inputs)
         if isinstance(added, FunctionOperation) and added is not operation and not added.definition.has_options:
             self.builder.learn_function(operation, added.definition, kind)
-        self.builder.add_with(added, exact, True)
+        if self.builder.add_with(added, exact, True) is None:
+            raise GraphError(f"{label_of(added)} changed {self.name} while it was added to it")
         return added
 
     def read_inputs(self, operation: Operation, inputs: dict[str, Any]) -> tuple[int, dict[str, Any]]:

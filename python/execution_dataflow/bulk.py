@@ -115,7 +115,8 @@ def _made(graph: Building, given: Any, rows: int) -> Any:
     definition = graph.definition_of(given)
     if definition.has_options:
         return [definition.new() for _ in range(rows)]
-    graph.builder.learn_function(definition, definition, graph.declare(definition.new()))
+    if not graph.builder.knows_function(definition):
+        graph.builder.learn_function(definition, definition, graph.declare(definition.new()))
     return definition
 
 

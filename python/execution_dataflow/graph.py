@@ -295,8 +295,7 @@ class GraphDefinition:
         if channel is None:
             check = self._building.check_channel
             output, into = check(source_operation, source_port_name, target_operation, target_port_name)
-            channel: DataChannel | None = self._connect(
-            source_operation, output, target_operation, into)
+            channel = self._connect(source_operation, output, target_operation, into)
             if channel is None:
                 self._building.refuse_second_source(target_operation, into)
         return channel

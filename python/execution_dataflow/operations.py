@@ -138,7 +138,7 @@ class Operation(OperationBase):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if not issubclass(cls.__base__, OperationBase):
+        if cls.__base__ is not None and not issubclass(cls.__base__, OperationBase):
             # The first base is a mixin, and the class has got the constructor of a plain object.
             cls.__new__ = _new_of_mixin  # type: ignore[method-assign,assignment]
         signature = PortSignature(cls.__name__)

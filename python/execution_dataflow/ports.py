@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
-from execution_dataflow._core import MISSING
+from execution_dataflow._core import MISSING, intern_ports
 from execution_dataflow.array_rules import Shape, describe_dtype, describe_shape
 from execution_dataflow.errors import PortDirectionError, PortError
 from execution_dataflow.type_rules import Check, describe, or_none, value_check
@@ -74,11 +74,6 @@ class _PortBase(Generic[T]):
         twin = type(self).__new__(type(self))
         twin._data_type, twin._options, twin._name = self._data_type, self._options, name
         return twin
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        # One object may be given to several attributes; the operation's class then makes a copy for each.
-        if not self._name:
-            self._name = name
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -383,10 +378,14 @@ class OutputPort(_PortBase[T]):
         return ([("optional", "True")] if self.optional else []) + super()._shown_options()
 
 
+_kind: Any
 for _kind in (InputPort, OutputPort):
     # What help(), inspect.signature() and the error for an unknown option show.
     _kind._packed.__qualname__ = _kind.__init__.__qualname__
-    _kind.__init__.__wrapped__ = _kind._packed  # type: ignore[attr-defined]
+    _kind.__init__.__wrapped__ = _kind._packed
+
+# A million operations that declare InputPort(int) share one object; ports never change.
+intern_ports(InputPort, OutputPort)
 
 Port: TypeAlias = InputPort[Any] | OutputPort[Any]
 

@@ -160,12 +160,7 @@ impl Graph {
     /// How far the graph has grown.
     #[must_use]
     pub fn mark(&self) -> Mark {
-        Mark {
-            nodes: self.node_count(),
-            links: self.links.len(),
-            orders: self.orders.len(),
-            edges: self.edges,
-        }
+        Mark { nodes: self.node_count(), links: self.links.len(), orders: self.orders.len(), edges: self.edges }
     }
 
     /// Takes back all nodes, connections and constants since a mark of this graph. Layouts stay.

@@ -17,7 +17,6 @@ use crate::frame::OperationBase;
 use crate::functions::{self, Functions};
 use crate::layout::PortLayout;
 use crate::nodes::nodes_of;
-use crate::plan::PyPlan;
 use crate::reading;
 use crate::registry::{Classes, Given, Registry};
 
@@ -100,6 +99,11 @@ impl GraphBuilder {
         self.check_kind(kind)?;
         self.functions.learn(function, definition, kind);
         Ok(())
+    }
+
+    /// Whether a function was learned.
+    fn knows_function(&self, function: &Bound<'_, PyAny>) -> bool {
+        self.functions.find(function).is_some()
     }
 
     /// Adds an operation, and freezes its ports: its node, or a negative number that says why it was not added.
@@ -299,7 +303,7 @@ impl GraphBuilder {
         slf: &Bound<'py, Self>,
         resolve: &Bound<'py, PyAny>,
         specs: &Bound<'py, PyList>,
-    ) -> PyResult<(Option<PyPlan>, Vec<Bound<'py, PyTuple>>, Bound<'py, PyList>)> {
+    ) -> PyResult<reading::Compiled<'py>> {
         reading::compile(slf, resolve, specs)
     }
 

@@ -110,9 +110,9 @@ pub(crate) fn add_rows(
         Ok(unfrozen) => {
             this.changed();
             drop(this);
-            unfrozen.into_iter().try_for_each(|(operation, frozen)| {
-                operation.setattr(intern!(operation.py(), "_ports"), frozen)
-            })
+            unfrozen
+                .into_iter()
+                .try_for_each(|(operation, frozen)| operation.setattr(intern!(operation.py(), "_ports"), frozen))
         }
         Err(refused) => {
             let removed = before.restore(&mut this.registry);
@@ -213,7 +213,8 @@ fn read_column(
         };
         latest = input.map(|input| (kind, input));
         let start = bindings.len();
-        let is_read = input.is_some_and(|input| read_cell(&mut this.registry, kind, input, &column.cells, row, bindings));
+        let is_read =
+            input.is_some_and(|input| read_cell(&mut this.registry, kind, input, &column.cells, row, bindings));
         if is_read {
             continue;
         }

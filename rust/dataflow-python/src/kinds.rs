@@ -88,7 +88,13 @@ impl Kinds {
     }
 
     /// Adds a kind, or a further signature of one: as it was before it was frozen.
-    pub(crate) fn add(&mut self, class: Py<PyAny>, signature: Py<PyAny>, layout: Py<PortLayout>, shape: ShapeId) -> u32 {
+    pub(crate) fn add(
+        &mut self,
+        class: Py<PyAny>,
+        signature: Py<PyAny>,
+        layout: Py<PortLayout>,
+        shape: ShapeId,
+    ) -> u32 {
         let frozen = layout.get().signature.as_ptr() as usize;
         let address = class.as_ptr() as usize;
         let key = (address, signature.as_ptr() as usize);

@@ -23,6 +23,7 @@ mod node_spec;
 mod nodes;
 mod operations;
 mod plan;
+mod port_calls;
 mod python_errors;
 mod reading;
 mod registry;
@@ -45,6 +46,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<plan::PyPlan>()?;
     module.add_class::<run::PyRun>()?;
     module.add_function(wrap_pyfunction!(frame::current_frame, module)?)?;
+    module.add_function(wrap_pyfunction!(port_calls::intern_ports, module)?)?;
     module.add_function(wrap_pyfunction!(run::legal_moves, module)?)?;
     module.add_function(wrap_pyfunction!(workers::forget_pool, module)?)?;
     module.add_function(wrap_pyfunction!(workers::post_exception, module)?)?;

@@ -16,8 +16,8 @@ pub(crate) fn new_object<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py,
     let py = class.py();
     // SAFETY: attached; the result is a new reference, or null with an error set.
     unsafe {
-        let new = (*&raw const ffi::PyBaseObject_Type).tp_new;
-        let new = new.ok_or_else(|| PyTypeError::new_err("object has no __new__"))?;
+        let object = &raw const ffi::PyBaseObject_Type;
+        let new = (*object).tp_new.ok_or_else(|| PyTypeError::new_err("object has no __new__"))?;
         let made = new(class.as_type_ptr(), PyTuple::empty(py).as_ptr(), std::ptr::null_mut());
         Bound::from_owned_ptr_or_err(py, made)
     }

@@ -149,8 +149,7 @@ impl Registry {
         is_checked: bool,
         keep: &mut impl FnMut(Given),
     ) -> bool {
-        let mut read =
-            |item: &Bound<'_, PyAny>| self.read_one(kind, input, item, is_checked).map(&mut *keep).is_some();
+        let mut read = |item: &Bound<'_, PyAny>| self.read_one(kind, input, item, is_checked).map(&mut *keep).is_some();
         if let Ok(list) = items.cast_exact::<PyList>() {
             list.iter().all(|item| read(&item))
         } else if let Ok(tuple) = items.cast_exact::<PyTuple>() {
@@ -175,11 +174,7 @@ impl Registry {
             return is_constant.then(|| Given::Constant(given.clone().unbind()));
         };
         match source {
-            Given::Output { node, output }
-                if !self.kinds.fit(self.kind_of[node as usize], output, kind, input) =>
-            {
-                None
-            }
+            Given::Output { node, output } if !self.kinds.fit(self.kind_of[node as usize], output, kind, input) => None,
             source => Some(source),
         }
     }
@@ -206,9 +201,7 @@ impl Registry {
     #[inline]
     pub(crate) fn bind(&mut self, node: u32, input: u32, given: Given) -> Result<bool, GraphError> {
         match given {
-            Given::Output { node: source, output } => {
-                self.graph.connect(NodeId(source), output, NodeId(node), input)
-            }
+            Given::Output { node: source, output } => self.graph.connect(NodeId(source), output, NodeId(node), input),
             Given::Constant(value) => {
                 // Rows of a bulk call often share one.
                 if self.constants.last().is_none_or(|last| !last.is(&value)) {
