@@ -5,9 +5,13 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::frame::OperationBase;
+
+/// What operations without keywords share: a dict of its own for each would double their size. It is only read.
+static NO_KEYWORDS: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
 
 /// A new object of a class without native fields, as `object.__new__(class)` makes it. It has the compact layout, which
 /// plain allocation does not prepare on every version.
@@ -58,8 +62,11 @@ fn make<'py>(
     if arguments.is_empty() && keywords.is_none() {
         return Ok(made);
     }
-    // The interpreter's own dict is that of the call, and the callee's to change.
-    let keywords = keywords.map_or_else(|| Ok(PyDict::new(py)), |keywords| keywords.copy())?;
+    let keywords = match keywords {
+        // The dict of the call is the callee's to change.
+        Some(keywords) => keywords.copy()?,
+        None => NO_KEYWORDS.get_or_init(py, || PyDict::new(py).unbind()).bind(py).clone(),
+    };
     made.setattr(intern!(py, "_arguments"), (arguments, keywords))?;
     Ok(made)
 }

@@ -110,8 +110,8 @@ fn construct<'py>(
     let arguments = PyTuple::new(py, &items[..positional])?;
     // SAFETY: attached; `type.__call__` is called with a class, a tuple and a dict.
     unsafe {
-        let call =
-            (*&raw const ffi::PyType_Type).tp_call.ok_or_else(|| PyTypeError::new_err("type has no __call__"))?;
+        let metaclass = &raw const ffi::PyType_Type;
+        let call = (*metaclass).tp_call.ok_or_else(|| PyTypeError::new_err("type has no __call__"))?;
         Bound::from_owned_ptr_or_err(py, call(class, arguments.as_ptr(), keywords.as_ptr()))
     }
 }
