@@ -60,6 +60,7 @@ bench: wheel ## measure operations beside the hand-written loop, and the core wi
 	@$(VENV) .venv-bench --requirements requirements/bench.txt --wheels dist
 	.venv-bench/bin/python benches/ratios.py --million
 	.venv-bench/bin/python benches/latency.py
+	.venv-bench/bin/python benches/building.py --million
 	sh scripts/run_pytest.sh .venv-bench benches --timeout=0 -o faulthandler_timeout=0 -o pythonpath=benches $(ARGS)
 	cargo bench $(LOCKED) -p dataflow-core
 

@@ -331,6 +331,23 @@ def _() -> None:
     graph.add(Clean(), raw=graph.add(limits))
 
 
+@row("columns of `add_many` that differ in length")
+def _() -> None:
+    GraphDefinition().add_many(lambda x, y: x, x=[1, 2, 3], y=[1, 2])
+
+
+@row("`add_many` without a count or a column")
+def _() -> None:
+    GraphDefinition().add_many(lambda x: x, x=1)
+
+
+@row("`connect_many` with other numbers of sources and targets")
+def _() -> None:
+    graph = GraphDefinition()
+    made = graph.add_many(lambda x: x, 3)
+    graph.connect_many(made, "result", made[:2], "x")
+
+
 @row("`max_workers=0`")
 def _() -> None:
     ExecutionEngine(max_workers=0)

@@ -64,6 +64,7 @@ from execution_dataflow.events import (
 from execution_dataflow.functions import FunctionOperation, OperationFunction, operation
 from execution_dataflow.graph import GraphDefinition
 from execution_dataflow.handle import RunHandle
+from execution_dataflow.operation_arrays import OperationArray, OutputArray
 from execution_dataflow.operations import Operation, OutputReference
 from execution_dataflow.plan import Plan
 from execution_dataflow.policies import FailurePolicy, RetryPolicy
@@ -102,6 +103,7 @@ __all__ = [
     "MissingExtraError",
     "NoValueError",
     "Operation",
+    "OperationArray",
     "OperationCancelled",
     "OperationCompleted",
     "OperationEvent",
@@ -114,6 +116,7 @@ __all__ = [
     "OperationState",
     "OperationTiming",
     "OperationUpstreamFailed",
+    "OutputArray",
     "OutputNotSetError",
     "OutputPort",
     "OutputReference",

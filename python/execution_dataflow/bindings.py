@@ -11,7 +11,7 @@ from execution_dataflow.operations import OPTIONS, Operation, OutputReference, l
 from execution_dataflow.signatures import PortSignature, describe_type
 from execution_dataflow.type_rules import check_value
 
-__all__ = ["Constant", "Source", "read_bindings"]
+__all__ = ["Constant", "Source", "exact_inputs", "read_bindings"]
 
 _OPTIONAL, _MANY = 1, 2  # the flags of an input port
 
@@ -99,6 +99,36 @@ def read_bindings(
                 _check_constant(label_of(operation), ports, index, item)
                 bindings.append(Constant(item, index))
     return bindings
+
+
+def exact_inputs(operation: Operation, bindings: Sequence[Binding]) -> dict[str, Any]:
+    """Return what `read_bindings` found in the form that the native core reads.
+
+    Parameters
+    ----------
+    operation : Operation
+        The operation that is to be added.
+    bindings : sequence of Source or Constant
+        What its inputs were given.
+
+    Returns
+    -------
+    dict of str to object
+        For each input an `OutputReference` or a constant, or the list of them for a port that takes many.
+    """
+    ports = operation.ports
+    inputs: dict[str, Any] = {}
+    for binding in bindings:
+        if isinstance(binding, Source):
+            item: Any = OutputReference(binding.operation, binding.operation.ports.outputs[binding.output][0])
+        else:
+            item = binding.value
+        name = ports.inputs[binding.input][0]
+        if ports.input_flags[binding.input] & _MANY:
+            inputs.setdefault(name, []).append(item)
+        else:
+            inputs[name] = item
+    return inputs
 
 
 def _made(operation: Operation, option: str) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NoReturn, cast
+from typing import Any, Literal, NoReturn
 
-from execution_dataflow._core import Topology
 from execution_dataflow.errors import (
     CycleError,
     DuplicateNameError,
@@ -26,15 +25,19 @@ _NO_PORT = -1  # the port of an order-only edge
 _Edge = tuple[int, int, int, int]
 
 
-def structural_faults(topology: Topology, operations: Sequence[Operation]) -> list[GraphError]:
+def structural_faults(
+    found: Sequence[tuple[str, Any]], operations: Sequence[Operation], named: Sequence[Operation]
+) -> list[GraphError]:
     """Return everything that is wrong with the shape of a graph and with its names.
 
     Parameters
     ----------
-    topology : _core.Topology
-        The graph.
+    found : sequence of (str, object)
+        What the native core found.
     operations : sequence of Operation
         The operation of each node.
+    named : sequence of Operation
+        Those of them that have a name.
 
     Returns
     -------
@@ -43,17 +46,16 @@ def structural_faults(topology: Topology, operations: Sequence[Operation]) -> li
     """
     faults: list[GraphError] = [
         DuplicateNameError(f"several operations are named {name!r}; give each a name of its own", name=name)
-        for name in duplicate_names(operations)
+        for name in duplicate_names(named)
     ]
-    found = topology.faults()
     if not found:
         return faults
     names = stable_names(operations)
     for kind, detail in found:
         if kind == "cycle":
-            faults.append(_cycle(cast("list[_Edge]", detail), operations, names))
+            faults.append(_cycle(detail, operations, names))
         else:
-            node, port = cast("tuple[int, int]", detail)
+            node, port = detail
             faults.append(_unconnected(operations[node], names[node], port))
     return faults
 

@@ -115,6 +115,11 @@ class OperationFunction(Generic[P, R]):
         return self._reading_of_function()[1]
 
     @property
+    def has_options(self) -> bool:
+        """Whether its operations have options of their own, besides the name that they share."""
+        return bool(self._given)
+
+    @property
     def spread(self) -> bool:
         """Whether the function returns a tuple with one item for each output."""
         return isinstance(self._outputs, tuple) and bool(self._outputs)

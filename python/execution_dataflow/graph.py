@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import Lock
-from typing import Any, NoReturn, TypeVar, overload
+from typing import Any, TypeVar, overload
 
-from execution_dataflow import _core
-from execution_dataflow.bindings import Source, read_bindings
+from execution_dataflow import bulk
+from execution_dataflow.building import Building
 from execution_dataflow.channels import DataChannel
-from execution_dataflow.errors import (
-    ChannelError,
-    DuplicateOperationError,
-    GraphValidationError,
-)
-from execution_dataflow.faults import (
-    refuse_addition,
-    refuse_stranger,
-    structural_faults,
-    types_never_fit,
-    unknown_port,
-)
-from execution_dataflow.functions import FunctionOperation, OperationFunction, operation_of
-from execution_dataflow.names import stable_names
-from execution_dataflow.node_specs import NodeSpecs, check_runnable, node_specs
-from execution_dataflow.operations import Operation, label_of
+from execution_dataflow.errors import ChannelError, GraphValidationError
+from execution_dataflow.faults import refuse_stranger, structural_faults
+from execution_dataflow.functions import FunctionOperation
+from execution_dataflow.node_specs import SpecTable
+from execution_dataflow.operation_arrays import OperationArray
+from execution_dataflow.operations import Operation
 from execution_dataflow.plan import Plan
-from execution_dataflow.signatures import PortSignature, ports_fit
 
 __all__ = ["GraphDefinition"]
 
@@ -63,15 +52,12 @@ class GraphDefinition:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"GraphDefinition(name=) must be a str, not {name!r}")
         self._name = name or "graph"
-        self._topology = _core.Topology()
-        self._operations: list[Operation] = []
-        # By id, since an operation may define == or be unhashable; the list keeps each alive, so no id is used again.
-        self._index: dict[int, int] = {}
-        self._constants: list[Any] = []
-        self._shapes: dict[PortSignature, tuple[int, PortSignature]] = {}
-        self._functions: dict[Callable[..., Any], OperationFunction[..., Any]] = {}
+        self._building = Building(self._name)
+        self._builder = self._building.builder
+        # Building a graph of a million operations is a million calls of each of these.
+        self._add, self._add_with, self._connect = self._builder.add, self._builder.add_with, self._builder.connect
         self._plan: Plan | None = None
-        self._is_changed = True
+        self._plan_revision = -1
         self._compiling = Lock()
 
     @property
@@ -82,12 +68,12 @@ class GraphDefinition:
     @property
     def operations(self) -> tuple[Operation, ...]:
         """The operations, in the order in which they were added."""
-        return tuple(self._operations)
+        return self._builder.operations()
 
     @property
     def channels(self) -> tuple[DataChannel, ...]:
         """The data channels, in the order in which they were connected."""
-        operations = self._operations
+        operations = self._builder.operations()
         return tuple(
             DataChannel(
                 operations[source],
@@ -95,7 +81,7 @@ class GraphDefinition:
                 operations[target],
                 operations[target].ports.inputs[into][0],
             )
-            for source, output, target, into in self._topology.edges()
+            for source, output, target, into in self._builder.edges()
         )
 
     def add_operation(self, operation: AnyOperation) -> AnyOperation:
@@ -120,31 +106,11 @@ class GraphDefinition:
         TypeError
             It is no operation.
         """
-        ports = getattr(operation, "_ports", None)
-        if ports is None:
-            refuse_addition(operation)
-        identity = id(operation)
-        if identity in self._index:
-            label = self._label(operation)
-            raise DuplicateOperationError(
-                f"{label} is part of {self._name} already; make a second {type(operation).__name__} for a second node",
-                operation=label,
-            )
-        known = self._shapes.get(ports)
-        if known is None:
-            known = self._new_shape(operation, ports)
-        shape, operation._ports = known
-        self._index[identity] = self._topology.add_node(shape)
-        self._operations.append(operation)
-        self._is_changed = True
+        if self._add(operation) < 0:
+            # The first of its kind, or a mistake.
+            self._building.declare(operation)
+            self._add(operation)
         return operation
-
-    def _new_shape(self, operation: Operation, ports: PortSignature) -> tuple[int, PortSignature]:
-        check_runnable(operation)
-        frozen = ports.frozen
-        shape = self._topology.add_shape(ports.input_flags, ports.output_flags)
-        self._shapes[ports] = self._shapes[frozen] = shape, frozen
-        return shape, frozen
 
     @overload
     def add(self, operation: AnyOperation, /, **inputs: Any) -> AnyOperation: ...
@@ -178,42 +144,114 @@ class GraphDefinition:
         UnknownOperationError
             An operation was given that is not part of this graph.
         """
-        added = operation if isinstance(operation, Operation) else self._operation_of(operation)
-        if added._ports is None:
-            refuse_addition(added)
-        # All is read before anything is added: a mistake leaves the graph as it was.
-        bindings = read_bindings(added, inputs, self._check_binding)
-        self.add_operation(added)
-        node = self._index[id(added)]
-        for binding in bindings:
-            if isinstance(binding, Source):
-                self._topology.connect(self._index[id(binding.operation)], binding.output, node, binding.input)
-            else:
-                self._topology.bind(node, binding.input, len(self._constants))
-                self._constants.append(binding.value)
-        return added
+        added = self._add_with(operation, inputs)
+        return self._building.add_first(operation, inputs) if added is None else added
 
-    def _operation_of(self, function: Callable[..., Any]) -> FunctionOperation:
-        if isinstance(function, OperationFunction):
-            return function.new()
-        if isinstance(function, type) or not callable(function):
-            refuse_addition(function)
-        try:
-            known = self._functions.get(function)
-        except TypeError:  # an unhashable callable
-            return operation_of(function).new()
-        if known is None:
-            known = self._functions[function] = operation_of(function)
-        return known.new()
+    @overload
+    def add_many(
+        self, operation: type[AnyOperation], count: int | None = None, /, **inputs: Any
+    ) -> OperationArray[AnyOperation]: ...
+    @overload
+    def add_many(
+        self, operation: Iterable[AnyOperation], count: int | None = None, /, **inputs: Any
+    ) -> OperationArray[AnyOperation]: ...
+    @overload
+    def add_many(
+        self, operation: Callable[..., Any], count: int | None = None, /, **inputs: Any
+    ) -> OperationArray[FunctionOperation]: ...
+    def add_many(
+        self, operation: Callable[..., Any] | Iterable[Operation], count: int | None = None, /, **inputs: Any
+    ) -> OperationArray[Any]:
+        """Add many operations at once, and connect their inputs; all of them or, after a mistake, none.
 
-    def _check_binding(self, source: Operation, output: int, target: Operation, into: int) -> None:
-        if source is target:
-            self._refuse_self_loop(target, target.ports.inputs[into][0])
-        if id(source) not in self._index:
-            refuse_stranger(source, self._name, self._operations)
-        source_ports, target_ports = source._ports or source.ports, target._ports or target.ports
-        if not ports_fit(source_ports.output_types[output], target_ports.input_types[into]):
-            self._refuse_types(source, output, target, into)
+        Parameters
+        ----------
+        operation : callable, class of operations, or iterable of Operation
+            A function, or a class that is made without arguments: each row gets an operation of its own. Or the
+            operations themselves.
+        count : int, optional
+            How many; as many as there are operations or values by default.
+        **inputs
+            For each input, a column: what `add` takes, for each row. A list, a tuple, another sequence, a numpy array,
+            an iterator or an `OperationArray` has an item for each row; ``array["port"]`` stands for one of several
+            outputs. One operation, one output, or any other value is the same for all rows; so is a sequence in
+            ``itertools.repeat(sequence)``. The numbers of a numpy array of one axis become Python numbers; of an array
+            of several axes, each row gets a view.
+
+        Returns
+        -------
+        OperationArray
+            The operations that were added: a sequence that can be sliced and indexed as a numpy array.
+
+        Raises
+        ------
+        ValueError
+            The columns differ in length, or `count` is negative or missing.
+        UnknownPortError, PortTypeError, PortError, UnknownOperationError, DuplicateOperationError
+            As for `add`; a note says at which row.
+
+        Examples
+        --------
+        >>> from execution_dataflow.functions import operation
+        >>> @operation
+        ... def double(x: int) -> int:
+        ...     return 2 * x
+        >>> @operation
+        ... def add(x: int, y: int) -> int:
+        ...     return x + y
+        >>> graph = GraphDefinition()
+        >>> doubled = graph.add_many(double, x=range(1000))
+        >>> sums = graph.add_many(add, x=doubled[:-1], y=doubled[1:])
+        >>> sums
+        <OperationArray: 999 operations>
+        >>> shifted = graph.add_many(add, x=sums, y=100)
+        >>> len(graph), len(graph.channels)
+        (2998, 2997)
+        """
+        return bulk.add_many(self._building, operation, count, inputs)
+
+    def connect_many(
+        self,
+        source_operations: Operation | Iterable[Operation],
+        source_port_name: str,
+        target_operations: Operation | Iterable[Operation],
+        target_port_name: str,
+    ) -> None:
+        """Connect an output of each source to an input of each target; all of them or, after a mistake, none.
+
+        Parameters
+        ----------
+        source_operations : OperationArray, iterable of Operation, or Operation
+            The operations that make the values. A single one feeds all targets.
+        source_port_name : str
+            Their output.
+        target_operations : OperationArray, iterable of Operation, or Operation
+            The operations that take the values, as many as there are sources. A single one takes the values of all
+            sources, in their order; its input is an ``InputPort(many=True)``.
+        target_port_name : str
+            Their input.
+
+        Raises
+        ------
+        ValueError
+            There are not as many targets as sources.
+        UnknownOperationError, UnknownPortError, PortTypeError, ChannelError
+            As for `connect`; a note says at which row.
+
+        Examples
+        --------
+        >>> from execution_dataflow.functions import operation
+        >>> @operation
+        ... def double(x: int) -> int:
+        ...     return 2 * x
+        >>> graph = GraphDefinition()
+        >>> first = graph.add_many(double, x=range(3))
+        >>> second = graph.add_many(double, 3)
+        >>> graph.connect_many(first, "result", second[::-1], "x")
+        >>> [str(channel) for channel in graph.channels][0]
+        'double.result -> double.x'
+        """
+        bulk.connect_many(self._building, source_operations, source_port_name, target_operations, target_port_name)
 
     def connect(
         self,
@@ -251,24 +289,16 @@ class GraphDefinition:
         ChannelError
             The input is connected already, or the operation would feed itself.
         """
-        index = self._index
-        try:
-            source, target = index[id(source_operation)], index[id(target_operation)]
-            source_ports = source_operation._ports or source_operation.ports
-            target_ports = target_operation._ports or target_operation.ports
-            output = source_ports.output_index[source_port_name]
-            into = target_ports.input_index[target_port_name]
-        except (KeyError, TypeError):
-            self._refuse_ends(source_operation, source_port_name, target_operation, target_port_name)
-        if source == target:
-            self._refuse_self_loop(target_operation, target_port_name)
-        offered, wanted = source_ports.output_types[output], target_ports.input_types[into]
-        if offered is not wanted and wanted is not Any and not ports_fit(offered, wanted):
-            self._refuse_types(source_operation, output, target_operation, into)
-        if not self._topology.connect(source, output, target, into):
-            self._refuse_second_source(target_operation, target_port_name, target, into)
-        self._is_changed = True
-        return DataChannel(source_operation, source_port_name, target_operation, target_port_name)
+        channel: DataChannel | None = self._connect(
+            source_operation, source_port_name, target_operation, target_port_name
+        )
+        if channel is None:
+            check = self._building.check_channel
+            output, into = check(source_operation, source_port_name, target_operation, target_port_name)
+            channel = self._connect(source_operation, output, target_operation, into)
+            if channel is None:
+                self._building.refuse_second_source(target_operation, into)
+        return channel
 
     def add_dependency(self, before: Operation, after: Operation) -> None:
         """Let an operation run only after another one has succeeded, without a value between them.
@@ -287,14 +317,14 @@ class GraphDefinition:
         ChannelError
             Both are the same operation.
         """
-        for operation in (before, after):
-            if id(operation) not in self._index:
-                refuse_stranger(operation, self._name, self._operations)
+        nodes = self._builder.index_of(before), self._builder.index_of(after)
+        for operation, node in zip((before, after), nodes, strict=True):
+            if node < 0:
+                refuse_stranger(operation, self._name, self.operations)
         if before is after:
-            label = self._label(after)
+            label = self._building.label(after)
             raise ChannelError(f"{label} cannot wait for itself", operation=label)
-        self._topology.order(self._index[id(before)], self._index[id(after)])
-        self._is_changed = True
+        self._builder.order(*nodes)
 
     def validate(self) -> None:
         """Find everything that is wrong with the whole.
@@ -322,72 +352,29 @@ class GraphDefinition:
             With all the `faults`, as `validate` finds them.
         """
         with self._compiling:
-            if self._plan is None or self._is_changed:
-                # Before the parts are read: what is added meanwhile makes the next call compile again.
-                self._is_changed = False
-                try:
-                    self._plan = self._compiled()
-                except BaseException:
-                    self._is_changed = True
-                    raise
+            # Before the parts are read: what is added meanwhile makes the next call compile again.
+            revision = self._builder.revision
+            if self._plan is None or self._plan_revision != revision:
+                self._plan = self._compiled()
+                self._plan_revision = revision
             return self._plan
 
     def _compiled(self) -> Plan:
-        operations = tuple(self._operations)
-        specs: NodeSpecs = node_specs(operations)
-        faults = [*specs.faults, *structural_faults(self._topology, operations)]
-        if faults:
+        table = SpecTable()
+        core, found, named = self._builder.compile(table.resolve, table.specs)
+        faults = [*table.faults, *structural_faults(found, self.operations if found else (), named)]
+        if faults or core is None:
             raise GraphValidationError(self._name, faults)
-        core = _core.Plan(self._topology, specs.specs, specs.spec_of, list(operations), list(self._constants))
-        return Plan(self._name, core, operations, self._index, specs.specs, specs.spec_of)
+        return Plan(self._name, core, table.specs)
 
     def __len__(self) -> int:
-        return len(self._operations)
+        return len(self._builder)
 
     def __bool__(self) -> bool:
         return True  # an empty graph is a graph
 
     def __contains__(self, operation: object) -> bool:
-        return id(operation) in self._index
+        return self._builder.index_of(operation) >= 0
 
     def __repr__(self) -> str:
-        return f"<GraphDefinition {self._name!r}: {len(self)} operations, {len(self._topology.edges())} channels>"
-
-    def _label(self, operation: Operation) -> str:
-        """Return the name of an operation as the plan will have it."""
-        found = self._index.get(id(operation))
-        return label_of(operation) if found is None else stable_names(self._operations)[found]
-
-    def _refuse_ends(self, source: Operation, output: str, target: Operation, into: str) -> NoReturn:
-        for operation in (source, target):
-            if id(operation) not in self._index:
-                refuse_stranger(operation, self._name, self._operations)
-        if output not in source.ports.output_index:
-            raise unknown_port(self._label(source), source.ports, output, "output")
-        raise unknown_port(self._label(target), target.ports, into, "input")
-
-    def _refuse_self_loop(self, operation: Operation, port: str) -> NoReturn:
-        label = self._label(operation)
-        raise ChannelError(
-            f"{label} cannot feed its own input {port!r}: a graph has no cycles", operation=label, port=port
-        )
-
-    def _refuse_types(self, source: Operation, output: int, target: Operation, into: int) -> NoReturn:
-        source_end = f"{self._label(source)}.{source.ports.outputs[output][0]}"
-        target_end = f"{self._label(target)}.{target.ports.inputs[into][0]}"
-        raise types_never_fit(source_end, source.ports.output_types[output], target_end, target.ports.input_types[into])
-
-    def _refuse_second_source(self, operation: Operation, port: str, node: int, into: int) -> NoReturn:
-        label = self._label(operation)
-        sources = self._topology.source_of(node, into)
-        if sources:
-            source, output = sources[0]
-            upstream = self._operations[source]
-            present = f"connected to {self._label(upstream)}.{upstream.ports.outputs[output][0]} already"
-        else:
-            present = "bound to a constant already"
-        raise ChannelError(
-            f"{label}.{port} is {present}; an input has one source unless it is an InputPort(many=True)",
-            operation=label,
-            port=port,
-        )
+        return f"<GraphDefinition {self._name!r}: {len(self)} operations, {self._builder.edge_count()} channels>"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from inspect import signature
 from types import MethodType
-from typing import Any, NamedTuple
+from typing import Any
 
 from execution_dataflow._core import NodeSpec
 from execution_dataflow.errors import GraphError
@@ -13,48 +13,41 @@ from execution_dataflow.functions import FunctionOperation
 from execution_dataflow.operations import Operation, check_options, label_of
 from execution_dataflow.parameters import is_coroutine_function
 
-__all__ = ["NodeSpecs", "check_runnable", "node_specs"]
+__all__ = ["SpecTable", "check_runnable"]
 
 # Retry policies that are computed for every instance must not pile up with a class for ever.
 _MOST_SPECS_OF_A_SIGNATURE = 4096
 
 
-class NodeSpecs(NamedTuple):
-    """The specs of the operations of a graph.
+class SpecTable:
+    """The specs of the operations of a graph; a million that are alike share one.
 
-    Parameters
+    Attributes
     ----------
     specs : list of NodeSpec
         The different specs.
-    spec_of : list of int
-        For each operation, the index of its spec.
     faults : list of GraphError
         What keeps operations from running.
     """
 
-    specs: list[NodeSpec]
-    spec_of: list[int]
-    faults: list[GraphError]
+    def __init__(self) -> None:
+        self.specs: list[NodeSpec] = []
+        self.faults: list[GraphError] = []
+        self._position_of: dict[Any, int] = {}
 
+    def resolve(self, operation: Operation) -> int:
+        """Return the place of the spec of an operation, or -1 if it cannot run.
 
-def node_specs(operations: Sequence[Operation]) -> NodeSpecs:
-    """Return the specs of operations; a million that are alike share one.
+        Parameters
+        ----------
+        operation : Operation
+            The first of all that have its class, ports and options.
 
-    Parameters
-    ----------
-    operations : sequence of Operation
-        The operations of a graph, which freezes their ports.
-
-    Returns
-    -------
-    NodeSpecs
-        Their specs.
-    """
-    specs: list[NodeSpec] = []
-    spec_of: list[int] = []
-    faults: list[GraphError] = []
-    position_of: dict[Any, int] = {}
-    for operation in operations:
+        Returns
+        -------
+        int
+            The index in `specs`; equal options have one spec, however many objects they are.
+        """
         # A method of its class is the same function for all instances; an instance may have an `execute` of its own.
         execute: Any = operation.execute
         if type(execute) is MethodType and execute.__self__ is operation:
@@ -62,16 +55,18 @@ def node_specs(operations: Sequence[Operation]) -> NodeSpecs:
         else:
             function = _await_own_execute if is_coroutine_function(execute) else _call_own_execute
         key = (operation._ports, type(operation), function, operation.retry_policy, operation.executor)
-        position = position_of.get(key)
+        position = self._position_of.get(key)
         if position is None:
-            position = len(specs)
             try:
-                specs.append(_shared_spec(operation, function))
+                spec = _shared_spec(operation, function)
             except GraphError as fault:
-                faults.append(fault)
-            position_of[key] = position
-        spec_of.append(position)
-    return NodeSpecs(specs, spec_of, faults)
+                self.faults.append(fault)
+                position = -1
+            else:
+                position = len(self.specs)
+                self.specs.append(spec)
+            self._position_of[key] = position
+        return position
 
 
 def _call_own_execute(operation: Operation, context: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reprlib import Repr
-from typing import Any, ClassVar, Literal, NamedTuple, Never, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Never, TypeAlias, TypeVar
 
 from execution_dataflow._core import OperationBase
 from execution_dataflow.errors import GraphError, PortError, UnknownPortError
@@ -13,6 +13,8 @@ from execution_dataflow.ports import InputPort, OutputPort
 from execution_dataflow.signatures import PortSignature, as_input_port, as_output_port
 
 __all__ = ["OPTIONS", "ExecutorName", "Operation", "OutputReference", "check_options", "label_of"]
+
+AnyOperation = TypeVar("AnyOperation", bound="Operation")
 
 ExecutorName: TypeAlias = Literal["thread", "async"]
 """Where an operation runs: on a worker thread, or on the event loop."""
@@ -104,49 +106,41 @@ class Operation(OperationBase):
     _ports: PortSignature | None = None
     _arguments: tuple[tuple[Any, ...], dict[str, Any]] = _NO_ARGUMENTS
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Keep the arguments, for the repr, for pickles and for files."""
-        # Not super(): a million instances are made in a row, and no class after this one has a __new__ of its own.
-        try:
-            self = OperationBase.__new__(cls)
-        except TypeError:
-            # CPython's check of native constructors follows the first base, here a mixin without a native one. The
-            # native base has no fields, so that a plain object is complete.
-            self = object.__new__(cls)
-        if args or kwargs:
-            self._arguments = (args, kwargs)
-        return self
+    if TYPE_CHECKING:
 
-    def __init__(
-        self,
-        *,
-        name: str | None = None,
-        retry_policy: RetryPolicy | None = None,
-        executor: ExecutorName | None = None,
-        priority: int | None = None,
-        description: str | None = None,
-        **unknown: Never,
-    ) -> None:
-        """Take the options; arguments of its own stay with a subclass."""
-        if unknown:
-            _refuse_unknown_option(type(self).__name__, next(iter(unknown)))
-        self._ports = self._declared
-        if name is None and retry_policy is None and executor is None and priority is None and description is None:
-            return
-        options = {
-            "name": name,
-            "retry_policy": retry_policy,
-            "executor": executor,
-            "priority": priority,
-            "description": description,
-        }
+        def __init__(
+            self,
+            *,
+            name: str | None = None,
+            retry_policy: RetryPolicy | None = None,
+            executor: ExecutorName | None = None,
+            priority: int | None = None,
+            description: str | None = None,
+        ) -> None: ...
+
+    else:
+        # A million instances are made in a row: every keyword with a default would cost a look-up, given or not.
+        def __init__(self, **options):
+            """Take the options; arguments of its own stay with a subclass."""
+            self._ports = self._declared
+            if options:
+                self._take(options)
+
+    def _take(self, options: dict[str, Any]) -> None:
+        owner = type(self).__name__
+        for option in options:
+            if option not in OPTIONS:
+                _refuse_unknown_option(owner, option)
         for option, value in options.items():
             if value is not None:
                 setattr(self, option, value)
-        check_options(type(self).__name__, options)
+        check_options(owner, options)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if cls.__base__ is not None and not issubclass(cls.__base__, OperationBase):
+            # The first base is a mixin, and the class has got the constructor of a plain object.
+            cls.__new__ = _new_of_mixin  # type: ignore[method-assign,assignment]
         signature = PortSignature(cls.__name__)
         for name, port in _class_ports(cls).items():
             if isinstance(port, InputPort):
@@ -183,10 +177,15 @@ class Operation(OperationBase):
         PortError
             There is an input of that name, the name is no identifier, or the operation is part of a graph.
         """
-        ports = self._ports or self.ports
-        if type(port) is not InputPort:
-            port = as_input_port(name, port, ports.owner)
-        self._ports = ports.with_input(name, port)
+        # As most of a million instances declare it: a step that others took before.
+        if type(port) is InputPort and port._options is None and self._ports is not None:
+            try:
+                self._ports = self._ports.next_inputs[name, port._data_type]
+                return
+            except (KeyError, TypeError):
+                pass
+        ports = self.ports
+        self._ports = ports.with_input(name, as_input_port(name, port, ports.owner))
 
     def add_output_port(self, name: str, port: OutputPort[Any] | Any = Any) -> None:
         """Declare an output; called in ``__init__``.
@@ -203,10 +202,15 @@ class Operation(OperationBase):
         PortError
             There is an output of that name, the name is no identifier, or the operation is part of a graph.
         """
-        ports = self._ports or self.ports
-        if type(port) is not OutputPort:
-            port = as_output_port(name, port, ports.owner)
-        self._ports = ports.with_output(name, port)
+        # As most of a million instances declare it: a step that others took before.
+        if type(port) is OutputPort and port._options is None and self._ports is not None:
+            try:
+                self._ports = self._ports.next_outputs[name, port._data_type]
+                return
+            except (KeyError, TypeError):
+                pass
+        ports = self.ports
+        self._ports = ports.with_output(name, as_output_port(name, port, ports.owner))
 
     def execute(self, context: Any) -> Any:
         """Do the work; every operation overrides this, with ``def`` or ``async def``.
@@ -255,8 +259,28 @@ class Operation(OperationBase):
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
+def _new_of_mixin(cls: type[AnyOperation], *args: Any, **kwargs: Any) -> AnyOperation:
+    """Do what the native constructor does: the native base has no fields, so that a plain object is complete."""
+    self = object.__new__(cls)
+    if args or kwargs:
+        self._arguments = (args, kwargs)
+    return self
+
+
+def _options(
+    self: Operation,
+    *,
+    name: str | None = None,
+    retry_policy: RetryPolicy | None = None,
+    executor: ExecutorName | None = None,
+    priority: int | None = None,
+    description: str | None = None,
+) -> None:
+    """Take the options; arguments of its own stay with a subclass."""
+
+
 # What help() and inspect.signature() show for the class.
-Operation.__new__.__wrapped__ = Operation.__init__  # type: ignore[attr-defined]
+Operation.__init__.__wrapped__ = _options  # type: ignore[attr-defined]
 Operation._declared = PortSignature("Operation")
 _RESERVED = frozenset(dir(Operation))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn
 
@@ -28,14 +28,8 @@ class Plan:
         The name of the graph.
     core : _core.Plan
         The native plan.
-    operations : tuple of Operation
-        The operations, in the order in which they were added.
-    index : mapping of int to int
-        Where each operation is, by its ``id``.
     specs : sequence of _core.NodeSpec
         The different kinds of node.
-    spec_of : sequence of int
-        For each operation, the index of its spec.
 
     Examples
     --------
@@ -51,21 +45,10 @@ class Plan:
     ('double', 'double_2')
     """
 
-    def __init__(
-        self,
-        name: str,
-        core: _core.Plan,
-        operations: tuple[Operation, ...],
-        index: Mapping[int, int],
-        specs: Sequence[_core.NodeSpec],
-        spec_of: Sequence[int],
-    ) -> None:
+    def __init__(self, name: str, core: _core.Plan, specs: Sequence[_core.NodeSpec]) -> None:
         self._name = name
         self._core = core
-        self._operations = operations
-        self._index = index
         self._specs = tuple(specs)
-        self._spec_of = spec_of
 
     @property
     def name(self) -> str:
@@ -77,30 +60,30 @@ class Plan:
         """The native plan."""
         return self._core
 
-    @property
+    @cached_property
     def operations(self) -> tuple[Operation, ...]:
         """The operations, in the order in which they were added."""
-        return self._operations
+        return self._core.operations()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The stable identity of each operation (rule G6)."""
-        return stable_names(self._operations)
+        return stable_names(self.operations)
 
     @cached_property
     def order(self) -> tuple[Operation, ...]:
         """The operations in topological order; always the same for the same graph."""
-        return tuple(self._operations[node] for node in self._core.order())
+        return tuple(map(self.operations.__getitem__, self._core.order()))
 
     @property
     def specs(self) -> tuple[_core.NodeSpec, ...]:
         """The different kinds of node."""
         return self._specs
 
-    @property
+    @cached_property
     def spec_of(self) -> Sequence[int]:
         """For each operation, the index of its spec."""
-        return self._spec_of
+        return self._core.spec_of()
 
     def label(self, index: int) -> str:
         """Return the stable identity of the operation at an index."""
@@ -126,9 +109,8 @@ class Plan:
         """
         if isinstance(operation, str):
             return self._index_of_name(operation)
-        # The graph may have grown since; what came later is not part of this plan.
-        found = self._index.get(id(operation), -1)
-        if 0 <= found < len(self._operations) and self._operations[found] is operation:
+        found = self._core.index_of(operation)
+        if found >= 0:
             return found
         self._refuse(operation)
 
@@ -149,7 +131,7 @@ class Plan:
         raise UnknownOperationError(f"{self._name} has no operation named {name!r}{suggestion}", operation=name)
 
     def __len__(self) -> int:
-        return len(self._operations)
+        return len(self._core)
 
     def __repr__(self) -> str:
         return f"<Plan {self._name!r}: {len(self)} operations>"

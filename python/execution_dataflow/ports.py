@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
-from execution_dataflow._core import MISSING
+from execution_dataflow._core import MISSING, intern_ports
 from execution_dataflow.array_rules import Shape, describe_dtype, describe_shape
 from execution_dataflow.errors import PortDirectionError, PortError
 from execution_dataflow.type_rules import Check, describe, or_none, value_check
@@ -74,11 +74,6 @@ class _PortBase(Generic[T]):
         twin = type(self).__new__(type(self))
         twin._data_type, twin._options, twin._name = self._data_type, self._options, name
         return twin
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        # One object may be given to several attributes; the operation's class then makes a copy for each.
-        if not self._name:
-            self._name = name
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -202,7 +197,15 @@ class InputPort(_PortBase[T]):
         description: str = ...,
     ) -> None: ...
 
-    def __init__(
+    # Operations make a port object for every instance: every keyword with a default would cost a look-up, given or not.
+    def __init__(self, data_type: Any = Any, **options: Any) -> None:
+        if type(data_type) is not type:
+            _check_data_type("InputPort", data_type)
+        self._data_type = data_type
+        self._name = ""
+        self._options = self._packed(data_type, **options) if options else None
+
+    def _packed(
         self,
         data_type: Any = Any,
         *,
@@ -213,18 +216,13 @@ class InputPort(_PortBase[T]):
         dtype: object = None,
         shape: Shape | int | None = None,
         description: str = "",
-    ) -> None:
-        if type(data_type) is not type:
-            _check_data_type("InputPort", data_type)
-        self._data_type = data_type
-        self._name = ""
+    ) -> tuple[Any, ...] | None:
         if default is MISSING and dtype is None and shape is None and not (optional or many or mutable or description):
-            self._options = None
-            return
+            return None
         if many and default is not MISSING:
             raise PortError("InputPort(many=True) takes no default; with optional=True it receives an empty list")
         flags = _MANY * bool(many) + _MUTABLE * bool(mutable) + _OPTIONAL * bool(optional or default is not MISSING)
-        self._options = (flags, default, dtype, _shape("InputPort", shape), description)
+        return flags, default, dtype, _shape("InputPort", shape), description
 
     @property
     def many(self) -> bool:
@@ -339,7 +337,14 @@ class OutputPort(_PortBase[T]):
         description: str = ...,
     ) -> None: ...
 
-    def __init__(
+    def __init__(self, data_type: Any = Any, **options: Any) -> None:
+        if type(data_type) is not type:
+            _check_data_type("OutputPort", data_type)
+        self._data_type = data_type
+        self._name = ""
+        self._options = self._packed(data_type, **options) if options else None
+
+    def _packed(
         self,
         data_type: Any = Any,
         *,
@@ -347,15 +352,10 @@ class OutputPort(_PortBase[T]):
         dtype: object = None,
         shape: Shape | int | None = None,
         description: str = "",
-    ) -> None:
-        if type(data_type) is not type:
-            _check_data_type("OutputPort", data_type)
-        self._data_type = data_type
-        self._name = ""
+    ) -> tuple[Any, ...] | None:
         if not optional and dtype is None and shape is None and not description:
-            self._options = None
-        else:
-            self._options = (_OPTIONAL * bool(optional), dtype, _shape("OutputPort", shape), description)
+            return None
+        return _OPTIONAL * bool(optional), dtype, _shape("OutputPort", shape), description
 
     @overload
     def __get__(self, instance: None, owner: type) -> OutputPort[T]: ...
@@ -377,6 +377,15 @@ class OutputPort(_PortBase[T]):
     def _shown_options(self) -> list[tuple[str, str]]:
         return ([("optional", "True")] if self.optional else []) + super()._shown_options()
 
+
+_kind: Any
+for _kind in (InputPort, OutputPort):
+    # What help(), inspect.signature() and the error for an unknown option show.
+    _kind._packed.__qualname__ = _kind.__init__.__qualname__
+    _kind.__init__.__wrapped__ = _kind._packed
+
+# A million operations that declare InputPort(int) share one object; ports never change.
+intern_ports(InputPort, OutputPort)
 
 Port: TypeAlias = InputPort[Any] | OutputPort[Any]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import Any, NoReturn
 
-from execution_dataflow._core import MISSING
+from execution_dataflow._core import MISSING, PortLayout
 from execution_dataflow.array_rules import (
     Shape,
     array_facts,
@@ -57,6 +57,8 @@ class PortSignature:
         The value of each input where nothing arrives, or ``_core.MISSING``.
     input_types, output_types : tuple
         For each port, its type, or the port itself where there is a dtype or a shape to compare too.
+    next_inputs, next_outputs : dict
+        The signatures with one more port, by its name and type, or by its options too where it has some.
     derived : dict
         What higher layers derived from it.
 
@@ -72,8 +74,7 @@ class PortSignature:
     __slots__ = (
         "__weakref__",
         "_frozen",
-        "_next_inputs",
-        "_next_outputs",
+        "_layout",
         "derived",
         "input_checks",
         "input_defaults",
@@ -82,6 +83,8 @@ class PortSignature:
         "input_types",
         "inputs",
         "is_frozen",
+        "next_inputs",
+        "next_outputs",
         "output_checks",
         "output_flags",
         "output_index",
@@ -112,9 +115,10 @@ class PortSignature:
         self.input_types = tuple(_type_to_compare(port) for _, port in inputs)
         self.output_types = tuple(_type_to_compare(port) for _, port in outputs)
         self.derived: dict[Any, Any] = {}
-        self._next_inputs: dict[Any, PortSignature] = {}
-        self._next_outputs: dict[Any, PortSignature] = {}
+        self.next_inputs: dict[Any, PortSignature] = {}
+        self.next_outputs: dict[Any, PortSignature] = {}
         self._frozen: PortSignature | None = self if is_frozen else None
+        self._layout: PortLayout | None = None
 
     @property
     def frozen(self) -> PortSignature:
@@ -124,6 +128,21 @@ class PortSignature:
                 if self._frozen is None:
                     self._frozen = PortSignature(self.owner, self.inputs, self.outputs, is_frozen=True)
         return self._frozen
+
+    @property
+    def layout(self) -> PortLayout:
+        """What the native core has to know of the same ports, with no more to come."""
+        if self._layout is None:
+            frozen = self.frozen
+            self._layout = PortLayout(
+                frozen,
+                tuple(frozen.input_index),
+                frozen.input_flags,
+                frozen.input_checks,
+                tuple(frozen.output_index),
+                frozen.output_flags,
+            )
+        return self._layout
 
     def with_input(self, name: str, port: InputPort[Any]) -> PortSignature:
         """Return the signature with one more input; the same one for the same port.
@@ -146,12 +165,12 @@ class PortSignature:
             The name is taken or no identifier, or the signature is frozen.
         """
         try:
-            return self._next_inputs[(name, port._data_type) if port._options is None else _transition(name, port)]
+            return self.next_inputs[(name, port._data_type) if port._options is None else _transition(name, port)]
         except (KeyError, TypeError):
             self._check_addition(name, self.input_index, "input")
             longer = PortSignature(self.owner, (*self.inputs, (name, port)), self.outputs)
             longer._check_last_default()
-            return _remember(self._next_inputs, name, port, longer)
+            return _remember(self.next_inputs, name, port, longer)
 
     def with_output(self, name: str, port: OutputPort[Any]) -> PortSignature:
         """Return the signature with one more output; the same one for the same port.
@@ -174,11 +193,11 @@ class PortSignature:
             The name is taken or no identifier, or the signature is frozen.
         """
         try:
-            return self._next_outputs[(name, port._data_type) if port._options is None else _transition(name, port)]
+            return self.next_outputs[(name, port._data_type) if port._options is None else _transition(name, port)]
         except (KeyError, TypeError):
             self._check_addition(name, self.output_index, "output")
             longer = PortSignature(self.owner, self.inputs, (*self.outputs, (name, port)))
-            return _remember(self._next_outputs, name, port, longer)
+            return _remember(self.next_outputs, name, port, longer)
 
     def _check_addition(self, name: object, taken: dict[str, int], direction: str) -> None:
         if not isinstance(name, str) or not name.isidentifier():

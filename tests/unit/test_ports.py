@@ -166,7 +166,7 @@ def test_ports_that_differ_for_every_instance_do_not_pile_up() -> None:
     root = PortSignature("Op")
     for number in range(10_000):
         root.with_input("a", InputPort(default=[number]))
-    assert len(root._next_inputs) <= 4096
+    assert len(root.next_inputs) <= 4096
 
 
 def test_a_signature_lists_what_the_core_needs() -> None:

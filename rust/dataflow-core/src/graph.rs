@@ -3,11 +3,13 @@
 //! A node costs 12 bytes, an input port 4, and an edge 20. Nothing here allocates per node.
 
 mod adjacency;
+mod identities;
 mod shapes;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use adjacency::Adjacency;
+pub use identities::Identities;
 pub(crate) use shapes::Layouts;
 use shapes::Shapes;
 
@@ -58,7 +60,16 @@ impl Link {
     }
 }
 
-/// A graph under construction. It only grows.
+/// How far a graph had grown; see [`Graph::roll_back`].
+#[derive(Copy, Clone, Debug)]
+pub struct Mark {
+    nodes: usize,
+    links: usize,
+    orders: usize,
+    edges: usize,
+}
+
+/// A graph under construction. It grows, and goes back to a [`Mark`] when a step of many parts fails half-way.
 #[derive(Clone, Debug)]
 pub struct Graph {
     shapes: Shapes,
@@ -124,6 +135,47 @@ impl Graph {
         self.inputs_from.push(self.latest.len() as u32);
         self.shape_of.push(shape.0);
         Ok(node)
+    }
+
+    /// Adds several nodes with that port layout, and returns the first; all of them or none.
+    ///
+    /// # Errors
+    /// [`GraphError::UnknownShape`], [`GraphError::TooLarge`].
+    pub fn add_nodes(&mut self, shape: ShapeId, count: usize) -> Result<NodeId, GraphError> {
+        let mark = self.mark();
+        // What is wanted may be absurd: room is made while there are nodes to fill it.
+        let room = count.min(1 << 20);
+        self.shape_of.reserve(room);
+        self.inputs_from.reserve(room);
+        self.outputs_from.reserve(room);
+        for _ in 0..count {
+            if let Err(error) = self.add_node(shape) {
+                self.roll_back(mark);
+                return Err(error);
+            }
+        }
+        Ok(NodeId(mark.nodes as u32))
+    }
+
+    /// How far the graph has grown.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark { nodes: self.node_count(), links: self.links.len(), orders: self.orders.len(), edges: self.edges }
+    }
+
+    /// Takes back all nodes, connections and constants since a mark of this graph. Layouts stay.
+    pub fn roll_back(&mut self, mark: Mark) {
+        let kept = mark.links.min(self.links.len());
+        for link in self.links.drain(kept..).rev() {
+            let input = self.inputs_from[link.target as usize] + link.target_port;
+            self.latest[input as usize] = link.previous;
+        }
+        self.orders.truncate(mark.orders);
+        self.edges = mark.edges;
+        self.shape_of.truncate(mark.nodes);
+        self.outputs_from.truncate(mark.nodes + 1);
+        self.inputs_from.truncate(mark.nodes + 1);
+        self.latest.truncate(self.inputs_from[self.shape_of.len()] as usize);
     }
 
     /// Connects an output to an input. An input that takes many sources appends it; for any other one that already

@@ -1,15 +1,16 @@
 //! The compiled plan with what Python knows of its nodes.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use dataflow_core::graph::{Graph, Identities};
 use dataflow_core::ids::NodeId;
-use dataflow_core::plan::{Plan, SourceKind};
+use dataflow_core::plan::Plan;
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::node_spec::NodeSpec;
-use crate::topology::Topology;
 
 /// Specs, operations and constants of a plan's nodes.
 pub(crate) struct Program {
@@ -20,6 +21,35 @@ pub(crate) struct Program {
 }
 
 impl Program {
+    /// Each spec has the ports of the nodes that it is for, and each constant is there.
+    pub(crate) fn new(
+        graph: &Graph,
+        specs: Vec<Py<NodeSpec>>,
+        spec_of: Vec<u32>,
+        operations: Vec<Py<PyAny>>,
+        constants: Vec<Py<PyAny>>,
+    ) -> PyResult<Self> {
+        let mut latest = None;
+        for (node, &index) in spec_of.iter().enumerate() {
+            let node = NodeId(node as u32);
+            let shape = (index, graph.input_flags(node).as_ptr());
+            if latest == Some(shape) {
+                continue;
+            }
+            let spec = specs.get(index as usize);
+            let spec = spec.ok_or_else(|| PyIndexError::new_err(format!("there is no spec {index}")))?.get();
+            if spec.input_checks.len() != graph.input_count(node) || spec.output_flags.len() != graph.output_count(node)
+            {
+                return Err(PyValueError::new_err(format!(
+                    "the spec of {} has other ports than node {}",
+                    spec.label, node.0
+                )));
+            }
+            latest = Some(shape);
+        }
+        Ok(Self { specs, spec_of, operations, constants })
+    }
+
     #[inline]
     pub(crate) fn spec_object(&self, node: NodeId) -> &Py<NodeSpec> {
         &self.specs[self.spec_of[node.index()] as usize]
@@ -46,9 +76,15 @@ impl Program {
 pub(crate) struct PyPlan {
     pub(crate) plan: Arc<Plan>,
     pub(crate) program: Arc<Program>,
+    /// Made when the first operation is looked up.
+    identities: OnceLock<Identities>,
 }
 
 impl PyPlan {
+    pub(crate) fn new(plan: Plan, program: Program) -> Self {
+        Self { plan: Arc::new(plan), program: Arc::new(program), identities: OnceLock::new() }
+    }
+
     pub(crate) fn node(&self, node: u32) -> PyResult<NodeId> {
         let count = self.plan.node_count();
         if (node as usize) < count {
@@ -71,51 +107,26 @@ impl PyPlan {
 
 #[pymethods]
 impl PyPlan {
-    #[new]
-    fn new(
-        py: Python<'_>,
-        topology: &Topology,
-        specs: Vec<Py<NodeSpec>>,
-        spec_of: Vec<u32>,
-        operations: Vec<Py<PyAny>>,
-        constants: Vec<Py<PyAny>>,
-    ) -> PyResult<Self> {
-        let graph = &topology.graph;
-        let nodes = graph.node_count();
-        if spec_of.len() != nodes || operations.len() != nodes {
-            return Err(PyValueError::new_err(format!(
-                "a graph of {nodes} nodes needs {nodes} specs and operations, not {} and {}",
-                spec_of.len(),
-                operations.len()
-            )));
-        }
-        for (node, &spec) in spec_of.iter().enumerate() {
-            let node = NodeId(node as u32);
-            let spec =
-                specs.get(spec as usize).ok_or_else(|| PyIndexError::new_err(format!("there is no spec {spec}")))?;
-            let spec = spec.get();
-            if spec.input_checks.len() != graph.input_count(node) || spec.output_flags.len() != graph.output_count(node)
-            {
-                return Err(PyValueError::new_err(format!(
-                    "the spec of {} has other ports than node {}",
-                    spec.label, node.0
-                )));
-            }
-        }
-        let plan = py.detach(|| Plan::compile(graph));
-        let plan = plan
-            .map_err(|faults| PyValueError::new_err(format!("the graph has {} faults: see faults()", faults.len())))?;
-        for node in (0..nodes as u32).map(NodeId) {
-            for source in plan.sources(node) {
-                if let SourceKind::Constant(index) = source.kind()
-                    && index as usize >= constants.len()
-                {
-                    return Err(PyIndexError::new_err(format!("there is no constant {index}")));
-                }
-            }
-        }
-        let program = Program { specs, spec_of, operations, constants };
-        Ok(Self { plan: Arc::new(plan), program: Arc::new(program) })
+    /// The operations, in the order in which they were added.
+    fn operations<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, &self.program.operations)
+    }
+
+    /// The node of an operation, or -1.
+    fn index_of(&self, operation: &Bound<'_, PyAny>) -> i64 {
+        let operations = &self.program.operations;
+        let identity_of = |node: u32| operations[node as usize].as_ptr() as usize;
+        let identities = self.identities.get_or_init(|| {
+            let mut identities = Identities::default();
+            (0..operations.len() as u32).for_each(|node| identities.insert(identity_of(node), node, identity_of));
+            identities
+        });
+        identities.find(operation.as_ptr() as usize, identity_of).map_or(-1, i64::from)
+    }
+
+    /// For each node, the place of its spec among the specs.
+    fn spec_of(&self) -> Vec<u32> {
+        self.program.spec_of.clone()
     }
 
     fn order(&self) -> Vec<u32> {

@@ -84,6 +84,51 @@ fn order_only_edges_are_kept_in_order() {
 }
 
 #[test]
+fn several_nodes_are_added_at_once() {
+    let mut graph = Graph::new();
+    let shape = graph.add_shape(&[0], &[0, 0]).unwrap();
+    assert_eq!(graph.add_nodes(shape, 3), Ok(NodeId(0)));
+    assert_eq!(graph.add_nodes(shape, 2), Ok(NodeId(3)));
+    assert_eq!(graph.add_nodes(shape, 0), Ok(NodeId(5)));
+    assert_eq!((graph.node_count(), graph.output_count(NodeId(4))), (5, 2));
+}
+
+#[test]
+fn too_many_nodes_at_once_add_none() {
+    let mut graph = Graph::new();
+    let wide = graph.add_shape(&[], &[0; 1 << 20]).unwrap();
+    assert!(matches!(graph.add_nodes(wide, (1 << 11) + 1), Err(GraphError::TooLarge { .. })));
+    assert_eq!(graph.node_count(), 0);
+    assert_eq!(graph.add_nodes(wide, 1 << 11), Ok(NodeId(0)));
+}
+
+#[test]
+fn what_came_after_a_mark_is_taken_back() {
+    let mut graph = Graph::new();
+    let source = node(&mut graph, &[], &[0]);
+    let target = node(&mut graph, &[0, INPUT_MANY], &[]);
+    graph.connect(source, 0, target, 1).unwrap();
+    let mark = graph.mark();
+
+    let late = node(&mut graph, &[0], &[0]);
+    graph.connect(late, 0, target, 1).unwrap();
+    graph.connect(late, 0, target, 0).unwrap();
+    graph.bind(late, 0, 3).unwrap();
+    graph.connect(source, 0, target, 1).unwrap();
+    graph.order(late, source).unwrap();
+    graph.roll_back(mark);
+
+    assert_eq!((graph.node_count(), graph.edges_count(), graph.orders().len()), (2, 1, 0));
+    assert_eq!(graph.sources_of(target, 1), [(source, 0)]);
+    assert_eq!(graph.sources_of(target, 0), []);
+    let again = node(&mut graph, &[0], &[0]);
+    assert_eq!(again, late);
+    assert_eq!(graph.connect(source, 0, again, 0), Ok(true));
+    assert_eq!(graph.connect(again, 0, target, 0), Ok(true));
+    assert_eq!(graph.sources_of(target, 0), [(again, 0)]);
+}
+
+#[test]
 fn unknown_indices_are_named_and_change_nothing() {
     let mut graph = Graph::new();
     let known = node(&mut graph, &[0], &[0, 0]);
