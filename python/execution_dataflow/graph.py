@@ -26,6 +26,7 @@ from execution_dataflow.names import stable_names
 from execution_dataflow.node_specs import NodeSpecs, check_runnable, node_specs
 from execution_dataflow.operations import Operation, label_of
 from execution_dataflow.plan import Plan
+from execution_dataflow.priorities import priorities_of
 from execution_dataflow.signatures import PortSignature, ports_fit
 
 __all__ = ["GraphDefinition"]
@@ -309,7 +310,7 @@ class GraphDefinition:
     def compile(self) -> Plan:
         """Return the graph in the form in which it runs; the same plan until the graph changes.
 
-        The options of operations (retry policy, executor) are read now.
+        The options of operations (retry policy, executor, priority) are read now.
 
         Returns
         -------
@@ -338,7 +339,10 @@ class GraphDefinition:
         faults = [*specs.faults, *structural_faults(self._topology, operations)]
         if faults:
             raise GraphValidationError(self._name, faults)
-        core = _core.Plan(self._topology, specs.specs, specs.spec_of, list(operations), list(self._constants))
+        priorities = priorities_of(operations)
+        core = _core.Plan(
+            self._topology, specs.specs, specs.spec_of, list(operations), list(self._constants), priorities
+        )
         return Plan(self._name, core, operations, self._index, specs.specs, specs.spec_of)
 
     def __len__(self) -> int:

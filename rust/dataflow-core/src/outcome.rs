@@ -153,7 +153,7 @@ impl<B: Body> Run<B> {
         // Outcomes that the trigger rule decides; most runs never allocate it.
         let mut decided = Vec::new();
         let mut held = None;
-        let mut pushed = 0;
+        let mut pushed: usize = 0;
         let mut current = Some(first);
         while let Some(Outcome { task, state, left_unset }) = current {
             let instance = self.instance(task.instance);
@@ -168,13 +168,14 @@ impl<B: Body> Run<B> {
                 }
             }
             let stopped = self.stop.load(Ordering::Relaxed) != 0;
-            // Successors come by descending rank. In reverse, the highest is held back to be run next, and a deque gives
-            // the others back in that order.
+            // Successors come in the order of the sequence. In reverse, the first is held back to be run next, and a deque
+            // gives the others back in that order.
             for &successor in instance.plan().successors(task.node).iter().rev() {
                 let node = NodeId(successor);
                 if instance.arrive(node, task.node, state, left_unset) {
                     let follower = Task { instance: task.instance, node };
                     match instance.trigger(node, self.policy, stopped, now) {
+                        State::Ready if self.queue.put_behind_gate(follower) => pushed += 1,
                         State::Ready => {
                             if let Some(earlier) = held.replace(follower) {
                                 self.publish(earlier, &sink);
@@ -195,6 +196,10 @@ impl<B: Body> Run<B> {
                 }
             }
             current = decided.pop();
+        }
+        // With nothing held back the seat's owner takes one of those behind gates itself.
+        if held.is_none() && matches!(sink, Sink::Seat(_, None)) {
+            pushed = pushed.saturating_sub(1);
         }
         if let Some(task) = held {
             match &mut sink {

@@ -2,9 +2,16 @@
 //!
 //! A *seat* is the right to work on a run: there are as many as the run may have workers, and seat 0 belongs to the
 //! thread that called `run`. A deque is made when its seat is first taken, so a small run never pays for the others.
+//!
+//! Nodes behind a gate (see [`Plan::gates`]) wait in a set of their own, from which whoever has nothing else takes the
+//! first in the sequence.
+
+use std::sync::Arc;
 
 use crate::deque::{Injector, Steal, Stealer, Worker};
 use crate::ids::{InstanceId, NodeId};
+use crate::plan::Plan;
+use crate::ready_set::ReadySet;
 use crate::sync::{AtomicUsize, Mutex, OnceLock, Ordering, lock};
 
 /// A node of a plan instance.
@@ -29,6 +36,13 @@ pub struct ReadyQueue {
     places: Box<[Place]>,
     /// How many seats are free.
     free: AtomicUsize,
+    gated: Option<Gated>,
+}
+
+/// The nodes of the root instance that are ready behind their gates.
+struct Gated {
+    plan: Arc<Plan>,
+    ready: ReadySet,
 }
 
 /// A taken seat; dropping it frees the seat.
@@ -46,7 +60,33 @@ impl ReadyQueue {
             injector: Injector::new(),
             places: (0..seats).map(|_| Place::default()).collect(),
             free: AtomicUsize::new(seats),
+            gated: None,
         }
+    }
+
+    /// An empty queue for runs of a plan: its gates are kept.
+    pub(crate) fn with_gates(seats: usize, plan: &Arc<Plan>) -> Self {
+        let gates = plan.gates().len();
+        let gated = || Gated { plan: plan.clone(), ready: ReadySet::new(gates) };
+        Self { gated: (gates > 0).then(gated), ..Self::new(seats) }
+    }
+
+    /// Adds a task that is behind a gate; `false` when it is not.
+    #[inline]
+    pub(crate) fn put_behind_gate(&self, task: Task) -> bool {
+        let Some(gated) = &self.gated else { return false };
+        if task.instance != InstanceId::ROOT {
+            return false;
+        }
+        let Some(gate) = gated.plan.gate(task.node) else { return false };
+        gated.ready.put(gate);
+        true
+    }
+
+    fn take_behind_gate(&self) -> Option<Task> {
+        let gated = self.gated.as_ref()?;
+        let gate = gated.ready.take()?;
+        Some(Task { instance: InstanceId::ROOT, node: NodeId(gated.plan.gates()[gate as usize]) })
     }
 
     /// Number of seats.
@@ -97,7 +137,9 @@ impl ReadyQueue {
 
     /// Whether there is something that another worker could take.
     pub fn has_work(&self) -> bool {
-        !self.injector.is_empty() || self.stealers().any(|stealer| !stealer.is_empty())
+        !self.injector.is_empty()
+            || self.gated.as_ref().is_some_and(|gated| gated.ready.has_any())
+            || self.stealers().any(|stealer| !stealer.is_empty())
     }
 
     fn stealers(&self) -> impl Iterator<Item = &Stealer<Task>> {
@@ -121,11 +163,12 @@ impl Seat<'_> {
         self.own().push(task);
     }
 
-    /// The next task: its own, injected, or stolen from another seat.
+    /// The next task: its own, injected, from behind a gate, or stolen from another seat.
     pub fn find(&self) -> Option<Task> {
         let own = self.own();
         own.pop().or_else(|| {
-            retry(|| self.queue.injector.steal_batch_and_pop(own)).or_else(|| {
+            let injected = retry(|| self.queue.injector.steal_batch_and_pop(own));
+            injected.or_else(|| self.queue.take_behind_gate()).or_else(|| {
                 let others = (1..self.queue.places.len()).map(|step| (self.index + step) % self.queue.places.len());
                 others
                     .filter_map(|index| self.queue.places[index].stealer.get())

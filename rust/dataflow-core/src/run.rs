@@ -129,8 +129,8 @@ impl<B: Body> Run<B> {
             driven,
             body,
             policy,
+            queue: ReadyQueue::with_gates(seats, &plan),
             instances: Instances::new(Instance::new(InstanceId::ROOT, plan, program, None, retained)),
-            queue: ReadyQueue::new(seats),
             timers: Timers::default(),
             pool,
             stop: AtomicU8::new(0),
@@ -203,6 +203,7 @@ impl<B: Body> Run<B> {
             debug_assert_eq!(state, State::Ready);
             count += 1;
             match seat {
+                _ if self.queue.put_behind_gate(task) => {}
                 Some(seat) => seat.push(task),
                 None => self.queue.inject(task),
             }

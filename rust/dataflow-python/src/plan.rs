@@ -72,6 +72,7 @@ impl PyPlan {
 #[pymethods]
 impl PyPlan {
     #[new]
+    #[pyo3(signature = (topology, specs, spec_of, operations, constants, priorities = Vec::new()))]
     fn new(
         py: Python<'_>,
         topology: &Topology,
@@ -79,9 +80,14 @@ impl PyPlan {
         spec_of: Vec<u32>,
         operations: Vec<Py<PyAny>>,
         constants: Vec<Py<PyAny>>,
+        priorities: Vec<(u32, i64)>,
     ) -> PyResult<Self> {
         let graph = &topology.graph;
         let nodes = graph.node_count();
+        if let Some((node, _)) = priorities.iter().find(|&&(node, _)| node as usize >= nodes) {
+            return Err(PyIndexError::new_err(format!("there is no node {node} in a graph of {nodes} nodes")));
+        }
+        let priorities: Vec<(NodeId, i64)> = priorities.into_iter().map(|(node, p)| (NodeId(node), p)).collect();
         if spec_of.len() != nodes || operations.len() != nodes {
             return Err(PyValueError::new_err(format!(
                 "a graph of {nodes} nodes needs {nodes} specs and operations, not {} and {}",
@@ -102,7 +108,7 @@ impl PyPlan {
                 )));
             }
         }
-        let plan = py.detach(|| Plan::compile(graph));
+        let plan = py.detach(|| Plan::compile_prioritised(graph, &priorities));
         let plan = plan
             .map_err(|faults| PyValueError::new_err(format!("the graph has {} faults: see faults()", faults.len())))?;
         for node in (0..nodes as u32).map(NodeId) {
@@ -120,6 +126,14 @@ impl PyPlan {
 
     fn order(&self) -> Vec<u32> {
         self.plan.order().to_vec()
+    }
+
+    fn sequence(&self) -> Vec<u32> {
+        self.plan.sequence().to_vec()
+    }
+
+    fn gates(&self) -> Vec<u32> {
+        self.plan.gates().to_vec()
     }
 
     fn rank(&self) -> Vec<u32> {
