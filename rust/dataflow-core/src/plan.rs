@@ -39,7 +39,7 @@ pub struct Plan {
     ranks: Vec<u32>,
     sequence: Vec<u32>,
     gates: Vec<u32>,
-    /// Empty without gates.
+    /// Empty when the roots alone have gates.
     gate_numbers: Vec<u32>,
     roots: Vec<u32>,
     edge_count: usize,
@@ -230,15 +230,22 @@ impl Plan {
     }
 
     /// The nodes that a worker takes only when it has nothing else of its own, the first of them that is ready: every
-    /// root, and what would otherwise run long before its turn. In the order of [`Plan::sequence`]. Empty for a plan
-    /// where a worker that takes what it made ready last keeps about as few values alive.
+    /// root, and what would otherwise run long before its turn, where that matters. In the order of [`Plan::sequence`].
     #[inline]
     #[must_use]
     pub fn gates(&self) -> &[u32] {
         &self.gates
     }
 
-    /// The index of a node in [`Plan::gates`].
+    /// Whether [`Plan::gates`] are the roots and nothing else: a worker alone that takes what it made ready last, and
+    /// the roots in their order, then keeps about as few values alive as the sequence.
+    #[inline]
+    #[must_use]
+    pub fn gates_roots_alone(&self) -> bool {
+        self.gate_numbers.is_empty()
+    }
+
+    /// The index of a node in [`Plan::gates`], unless those are the roots alone.
     #[inline]
     #[must_use]
     pub fn gate(&self, node: NodeId) -> Option<u32> {

@@ -64,14 +64,25 @@ impl ReadyQueue {
         }
     }
 
-    /// An empty queue for runs of a plan: its gates are kept.
+    /// An empty queue for a run of a plan: its gates are kept, unless a worker alone does as well without.
     pub(crate) fn with_gates(seats: usize, plan: &Arc<Plan>) -> Self {
-        let gates = plan.gates().len();
+        let gates = if seats == 1 && plan.gates_roots_alone() { 0 } else { plan.gates().len() };
         let gated = || Gated { plan: plan.clone(), ready: ReadySet::new(gates) };
         Self { gated: (gates > 0).then(gated), ..Self::new(seats) }
     }
 
-    /// Adds a task that is behind a gate; `false` when it is not.
+    /// Adds the root of that index; `false` when roots have no gates in this run.
+    pub(crate) fn put_root_behind_gate(&self, index: usize, task: Task) -> bool {
+        match &self.gated {
+            Some(gated) if task.instance == InstanceId::ROOT => {
+                gated.ready.put(gated.plan.gate(task.node).unwrap_or(index as u32));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Adds a task that is behind a gate and no root; `false` when it is not.
     #[inline]
     pub(crate) fn put_behind_gate(&self, task: Task) -> bool {
         let Some(gated) = &self.gated else { return false };

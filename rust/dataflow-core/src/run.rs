@@ -195,15 +195,16 @@ impl<B: Body> Run<B> {
     }
 
     fn push_roots(&self, instance: &Instance<B>, seat: Option<&Seat<'_>>) {
-        let tasks = instance.plan().roots().iter().map(|&node| Task { instance: instance.id(), node: NodeId(node) });
+        let roots = instance.plan().roots().iter().enumerate();
+        let tasks = roots.map(|(index, &node)| (index, Task { instance: instance.id(), node: NodeId(node) }));
         let now = self.now();
         let mut count = 0;
-        let mut push = |task: Task| {
+        let mut push = |(index, task): (usize, Task)| {
             let state = instance.trigger(task.node, self.policy, false, now);
             debug_assert_eq!(state, State::Ready);
             count += 1;
             match seat {
-                _ if self.queue.put_behind_gate(task) => {}
+                _ if self.queue.put_root_behind_gate(index, task) => {}
                 Some(seat) => seat.push(task),
                 None => self.queue.inject(task),
             }

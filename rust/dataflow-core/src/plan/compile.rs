@@ -51,7 +51,7 @@ impl Plan {
         let Ordering { ranks, sequence, gates } =
             Ordering::of(&values, numbered, &predecessors, &mut successors, &order, &positions);
         let is_root = |&node: &u32| in_degrees[node as usize] == 0;
-        let roots = sequence.iter().copied().filter(is_root).collect();
+        let roots: Vec<u32> = sequence.iter().copied().filter(is_root).collect();
         let node_count = graph.node_count();
         Ok(Self {
             layouts: graph.layouts().clone(),
@@ -69,7 +69,7 @@ impl Plan {
             positions,
             ranks,
             sequence,
-            gate_numbers: numbers(&gates, node_count),
+            gate_numbers: if gates == roots { Vec::new() } else { numbers(&gates, node_count) },
             gates,
             roots,
             edge_count: graph.edges_count(),
@@ -107,7 +107,7 @@ impl Ordering {
         }
         let stack = Stack { sequence: &sequence, predecessors: &before, successors: &after };
         let suffices = urgency.is_even() && stack.stays_within(peak, values);
-        let gates = if suffices { Vec::new() } else { stack.gates() };
+        let gates = if suffices { stack.roots() } else { stack.gates() };
         let name = |position: u32| order[position as usize];
         for (position, &node) in order.iter().enumerate() {
             let row = after.row(position as u32);
@@ -121,9 +121,9 @@ impl Ordering {
     }
 }
 
-/// The number of each gated node among the gates, and [`NONE`] for the others. Without gates there is nothing to look up.
+/// The number of each gated node among the gates, and [`NONE`] for the others.
 fn numbers(gates: &[u32], node_count: usize) -> Vec<u32> {
-    let mut numbers = vec![NONE; if gates.is_empty() { 0 } else { node_count }];
+    let mut numbers = vec![NONE; node_count];
     for (number, &node) in gates.iter().enumerate() {
         numbers[node as usize] = number as u32;
     }

@@ -2,8 +2,8 @@
 //!
 //! A worker runs what it made ready last, and that is the next node of the sequence nearly always. It is not where a
 //! node becomes ready long before its turn: one part of a thousand that are split off at once, say, while the other
-//! input of each part's consumer has yet to be made. In a plan where that costs memory, such a node gets a gate, and so
-//! does every root. What is ready behind a gate is taken only by a worker that has nothing else of its own, the first
+//! input of each part's consumer has yet to be made. In a plan where that costs memory, such a node gets a gate. Every
+//! root has one, so that a second worker begins with the root that is next and not with one from the far end. What is ready behind a gate is taken only by a worker that has nothing else of its own, the first
 //! in the sequence first.
 
 use super::alive::{Alive, Peak, Values};
@@ -40,6 +40,11 @@ impl Stack<'_> {
             self.push_ready(node, &mut waiting, &mut stack);
         }
         true
+    }
+
+    /// The nodes that wait for nothing, in the order of the sequence.
+    pub(super) fn roots(&self) -> Vec<u32> {
+        self.sequence.iter().copied().filter(|&node| self.predecessors.row(node).is_empty()).collect()
     }
 
     /// Which nodes have a gate, in the order of the sequence.
