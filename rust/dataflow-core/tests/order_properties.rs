@@ -255,3 +255,16 @@ fn with_several_workers_gates_do_about_as_well_as_one_queue_in_the_order_of_the_
         }
     }
 }
+
+#[test]
+fn a_value_with_many_consumers_is_looked_at_a_bounded_number_of_times() {
+    // The first consumers wait for the end of everything, so that the row of the hub begins with what stays undone.
+    const CONSUMERS: u32 = 60_000;
+    let mut nodes = Nodes::default();
+    let (hub, other) = (nodes.add(&[]), nodes.add(&[]));
+    let first: Vec<u32> = (0..CONSUMERS).map(|_| nodes.add(&[hub, other])).collect();
+    nodes.reduce(first, 7);
+    let began = std::time::Instant::now();
+    assert_eq!(plan_of(&nodes.0, &[]).sequence().len(), nodes.0.len());
+    assert!(began.elapsed().as_secs() < 20, "quadratic would take minutes");
+}

@@ -203,9 +203,10 @@ impl<'p> Walk<'p> {
         }
         self.followed[value as usize] = cursor as u32;
         let urgent = |&&node: &&u32| !self.is_done(node) && terrain.urgency.class(node) <= class;
-        let mut candidates = row[cursor..].iter().filter(urgent);
+        let end = row.len().min(cursor + WINDOW);
+        let mut candidates = row[cursor..end].iter().filter(urgent);
         match self.habit {
-            Habit::Latest => candidates.take(WINDOW).min_by_key(|&&node| self.cells[node as usize].waiting).copied(),
+            Habit::Latest => candidates.min_by_key(|&&node| self.cells[node as usize].waiting).copied(),
             Habit::Oldest => candidates.next().copied(),
         }
     }
