@@ -182,10 +182,10 @@ impl<'p> Walk<'p> {
                 Habit::Latest => self.live.back()?,
                 Habit::Oldest => self.live.front()?,
             };
-            if self.cells[value as usize].left > 0 {
-                if let Some(consumer) = self.choose(value, class) {
-                    return Some(consumer);
-                }
+            if self.cells[value as usize].left > 0
+                && let Some(consumer) = self.choose(value, class)
+            {
+                return Some(consumer);
             }
             match self.habit {
                 Habit::Latest => self.live.pop_back(),
