@@ -339,7 +339,7 @@ class GraphDefinition:
     def compile(self) -> Plan:
         """Return the graph in the form in which it runs; the same plan until the graph changes.
 
-        The options of operations (retry policy, executor) are read now.
+        The options of operations (retry policy, executor, priority) are read now.
 
         Returns
         -------

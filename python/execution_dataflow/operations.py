@@ -62,7 +62,8 @@ class Operation(OperationBase):
     executor : {"thread", "async"}, optional
         Where it runs; by default on a thread, or on the event loop if `execute` is a coroutine function.
     priority : int, optional
-        Operations of a higher priority start earlier, among those that can start; 0 by default.
+        Operations of a higher priority start earlier, among those that can start, and so do those that they wait for;
+        0 by default.
     description : str, optional
         What it is for.
 

@@ -33,6 +33,7 @@ DEFINITION = [
     "channels",
     "names",
     "node_specs",
+    "priorities",
     "plan",
     "bindings",
     "faults",

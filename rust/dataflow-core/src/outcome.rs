@@ -159,6 +159,7 @@ impl<B: Body> Run<B> {
             let follower = Task { instance: task.instance, node: NodeId(successor) };
             if instance.arrive(follower.node) {
                 match instance.trigger(follower.node, self.policy, stopped) {
+                    State::Ready if self.queue.put_behind_gate(follower) => {}
                     State::Ready => {
                         if let Some(earlier) = held.replace(follower) {
                             seat.push(earlier);
@@ -220,6 +221,7 @@ impl<B: Body> Run<B> {
                 if instance.arrive(node) {
                     let follower = Task { instance: task.instance, node };
                     match instance.trigger(node, self.policy, stopped) {
+                        State::Ready if self.queue.put_behind_gate(follower) => pushed += 1,
                         State::Ready => {
                             if let Some(earlier) = held.replace(follower) {
                                 self.publish(earlier, &sink);

@@ -1,10 +1,15 @@
 //! A compiled graph: flat immutable arrays that a run reads and never changes.
 
+mod alive;
 mod compile;
+mod demand;
+mod gates;
 mod rank;
+mod sequence;
 mod source;
 #[cfg(test)]
 mod tests;
+mod urgency;
 
 use std::ops::Range;
 
@@ -32,6 +37,10 @@ pub struct Plan {
     order: Vec<u32>,
     positions: Vec<u32>,
     ranks: Vec<u32>,
+    sequence: Vec<u32>,
+    gates: Vec<u32>,
+    /// Empty when the roots alone have gates.
+    gate_numbers: Vec<u32>,
     roots: Vec<u32>,
     edge_count: usize,
     critical_path_length: u32,
@@ -96,7 +105,7 @@ impl Plan {
         (NodeId(node as u32), slot.0 - self.outputs_from[node])
     }
 
-    /// The distinct nodes that wait for a node, by data or order alone: by descending rank, then ascending index.
+    /// The distinct nodes that wait for a node, by data or order alone, in the order of [`Plan::sequence`].
     #[inline]
     #[must_use]
     pub fn successors(&self, node: NodeId) -> &[u32] {
@@ -212,7 +221,38 @@ impl Plan {
         self.critical_path_length
     }
 
-    /// The nodes that wait for nothing, by descending rank, then ascending index.
+    /// The order in which one worker runs the nodes when none fails, waits or is run elsewhere: topological, the same
+    /// for the same graph, by priority and then such that few values are alive at a time.
+    #[inline]
+    #[must_use]
+    pub fn sequence(&self) -> &[u32] {
+        &self.sequence
+    }
+
+    /// The nodes that a worker takes only when it has nothing else of its own, the first of them that is ready: every
+    /// root, and what would otherwise run long before its turn, where that matters. In the order of [`Plan::sequence`].
+    #[inline]
+    #[must_use]
+    pub fn gates(&self) -> &[u32] {
+        &self.gates
+    }
+
+    /// Whether [`Plan::gates`] are the roots and nothing else: a worker alone that takes what it made ready last, and
+    /// the roots in their order, then keeps about as few values alive as the sequence.
+    #[inline]
+    #[must_use]
+    pub fn gates_roots_alone(&self) -> bool {
+        self.gate_numbers.is_empty()
+    }
+
+    /// The index of a node in [`Plan::gates`], unless those are the roots alone.
+    #[inline]
+    #[must_use]
+    pub fn gate(&self, node: NodeId) -> Option<u32> {
+        self.gate_numbers.get(node.index()).copied().filter(|&number| number != u32::MAX)
+    }
+
+    /// The nodes that wait for nothing, in the order of [`Plan::sequence`].
     #[inline]
     #[must_use]
     pub fn roots(&self) -> &[u32] {

@@ -2,9 +2,16 @@
 //!
 //! A *seat* is the right to work on a run: there are as many as the run may have workers, and seat 0 belongs to the
 //! thread that called `run`. A deque is made when its seat is first taken, so a small run never pays for the others.
+//!
+//! Nodes behind a gate (see [`Plan::gates`]) wait in a set of their own, from which whoever has nothing else takes the
+//! first in the sequence.
+
+use std::sync::Arc;
 
 use crate::deque::{Injector, Steal, Stealer, Worker};
 use crate::ids::{InstanceId, NodeId};
+use crate::plan::Plan;
+use crate::ready_set::ReadySet;
 use crate::sync::{AtomicUsize, Mutex, OnceLock, Ordering, lock};
 
 /// A node of a plan instance.
@@ -31,6 +38,13 @@ pub struct ReadyQueue {
     places: Box<[Place]>,
     /// How many seats are free.
     free: AtomicUsize,
+    gated: Option<Gated>,
+}
+
+/// The nodes of the root instance that are ready behind their gates.
+struct Gated {
+    plan: Arc<Plan>,
+    ready: ReadySet,
 }
 
 /// A task that a worker has found.
@@ -57,7 +71,44 @@ impl ReadyQueue {
             injector: Injector::new(),
             places: (0..seats).map(|_| Place::default()).collect(),
             free: AtomicUsize::new(seats),
+            gated: None,
         }
+    }
+
+    /// An empty queue for a run of a plan: its gates are kept, unless a worker alone does as well without.
+    pub(crate) fn with_gates(seats: usize, plan: &Arc<Plan>) -> Self {
+        let gates = if seats == 1 && plan.gates_roots_alone() { 0 } else { plan.gates().len() };
+        let gated = || Gated { plan: plan.clone(), ready: ReadySet::new(gates) };
+        Self { gated: (gates > 0).then(gated), ..Self::new(seats) }
+    }
+
+    /// Adds the root of that index; `false` when roots have no gates in this run.
+    pub(crate) fn put_root_behind_gate(&self, index: usize, task: Task) -> bool {
+        match &self.gated {
+            Some(gated) if task.instance == InstanceId::ROOT => {
+                gated.ready.put(gated.plan.gate(task.node).unwrap_or(index as u32));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Adds a task that is behind a gate and no root; `false` when it is not.
+    #[inline]
+    pub(crate) fn put_behind_gate(&self, task: Task) -> bool {
+        let Some(gated) = &self.gated else { return false };
+        if task.instance != InstanceId::ROOT {
+            return false;
+        }
+        let Some(gate) = gated.plan.gate(task.node) else { return false };
+        gated.ready.put(gate);
+        true
+    }
+
+    fn take_behind_gate(&self) -> Option<Task> {
+        let gated = self.gated.as_ref()?;
+        let gate = gated.ready.take()?;
+        Some(Task { instance: InstanceId::ROOT, node: NodeId(gated.plan.gates()[gate as usize]) })
     }
 
     /// Number of seats.
@@ -108,7 +159,9 @@ impl ReadyQueue {
 
     /// Whether there is something that another worker could take.
     pub fn has_work(&self) -> bool {
-        !self.injector.is_empty() || self.stealers().any(|stealer| !stealer.is_empty())
+        !self.injector.is_empty()
+            || self.gated.as_ref().is_some_and(|gated| gated.ready.has_any())
+            || self.stealers().any(|stealer| !stealer.is_empty())
     }
 
     /// Number of nodes that workers have done and not counted yet: a report, while they go on.
@@ -153,7 +206,7 @@ impl Seat<'_> {
         count
     }
 
-    /// The next task: its own, injected, or stolen from another seat.
+    /// The next task: its own, injected, from behind a gate, or stolen from another seat.
     #[inline]
     pub fn find(&self) -> Option<Found> {
         self.own().pop().map(Found::Own).or_else(|| self.find_elsewhere().map(Found::Elsewhere))
@@ -161,7 +214,8 @@ impl Seat<'_> {
 
     fn find_elsewhere(&self) -> Option<Task> {
         let own = self.own();
-        retry(|| self.queue.injector.steal_batch_and_pop(own)).or_else(|| {
+        let injected = retry(|| self.queue.injector.steal_batch_and_pop(own));
+        injected.or_else(|| self.queue.take_behind_gate()).or_else(|| {
             let others = (1..self.queue.places.len()).map(|step| (self.index + step) % self.queue.places.len());
             others
                 .filter_map(|index| self.queue.places[index].stealer.get())

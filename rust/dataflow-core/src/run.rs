@@ -132,8 +132,8 @@ impl<B: Body> Run<B> {
             driven,
             body,
             policy,
+            queue: ReadyQueue::with_gates(seats, &plan),
             instances: Instances::new(Instance::new(InstanceId::ROOT, plan, program, None, retained)),
-            queue: ReadyQueue::new(seats),
             timers: Timers::default(),
             pool,
             stop: AtomicU8::new(0),
@@ -206,13 +206,15 @@ impl<B: Body> Run<B> {
     }
 
     fn push_roots(&self, instance: &Instance<B>, seat: Option<&Seat<'_>>) {
-        let tasks = instance.plan().roots().iter().map(|&node| Task { instance: instance.id(), node: NodeId(node) });
+        let roots = instance.plan().roots().iter().enumerate();
+        let tasks = roots.map(|(index, &node)| (index, Task { instance: instance.id(), node: NodeId(node) }));
         instance.note_birth(self.now());
         let count = tasks.len();
-        let mut push = |task: Task| {
+        let mut push = |(index, task): (usize, Task)| {
             let state = instance.trigger(task.node, self.policy, false);
             debug_assert_eq!(state, State::Ready);
             match seat {
+                _ if self.queue.put_root_behind_gate(index, task) => {}
                 Some(seat) => seat.push(task),
                 None => self.queue.inject(task),
             }

@@ -133,6 +133,14 @@ impl PyPlan {
         self.plan.order().to_vec()
     }
 
+    fn sequence(&self) -> Vec<u32> {
+        self.plan.sequence().to_vec()
+    }
+
+    fn gates(&self) -> Vec<u32> {
+        self.plan.gates().to_vec()
+    }
+
     fn rank(&self) -> Vec<u32> {
         (0..self.plan.node_count() as u32).map(|node| self.plan.rank(NodeId(node))).collect()
     }

@@ -1,6 +1,7 @@
 //! The options of operations, read when a graph is compiled, and the plan that follows.
 #![allow(unsafe_code)]
 
+use dataflow_core::ids::NodeId;
 use dataflow_core::plan::Plan;
 use dataflow_core::validate::{CycleEdge, Fault, validate};
 use pyo3::ffi;
@@ -48,7 +49,7 @@ pub(crate) fn compile<'py>(
             return Ok((None, faults_to_python(py, faults)?, reading.named));
         }
         let specs: Vec<Py<NodeSpec>> = specs.extract()?;
-        return match py.detach(|| Plan::compile(graph)) {
+        return match py.detach(|| Plan::compile_prioritised(graph, &reading.priorities)) {
             Ok(plan) => {
                 let clone = |objects: &[Py<PyAny>]| objects.iter().map(|object| object.clone_ref(py)).collect();
                 let (operations, constants) = (clone(&this.registry.operations), clone(&this.registry.constants));
@@ -67,6 +68,9 @@ struct Reading<'a, 'py> {
     resolve: &'a Bound<'py, PyAny>,
     spec_of: Vec<u32>,
     named: Bound<'py, PyList>,
+    /// Those that are not 0, which is the priority of nearly all.
+    priorities: Vec<(NodeId, i64)>,
+    zero: Bound<'py, PyAny>,
     has_faults: bool,
     known: SpreadMap<Options, i64>,
     latest: Option<(Options, i64)>,
@@ -80,6 +84,8 @@ impl<'a, 'py> Reading<'a, 'py> {
             resolve,
             spec_of: Vec::new(),
             named: PyList::empty(resolve.py()),
+            priorities: Vec::new(),
+            zero: 0_i64.into_pyobject(resolve.py()).unwrap_or_else(|never| match never {}).into_any(),
             has_faults: false,
             known: SpreadMap::default(),
             latest: None,
@@ -97,6 +103,15 @@ impl<'a, 'py> Reading<'a, 'py> {
         ];
         if !operation.getattr(intern!(py, "name"))?.is_none() {
             self.named.append(operation)?;
+        }
+        let priority = operation.getattr(intern!(py, "priority"))?;
+        if !priority.is(&self.zero) {
+            static PRIORITY_OF: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+            let of = PRIORITY_OF.get_or_try_init(py, || -> PyResult<_> {
+                Ok(py.import("execution_dataflow.priorities")?.getattr("priority_of")?.unbind())
+            })?;
+            let priority = of.bind(py).call1((operation,))?.extract()?;
+            self.priorities.push((NodeId(self.spec_of.len() as u32), priority));
         }
         let key = (kind, [options[0].as_ptr() as usize, options[1].as_ptr() as usize, options[2].as_ptr() as usize]);
         let spec = match self.latest {

@@ -73,6 +73,16 @@ impl Adjacency {
         Self::grouped(self.len(), pairs)
     }
 
+    /// The same with the rows in another order, and the nodes numbered by that order.
+    pub(crate) fn renumbered(&self, order: &[u32], positions: &[u32]) -> Self {
+        let mut renumbered = Self::with_capacity(self.len(), self.items.len());
+        for &node in order {
+            renumbered.items.extend(self.row(node).iter().map(|&item| positions[item as usize]));
+            renumbered.starts.push(renumbered.items.len() as u32);
+        }
+        renumbered
+    }
+
     /// The number of rows.
     pub(crate) fn len(&self) -> usize {
         self.starts.len() - 1

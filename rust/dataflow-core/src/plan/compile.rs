@@ -1,9 +1,14 @@
 //! From a graph to a plan.
 
-use super::rank::{rank, sort_by_rank};
+use super::alive::Values;
+use super::gates::Stack;
+use super::rank::rank;
+use super::sequence::{Terrain, sequence};
+use super::urgency::Urgency;
 use super::{Plan, Source};
 use crate::cycle::topological_order;
 use crate::graph::{Adjacency, Graph, INPUT_MANY, Origin};
+use crate::ids::NodeId;
 use crate::validate::{Fault, unconnected, validate};
 
 /// The feeder of an input that reads a constant or nothing.
@@ -15,6 +20,18 @@ impl Plan {
     /// # Errors
     /// Every fault that [`validate`] finds.
     pub fn compile(graph: &Graph) -> Result<Self, Vec<Fault>> {
+        Self::compile_prioritised(graph, &[])
+    }
+
+    /// As [`Plan::compile`], with priorities: among nodes that could run, those of a higher priority come first, with
+    /// all that they wait for. Nodes that are not named have priority 0; of several for one node the last one counts.
+    ///
+    /// # Errors
+    /// Every fault that [`validate`] finds.
+    ///
+    /// # Panics
+    /// If a priority is for a node that the graph does not have.
+    pub fn compile_prioritised(graph: &Graph, priorities: &[(NodeId, i64)]) -> Result<Self, Vec<Fault>> {
         if unconnected(graph).next().is_some() {
             return Err(validate(graph));
         }
@@ -28,14 +45,14 @@ impl Plan {
             return Err(validate(graph));
         }
 
-        let mut positions = vec![0; order.len()];
-        for (position, &node) in order.iter().enumerate() {
-            positions[node as usize] = position as u32;
-        }
-        let ranks = rank(&mut successors, &order);
+        let positions = places(&order);
+        let values = values(graph, &consumer_counts, &order);
+        let numbered = priorities.iter().map(|&(node, priority)| (positions[node.index()], priority));
+        let Ordering { ranks, sequence, gates } =
+            Ordering::of(&values, numbered, &predecessors, &mut successors, &order, &positions);
         let is_root = |&node: &u32| in_degrees[node as usize] == 0;
-        let mut roots: Vec<u32> = order.iter().copied().take_while(is_root).collect();
-        sort_by_rank(&mut roots, &ranks);
+        let roots: Vec<u32> = sequence.iter().copied().filter(is_root).collect();
+        let node_count = graph.node_count();
         Ok(Self {
             layouts: graph.layouts().clone(),
             shape_of: graph.shape_of().to_vec(),
@@ -47,14 +64,90 @@ impl Plan {
             successors,
             in_degrees,
             consumer_counts,
-            critical_path_length: roots.first().map_or(0, |&root| ranks[root as usize]),
+            critical_path_length: ranks.iter().copied().max().unwrap_or(0),
             order,
             positions,
             ranks,
+            sequence,
+            gate_numbers: if gates == roots { Vec::new() } else { numbers(&gates, node_count) },
+            gates,
             roots,
             edge_count: graph.edges_count(),
         })
     }
+}
+
+/// In which order the nodes run.
+struct Ordering {
+    ranks: Vec<u32>,
+    sequence: Vec<u32>,
+    gates: Vec<u32>,
+}
+
+impl Ordering {
+    /// Everything is worked out with nodes numbered by their positions in the topological order, and named at the end.
+    /// Every row of `successors` is sorted by the sequence.
+    fn of(
+        values: &[Values],
+        priorities: impl ExactSizeIterator<Item = (u32, i64)>,
+        predecessors: &Adjacency,
+        successors: &mut Adjacency,
+        order: &[u32],
+        positions: &[u32],
+    ) -> Self {
+        let before = predecessors.renumbered(order, positions);
+        let mut after = before.transposed();
+        let ranks = rank(&mut after);
+        let urgency = Urgency::new(priorities, &after);
+        let terrain = Terrain { predecessors: &before, successors: &after, values, urgency: &urgency };
+        let (sequence, peak) = sequence(&terrain);
+        let places = places(&sequence);
+        for node in 0..order.len() as u32 {
+            after.row_mut(node).sort_unstable_by_key(|&successor| places[successor as usize]);
+        }
+        let stack = Stack { sequence: &sequence, predecessors: &before, successors: &after };
+        let suffices = urgency.is_even() && stack.stays_within(peak, values);
+        let gates = if suffices { stack.roots() } else { stack.gates() };
+        let name = |position: u32| order[position as usize];
+        for (position, &node) in order.iter().enumerate() {
+            let row = after.row(position as u32);
+            successors.row_mut(node).iter_mut().zip(row).for_each(|(named, &position)| *named = name(position));
+        }
+        Self {
+            ranks: positions.iter().map(|&position| ranks[position as usize]).collect(),
+            sequence: sequence.into_iter().map(name).collect(),
+            gates: gates.into_iter().map(name).collect(),
+        }
+    }
+}
+
+/// The number of each gated node among the gates, and [`NONE`] for the others.
+fn numbers(gates: &[u32], node_count: usize) -> Vec<u32> {
+    let mut numbers = vec![NONE; node_count];
+    for (number, &node) in gates.iter().enumerate() {
+        numbers[node as usize] = number as u32;
+    }
+    numbers
+}
+
+/// The place of each node in an order.
+fn places(order: &[u32]) -> Vec<u32> {
+    let mut places = vec![0; order.len()];
+    for (place, &node) in order.iter().enumerate() {
+        places[node as usize] = place as u32;
+    }
+    places
+}
+
+/// How many values each node makes, and how many of them somebody reads, in the topological order.
+fn values(graph: &Graph, consumer_counts: &[u32], order: &[u32]) -> Vec<Values> {
+    let from = graph.outputs_from();
+    let slots = order.iter().map(|&node| from[node as usize] as usize..from[node as usize + 1] as usize);
+    let values = slots.map(|slots| Values {
+        made: slots.len() as u32,
+        read: consumer_counts[slots].iter().map(|&consumers| u32::from(consumers > 0)).sum(),
+    });
+    values.collect()
 }
 
 /// What every input reads and what every slot is read by.
