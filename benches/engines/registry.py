@@ -67,7 +67,7 @@ LOOP = {"hand-written loop": Entry("loop", "LoopEngine")}
 
 PEERS = {
     "graphlib + 2 threads": Entry("graphlib_threads", "GraphlibEngine", (2,), None, 10_000),
-    "joblib, 2 threads, by level": Entry("joblib_levels", "JoblibEngine", (2,), "joblib", 2_000),
+    "joblib, 2 threads, by level": Entry("joblib_levels", "JoblibEngine", (2,), "joblib", 300),
     "Hamilton": Entry("hamilton_driver", "HamiltonEngine", (), "sf-hamilton", 2_000),
     "pipefunc": Entry("pipefunc_pipeline", "PipefuncEngine", (), "pipefunc", 200),
     "Dask sync": Entry("dask_local", "DaskEngine", ("sync", 1), "dask", 10_000),
