@@ -11,7 +11,6 @@ that is not installed or cannot do something is in the output with the reason.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from contextlib import ExitStack
@@ -20,12 +19,10 @@ from statistics import median
 from typing import Any
 
 from cases import Case, cases_of
-from engines.registry import ALL, LOOP, OURS, PEERS
+from engines.registry import ALL, LOOP, NATIVE, OURS, PEERS
 from kernels import bytes_per_second
-from machine import described, today
 from measured_engine import MeasuredEngine
-
-import execution_dataflow
+from results import write_result
 
 _SPIN_SECONDS = 100e-6
 
@@ -78,13 +75,13 @@ def measure_group(names: list[str], rounds: int, spin: int, suites: set[str], ve
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--engines", default="ours", help="ours, all, or names divided by semicolons")
+    parser.add_argument("--engines", default="ours", help="ours, all, native, or names divided by semicolons")
     parser.add_argument("--suites", default="shapes,sizes,kernels")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--out", type=Path, help="where the JSON goes")
     parser.add_argument("--verbose", action="store_true", help="show what the libraries print")
     options = parser.parse_args()
-    chosen = {"ours": [*LOOP, *OURS], "all": [*LOOP, *OURS, *PEERS]}
+    chosen = {"ours": [*LOOP, *OURS], "all": [*LOOP, *OURS, *PEERS], "native": [*LOOP, *NATIVE, *OURS]}
     names = chosen.get(options.engines) or options.engines.split(";")
     if unknown := [name for name in names if name not in ALL]:
         sys.exit(f"error: no engine is called {unknown[0]!r}: choose from {'; '.join(ALL)}")
@@ -94,23 +91,13 @@ def main() -> None:
     groups = [light, *([name] for name in names if ALL[name].background)]
     suites = set(options.suites.split(","))
     rows = [row for group in groups if group for row in measure_group(group, options.rounds, spin, suites, options.verbose)]
-    result = {
-        "format": 1,
-        "date": today(),
-        "machine": described(),
-        "library": execution_dataflow.__version__,
-        "rounds": options.rounds,
-        "minutes": round((time.monotonic() - began) / 60, 1),
-        "spin": {"bytes": spin, "seconds": _SPIN_SECONDS},
-        "rows": rows,
-    }
+    minutes = round((time.monotonic() - began) / 60, 1)
     probes = [sample["probe"] for row in rows for sample in row["samples"]]
     if probes:
         spread = (max(probes) - min(probes)) / median(probes)
-        print(f"speed probe {median(probes) * 1e3:.2f} ms, spread {spread:.0%}; {result['minutes']} minutes")
+        print(f"speed probe {median(probes) * 1e3:.2f} ms, spread {spread:.0%}; {minutes} minutes")
     if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(result, indent=1) + "\n")
+        write_result(options.out, minutes, rounds=options.rounds, spin_bytes=spin, rows=rows)
 
 
 if __name__ == "__main__":

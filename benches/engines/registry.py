@@ -84,4 +84,11 @@ PEERS = {
 
 STATIC = {"bare threads, static schedule": Entry("static_threads", "StaticEngine", (2,))}
 
-ALL = LOOP | OURS | PEERS | STATIC
+NATIVE = {
+    "C loop by vectorcall": Entry("c_loop", "CEngine", (False, False)),
+    "C loop, clock read": Entry("c_loop", "CEngine", (True, False)),
+    "C loop, context copy": Entry("c_loop", "CEngine", (False, True)),
+    "C loop, clock and context": Entry("c_loop", "CEngine", (True, True)),
+}
+
+ALL = LOOP | OURS | PEERS | STATIC | NATIVE
