@@ -3,9 +3,9 @@
     python benches/compare.py --engines ours --out benches/results/ours.json
     python benches/compare.py --engines all --rounds 5 --out benches/results/peers.json
 
-In a round every engine gives one sample of the same case, with the loop's time and a speed probe taken next to it in its
-process. Engines that have threads or processes at work in the background are measured alone, after the others. An engine
-that is not installed or cannot do something is in the output with the reason.
+In a round every engine gives one sample of the same case, with the loop's time and a speed probe taken next to it in
+its process. Engines that have threads or processes at work in the background are measured alone, after the others. An
+engine that is not installed or cannot do something is in the output with the reason.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ def main() -> None:
     light = [name for name in names if not ALL[name].background]
     groups = [light, *([name] for name in names if ALL[name].background)]
     suites = set(options.suites.split(","))
-    rows = [row for group in groups if group for row in measure_group(group, options.rounds, spin, suites, options.verbose)]
+    rows = [
+        row for group in groups if group for row in measure_group(group, options.rounds, spin, suites, options.verbose)
+    ]
     minutes = round((time.monotonic() - began) / 60, 1)
     probes = [sample["probe"] for row in rows for sample in row["samples"]]
     if probes:

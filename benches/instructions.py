@@ -2,9 +2,9 @@
 
     python benches/instructions.py --binary target/release/dataflow-bench [--update]
 
-The binary runs each graph once and three times under valgrind; the difference is two runs that are neither the first nor
-the start of the process. One thread, no Python: the count is the same on each run of one build, on any machine with the
-same compiler. A count above the baseline by more than `TOLERANCE` fails; one below it is worth an update.
+The binary runs each graph once and three times under valgrind; the difference is two runs that are neither the first
+nor the start of the process. One thread, no Python: the count is the same on each run of one build, on any machine
+with the same compiler. A count above the baseline by more than `TOLERANCE` fails; one below it is worth an update.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Kernel:
-    """The functions of one kernel; `of_inputs[n]` takes n values and gives one of `type`, `of_list` takes a list of them."""
+    """The functions of one kernel: `of_inputs[n]` takes n values and gives one of `type`, `of_list` takes a list."""
 
     name: str
     type: type

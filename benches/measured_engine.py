@@ -51,7 +51,8 @@ class MeasuredEngine:
     def ask(self, order: dict[str, Any]) -> dict[str, Any]:
         """Send an order; return its answer, or under `unsupported` why there is none."""
         process = self._started()
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
             process.stdin.write(json.dumps(order) + "\n")
             process.stdin.flush()

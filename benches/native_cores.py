@@ -2,8 +2,8 @@
 
     python benches/native_cores.py --rust target/release/dataflow-bench --cpp target/bench-native/taskflow --out FILE
 
-A graph is prepared once; what is timed are its later runs, with all that making it ready again costs. The threads of C++
-Taskflow are pinned to cores, those of the Rust core are not.
+A graph is prepared once; what is timed are its later runs, with all that making it ready again costs. The threads of
+C++ Taskflow are pinned to cores, those of the Rust core are not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The floor: the hand-written loop in C (`native/floor.c`), with and without what a careful engine adds to each node."""
+"""The floor: the hand-written loop in C (`native/floor.c`), with and without what an engine adds to a node."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import os
 import sys
 from typing import Any
 
-from engines.protocol import Unsupported, Work
 from shapes import is_join
+
+from engines.protocol import Unsupported, Work
 
 # Where `native/build.py` has put the module.
 FOLDER = "BENCH_NATIVE"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from distributed import Client, LocalCluster, wait
+
 from engines.dask_graph import dask_graph, sink_keys
 from engines.protocol import Work
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from dask._task_spec import List, Task, TaskRef
-from engines.protocol import Work
 from shapes import is_join
+
+from engines.protocol import Work
 
 
 def dask_graph(work: Work) -> dict[str, Any]:

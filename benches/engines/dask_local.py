@@ -8,6 +8,7 @@ from typing import Any
 
 import dask
 import dask.threaded
+
 from engines.dask_graph import dask_graph, sink_keys
 from engines.protocol import Work
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import frisky.dask
+from frisky import LocalCluster
+
 from engines.dask_graph import dask_graph, sink_keys
 from engines.protocol import Work
-from frisky import LocalCluster
 
 
 class FriskyRun:

@@ -6,8 +6,9 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from graphlib import TopologicalSorter
 from typing import Any
 
-from engines.protocol import Work
 from shapes import is_join
+
+from engines.protocol import Work
 
 
 class GraphlibRun:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
+from hamilton import ad_hoc_utils, base, driver, telemetry
+
 from engines.protocol import Work
 from engines.written_functions import functions_of
-from hamilton import ad_hoc_utils, base, driver, telemetry
 
 telemetry.disable_telemetry()
 _numbers = itertools.count()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from engines.protocol import Work
 from joblib import Parallel, delayed
 from shapes import is_join
+
+from engines.protocol import Work
 
 
 class JoblibRun:

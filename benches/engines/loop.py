@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from engines.protocol import Work
 from shapes import is_join
+
+from engines.protocol import Work
 
 
 class LoopRun:

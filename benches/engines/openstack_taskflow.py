@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from engines.protocol import Work
 from shapes import is_join
 from taskflow import engines
 from taskflow.patterns import graph_flow
 from taskflow.task import Task
+
+from engines.protocol import Work
 
 
 class NodeTask(Task):  # type: ignore[misc]

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from contenders import CLASSES
-from engines.protocol import Work
 from kernels import NOOP, Kernel
 from shapes import is_join
 
+from engines.protocol import Work
 from execution_dataflow import (
     ExecutionContext,
     ExecutionEngine,

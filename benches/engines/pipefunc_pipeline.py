@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipefunc import PipeFunc, Pipeline
+
 from engines.protocol import Work
 from engines.written_functions import functions_of
-from pipefunc import PipeFunc, Pipeline
 
 
 class PipefuncRun:

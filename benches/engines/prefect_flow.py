@@ -7,8 +7,9 @@ import shutil
 import tempfile
 from typing import Any
 
-from engines.protocol import Work
 from shapes import is_join
+
+from engines.protocol import Work
 
 # Read when prefect is imported: a profile and a database of our own, and nothing sent to anybody.
 _HOME = tempfile.mkdtemp(prefix="prefect-bench-")
@@ -23,9 +24,9 @@ os.environ.update(
     DO_NOT_TRACK="1",
 )
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
-from prefect.task_runners import ThreadPoolTaskRunner
+from prefect import flow, task  # noqa: E402
+from prefect.cache_policies import NO_CACHE  # noqa: E402
+from prefect.task_runners import ThreadPoolTaskRunner  # noqa: E402
 
 
 class PrefectRun:

@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from engines.protocol import Work
 from shapes import is_join
+
+from engines.protocol import Work
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from engines.protocol import Engine, Unsupported
-
 import execution_dataflow
-
+from engines.protocol import Engine, Unsupported
 
 _OURS = "execution-dataflow"
 
@@ -72,14 +70,14 @@ PEERS = {
     "pipefunc": Entry("pipefunc_pipeline", "PipefuncEngine", (), "pipefunc", 200),
     "Dask sync": Entry("dask_local", "DaskEngine", ("sync", 1), "dask", 10_000),
     "Dask, 2 threads": Entry("dask_local", "DaskEngine", ("threaded", 2), "dask", 10_000),
-    "Frisky, 2 threads": Entry("frisky_cluster", "FriskyEngine", (2,), "frisky", 2_000, background=True),
+    "Frisky, 2 threads": Entry("frisky_cluster", "FriskyEngine", (2,), "frisky", 1_000, background=True),
     "Dask distributed, 2 threads": Entry(
-        "dask_distributed", "DistributedEngine", (2,), "distributed", 1_000, background=True
+        "dask_distributed", "DistributedEngine", (2,), "distributed", 300, background=True
     ),
     "Ray, 2 processes": Entry("ray_tasks", "RayEngine", (2,), "ray", 500, background=True),
-    "TaskFlow serial": Entry("openstack_taskflow", "TaskflowEngine", ("serial", 1), "taskflow", 100),
-    "TaskFlow, 2 threads": Entry("openstack_taskflow", "TaskflowEngine", ("parallel", 2), "taskflow", 100),
-    "Prefect, 2 threads": Entry("prefect_flow", "PrefectEngine", (2,), "prefect", 100, background=True),
+    "TaskFlow serial": Entry("openstack_taskflow", "TaskflowEngine", ("serial", 1), "taskflow", 50),
+    "TaskFlow, 2 threads": Entry("openstack_taskflow", "TaskflowEngine", ("parallel", 2), "taskflow", 50),
+    "Prefect, 2 threads": Entry("prefect_flow", "PrefectEngine", (2,), "prefect", 50, background=True),
 }
 
 STATIC = {"bare threads, static schedule": Entry("static_threads", "StaticEngine", (2,))}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from engines.protocol import Work
 from shapes import is_join
+
+from engines.protocol import Work
 
 
 def functions_of(work: Work, annotated: bool) -> list[Callable[..., Any]]:
