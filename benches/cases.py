@@ -29,7 +29,7 @@ class Case:
         return made
 
 
-def cases_of(entry: Entry, spin: int) -> dict[tuple[str, str, str, int], Case]:
+def cases_of(entry: Entry, spin: int, most: int) -> dict[tuple[str, str, str, int], Case]:
     """Return what an engine is measured with, by suite, shape, kernel and wished-for size.
 
     Parameters
@@ -38,8 +38,10 @@ def cases_of(entry: Entry, spin: int) -> dict[tuple[str, str, str, int], Case]:
         The engine.
     spin : int
         Bytes whose checksum takes 100 µs.
+    most : int
+        The largest graph that anybody is given.
     """
-    most = entry.most_nodes
+    most = min(most, entry.most_nodes)
     usual = min(most, _NODES_OF_OURS if most >= _NODES_OF_OURS else _NODES_OF_PEERS)
     cases = {
         **{("shapes", shape, "no-op", 0): usual for shape in ALL_SHAPES},

@@ -57,17 +57,19 @@ def shown(row: dict[str, Any]) -> str:
     return f"{name} {cost:10.3f} µs a task {ratio:9.2f}x the loop, probe {probe:.2f} ms"
 
 
-def measure_group(names: list[str], rounds: int, spin: int, suites: set[str], verbose: bool) -> list[dict[str, Any]]:
+def measure_group(names: list[str], options: argparse.Namespace) -> list[dict[str, Any]]:
     """Measure engines that do not disturb each other, in turn."""
     done: list[dict[str, Any]] = []
-    cases = {name: cases_of(ALL[name], spin) for name in names}
-    keys = dict.fromkeys(key for of_engine in cases.values() for key in of_engine if key[0] in suites)
+    cases = {name: cases_of(ALL[name], options.spin, options.most) for name in names}
+    keys = dict.fromkeys(
+        key for of_engine in cases.values() for key in of_engine if key[0] in options.suites.split(",")
+    )
     with ExitStack() as stack:
-        engines = {name: stack.enter_context(MeasuredEngine(name, verbose=verbose)) for name in names}
+        engines = {name: stack.enter_context(MeasuredEngine(name, verbose=options.verbose)) for name in names}
         for key in keys:
             taking = [engines[name] for name in names if key in cases[name]]
             rows = [measured(engine, cases[engine.name][key]) for engine in taking]
-            take_samples(taking, rows, rounds)
+            take_samples(taking, rows, options.rounds)
             done += rows
             print("\n".join(map(shown, rows)), flush=True)
     return done
@@ -78,6 +80,7 @@ def main() -> None:
     parser.add_argument("--engines", default="ours", help="ours, all, native, or names divided by semicolons")
     parser.add_argument("--suites", default="shapes,sizes,kernels")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--most", type=int, default=100_000, metavar="NODES", help="give nobody a larger graph")
     parser.add_argument("--out", type=Path, help="where the JSON goes")
     parser.add_argument("--verbose", action="store_true", help="show what the libraries print")
     options = parser.parse_args()
@@ -85,21 +88,21 @@ def main() -> None:
     names = chosen.get(options.engines) or options.engines.split(";")
     if unknown := [name for name in names if name not in ALL]:
         sys.exit(f"error: no engine is called {unknown[0]!r}: choose from {'; '.join(ALL)}")
-    spin = round(bytes_per_second() * _SPIN_SECONDS)
+    options.spin = round(bytes_per_second() * _SPIN_SECONDS)
     began = time.monotonic()
     light = [name for name in names if not ALL[name].background]
     groups = [light, *([name] for name in names if ALL[name].background)]
-    suites = set(options.suites.split(","))
-    rows = [
-        row for group in groups if group for row in measure_group(group, options.rounds, spin, suites, options.verbose)
-    ]
-    minutes = round((time.monotonic() - began) / 60, 1)
+    rows: list[dict[str, Any]] = []
+    for group in filter(None, groups):
+        rows += measure_group(group, options)
+        minutes = round((time.monotonic() - began) / 60, 1)
+        if options.out:
+            # After each group: what is measured stays if a later engine has to be stopped.
+            write_result(options.out, minutes, rounds=options.rounds, spin_bytes=options.spin, rows=rows)
     probes = [sample["probe"] for row in rows for sample in row["samples"]]
     if probes:
         spread = (max(probes) - min(probes)) / median(probes)
         print(f"speed probe {median(probes) * 1e3:.2f} ms, spread {spread:.0%}; {minutes} minutes")
-    if options.out:
-        write_result(options.out, minutes, rounds=options.rounds, spin_bytes=spin, rows=rows)
 
 
 if __name__ == "__main__":

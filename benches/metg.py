@@ -164,15 +164,17 @@ def main() -> None:
     began, rate = time.monotonic(), bytes_per_second()
     light = [name for name in names if not ALL[name].background]
     groups = [light, *([name] for name in names if ALL[name].background)]
-    sweeps = [sweep for group in groups for sweep in sweep_group(group, options.rounds, rate, options.verbose)]
+    sweeps: list[Sweep] = []
+    for group in filter(None, groups):
+        sweeps += sweep_group(group, options.rounds, rate, options.verbose)
+        if options.out:
+            # After each group: what is measured stays if a later engine has to be stopped.
+            minutes = round((time.monotonic() - began) / 60, 1)
+            rows = [row for sweep in sweeps for row in sweep.rows]
+            write_result(options.out, minutes, rounds=options.rounds, workers=WORKERS, width=_WIDTH, rows=rows)
     print()
     for sweep in sweeps:
-        found = sweep.metg()
-        print(f"{sweep.engine.name:30} {metg_text(found, _SIZES[0])}")
-    if options.out:
-        minutes = round((time.monotonic() - began) / 60, 1)
-        rows = [row for sweep in sweeps for row in sweep.rows]
-        write_result(options.out, minutes, rounds=options.rounds, workers=WORKERS, width=_WIDTH, rows=rows)
+        print(f"{sweep.engine.name:30} {metg_text(sweep.metg(), _SIZES[0])}")
 
 
 if __name__ == "__main__":

@@ -49,9 +49,9 @@ def main() -> None:
     else:
         print("C++ Taskflow is left out: its headers are not here")
     rows: list[dict[str, Any]] = []
+    probes: list[float] = []
     for nodes in map(int, options.sizes.split(",")):
         samples: dict[str, Samples] = {name: {} for name in binaries}
-        probes = []
         for _ in range(options.rounds):
             probes.append(probe())
             for name, binary in binaries.items():
@@ -67,9 +67,10 @@ def main() -> None:
                     f"{shape:8} {nodes:7} {threads} {name:14} {median(nanoseconds):8.1f} ns a node, "
                     f"the Rust core takes {ratio:.2f}x of it"
                 )
-        print(f"speed probe {median(probes) * 1e3:.2f} ms, spread {(max(probes) - min(probes)) / median(probes):.0%}")
+    print(f"speed probe {median(probes) * 1e3:.2f} ms, spread {(max(probes) - min(probes)) / median(probes):.0%}")
     if options.out:
-        write_result(options.out, round((time.monotonic() - began) / 60, 1), rounds=options.rounds, rows=rows)
+        minutes = round((time.monotonic() - began) / 60, 1)
+        write_result(options.out, minutes, rounds=options.rounds, probes=probes, rows=rows)
 
 
 if __name__ == "__main__":

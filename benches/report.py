@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from instructions import BASELINE
@@ -57,12 +58,20 @@ def minutes(results: dict[str, Result], *names: str) -> str:
     return f"{sum(known):.0f} min" if known and sum(known) >= 1 else "a minute" if known else "some minutes"
 
 
+def probes_of(result: Result) -> list[float]:
+    in_rows = [sample["probe"] for row in result["rows"] for sample in row.get("samples", ())]
+    return in_rows or list(result.get("probes", ()))
+
+
 def machine_section(results: dict[str, Result]) -> list[str]:
-    lines = ["## Measured on", "", "| result | date | library | Python | processor | cores |", "| --- " * 6 + "|"]
+    """Return where and when each result was measured, and how busy the machine was: the spread of the speed probe."""
+    columns = ("result", "date", "library", "Python", "processor", "cores", "rounds", "speed probe", "its spread")
+    lines = ["## Measured on", "", f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
     for name, result in results.items():
-        machine = result["machine"]
+        machine, probes = result["machine"], probes_of(result)
         facts = (name, result["date"], result["library"], machine["python"], machine["processor"], machine["cores"])
-        lines.append(f"| {' | '.join(map(str, facts))} |")
+        busy = (f"{median(probes) * 1e3:.1f} ms", f"{(max(probes) - min(probes)) / median(probes):.0%}")
+        lines.append(f"| {' | '.join(map(str, (*facts, result['rounds'], *busy)))} |")
     return [*lines, ""]
 
 

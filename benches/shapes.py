@@ -53,9 +53,11 @@ def stencil(nodes: int, width: int = 0) -> Shape:
 
 
 def tree(nodes: int) -> Shape:
-    """A binary reduction: half of the nodes are leaves, each other node takes two."""
+    """A binary reduction: half of the nodes are leaves, the others take two; an even one ends in one that takes one."""
     leaves = (nodes + 1) // 2
-    return [()] * leaves + [(2 * node, 2 * node + 1) for node in range(nodes - leaves) if 2 * node + 1 < leaves + node]
+    last = leaves - 1
+    inner: Shape = [(2 * node, 2 * node + 1) if node < last else (2 * node,) for node in range(nodes - leaves)]
+    return [()] * leaves + inner
 
 
 def random_layered(nodes: int) -> Shape:
