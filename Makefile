@@ -32,7 +32,7 @@ PEERS_PYTHON = env -u PYTHONPATH .venv-peers/bin/python
 .PHONY: help
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12]'
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 
 # ---------------------------------------------------------------- environments
 

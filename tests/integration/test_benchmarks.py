@@ -203,7 +203,7 @@ def test_one_command_measures_and_another_writes_the_page(tmp_path: Path) -> Non
     out = tmp_path / "results" / "ours.json"
     engines = "hand-written loop;function, 1 worker;graphlib + 2 threads;C loop by vectorcall"
     command = [sys.executable, str(BENCHES / "compare.py"), "--engines", engines, "--out", str(out)]
-    command += ["--suites", "kernels", "--rounds", "2", "--most", "60"]
+    command += ["--suites", "shapes", "--rounds", "2", "--most", "60"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     rows = json.loads(out.read_text())["rows"]

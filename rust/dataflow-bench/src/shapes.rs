@@ -27,7 +27,7 @@ fn before(shape: &str, node: u32) -> Vec<u32> {
         ("stencil", 0..WIDTH) => Vec::new(),
         ("stencil", _) => {
             let above = node - WIDTH;
-            let first = if node % WIDTH == 0 { above } else { above - 1 };
+            let first = if node.is_multiple_of(WIDTH) { above } else { above - 1 };
             let last = if node % WIDTH == WIDTH - 1 { above } else { above + 1 };
             (first..=last).collect()
         }
