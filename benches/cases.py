@@ -43,9 +43,10 @@ def cases_of(entry: Entry, spin: int, most: int) -> dict[tuple[str, str, str, in
     """
     most = min(most, entry.most_nodes)
     usual = min(most, _NODES_OF_OURS if most >= _NODES_OF_OURS else _NODES_OF_PEERS)
+    sizes = sorted({most, *(size for size in _SIZES if size < most)})
     cases = {
         **{("shapes", shape, "no-op", 0): usual for shape in ALL_SHAPES},
-        **{("sizes", shape, "no-op", size): size for shape in ("chain", "stencil") for size in _SIZES if size <= most},
+        **{("sizes", shape, "no-op", size): size for shape in ("chain", "stencil") for size in sizes},
         ("kernels", "tree", "add", 0): usual,
         ("kernels", "tree", "numpy 100", 0): usual,
         ("kernels", "tree", "numpy 4 MB", 0): min(usual, 100),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-from engines.registry import LOOP, OURS
+from engines.registry import ALL, LOOP, OURS
 
 Row = dict[str, Any]
 _LOOP = next(iter(LOOP))
@@ -34,7 +34,8 @@ def measured_rows(result: dict[str, Any], suite: str) -> list[Row]:
 def grid(rows: list[Row], column: str, cell: Any) -> list[str]:
     """Return a table with a line for each engine and a column for each value of `column`."""
     columns = list(dict.fromkeys(row[column] for row in rows))
-    engines = list(dict.fromkeys(row["engine"] for row in rows))
+    measured = {row["engine"] for row in rows}
+    engines = [name for name in ALL if name in measured]
     found = {(row["engine"], row[column]): row for row in rows}
     lines = [f"| engine | {' | '.join(columns)} | tasks |", "| --- " + "| ---: " * (len(columns) + 1) + "|"]
     for engine in engines:
@@ -55,7 +56,7 @@ def shapes_section(result: dict[str, Any]) -> list[str]:
     return [
         "## Tasks that do nothing",
         "",
-        f"Medians of {result['rounds']} rounds; the speed probe took {median(samples) * 1e3:.1f} ms with a spread of"
+        f"Medians of {result['rounds']} samples; the speed probe took {median(samples) * 1e3:.1f} ms with a spread of"
         f" {spread:.0%}. This library's rows are bold: functions and classes as operations, on one worker and on "
         "two, with types checked, times kept and context variables isolated for every operation.",
         "",
@@ -76,8 +77,9 @@ def kernels_section(result: dict[str, Any]) -> list[str]:
     return [
         "## Tasks that do something",
         "",
-        "A tree reduction. Times the loop, which runs on one thread: two workers reach one half where the work lets"
-        " go of the GIL. *numpy 100* and *4 MB* are sums of arrays of 100 and of 524,288 numbers.",
+        "A tree reduction. Times the loop, which runs on one thread: two workers reach one half where the work lets go"
+        " of the GIL. *numpy 100* and *4 MB* are sums of arrays of 100 and of 524,288 numbers; the loop keeps each of"
+        " them to its end, and who lets go of them sooner works in memory that is warm.",
         "",
         *grid([row for row in titled if row["engine"] != _LOOP], "kernel", lambda row: figures(times_the_loop(row))),
     ]
