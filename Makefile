@@ -80,6 +80,7 @@ peers-env: wheel
 bench: bench-env ## measure operations beside the hand-written loop, and the core with criterion
 	$(BENCH_PYTHON) benches/compare.py --engines ours --rounds $(ROUNDS) --out $(RESULTS)/ours.json
 	$(BENCH_PYTHON) benches/ratios.py --million
+	$(BENCH_PYTHON) benches/latency.py
 	sh scripts/run_pytest.sh .venv-bench benches --timeout=0 -o faulthandler_timeout=0 -o pythonpath=benches $(ARGS)
 	cargo bench $(LOCKED) -p dataflow-core
 

@@ -12,48 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 from execution_dataflow import _core
 from execution_dataflow.errors import RunInterrupted, RunLost
-from execution_dataflow.event_dispatch import Dispatcher, EventStream
+from execution_dataflow.event_dispatch import EventStream
 from execution_dataflow.executors.threads import worker_threads
 from execution_dataflow.plan import Plan
-from execution_dataflow.process_life import ExitStep, watch
+from execution_dataflow.process_life import ExitStep
 from execution_dataflow.result import ExecutionResult
 from execution_dataflow.run_hooks import RunHooks, final_state
 from execution_dataflow.run_record import RunRecord
-from execution_dataflow.states import OperationState, RunState
+from execution_dataflow.states import OperationState
 
 if TYPE_CHECKING:
     import asyncio
 
     from execution_dataflow.context import ExecutionContext
+    from execution_dataflow.engine_options import RunOptions
+    from execution_dataflow.engine_threads import EngineThreads
     from execution_dataflow.executors.event_loop import CoroutineHost
 
-__all__ = ["ActiveRun", "RunOptions"]
+__all__ = ["ActiveRun"]
 
 _RUNNING = int(OperationState.RUNNING)
-
-
-class RunOptions:
-    """How a run is to be done; checked by the engine.
-
-    Parameters
-    ----------
-    fail_fast : bool
-        Whether a failure stops the run.
-    retain : str or list of int
-        Which values are kept: a word, or the slots.
-    max_workers : int
-        How many workers it may have.
-    event_drain_seconds : float
-        How long the end of the run waits for subscribers.
-    """
-
-    __slots__ = ("event_drain_seconds", "fail_fast", "max_workers", "retain")
-
-    def __init__(self, fail_fast: bool, retain: str | list[int], max_workers: int, event_drain_seconds: float) -> None:
-        self.fail_fast = fail_fast
-        self.retain = retain
-        self.max_workers = max_workers
-        self.event_drain_seconds = event_drain_seconds
 
 
 class ActiveRun:
@@ -67,66 +45,74 @@ class ActiveRun:
         The context that operations receive.
     options : RunOptions
         How it runs.
+    threads : EngineThreads
+        What serves the engine that made it.
     driven : bool
         Whether the calling thread works on it; otherwise the pool's threads do.
-    host : callable
-        Gives the event loop for coroutine operations.
-    dispatcher : Dispatcher
-        Where its events go.
+    host : callable, optional
+        Gives the event loop for coroutine operations; by default the engine's.
     """
+
+    __slots__ = (
+        "__weakref__",
+        "_hooks",
+        "_is_given_up",
+        "_listens",
+        "_lock",
+        "_needs_beginning",
+        "_options",
+        "_result",
+        "_stream",
+        "core",
+        "plan",
+        "record",
+        "threads",
+    )
 
     def __init__(
         self,
         plan: Plan,
         context: ExecutionContext,
         options: RunOptions,
-        *,
+        threads: EngineThreads,
         driven: bool,
-        host: Callable[[], CoroutineHost],
-        dispatcher: Dispatcher,
+        host: Callable[[], CoroutineHost] | None = None,
     ) -> None:
-        self.plan = plan
-        self.record = RunRecord(None, plan.name, context, plan.label)
-        self.on_end: Callable[[], object] | None = None
-        self._options = options
-        self._dispatcher = dispatcher
-        self._lock = threading.Lock()
-        self._result: ExecutionResult | None = None
-        # Weakly: the native run holds its hooks, and they must not hold this object in turn.
-        myself = weakref.ref(self)
-
-        def ends(state: RunState) -> None:
-            run = myself()
-            if run is not None and run.on_end is not None:
-                run.on_end()
-
-        hooks = RunHooks(plan, self.record, host, ends)
+        dispatcher = threads.dispatcher
         listens = dispatcher.has_subscribers
+        self.plan = plan
+        self.threads = threads
+        self._options = options
+        self._listens = listens
+        self._needs_beginning = listens or not options.is_auto
+        self._stream: EventStream | None = None
+        self._lock = None if driven else threading.Lock()
+        self._result: ExecutionResult | None = None
+        self._is_given_up = False
+        self.record = record = RunRecord(None, plan.name, context, plan.label)
+        self._hooks = hooks = RunHooks(plan, record, host or threads.loop, options.native_threads)
         self.core = hooks.run = _core.Run(
             plan.core,
-            context=context,
-            record=self.record,
-            hooks=hooks,
-            base_context=copy_context(),
-            fail_fast=options.fail_fast,
-            max_workers=options.max_workers,
-            driven=driven,
-            retain=options.retain,
-            events=dispatcher.queue if listens else None,
+            context,
+            record,
+            hooks,
+            copy_context(),
+            options.fail_fast,
+            options.max_workers,
+            driven,
+            options.retain_word or options.retained_in(plan),
+            dispatcher.queue if listens else None,
         )
-        self._hooks = hooks
-        self._stream: EventStream | None = None
-        self._listens = listens
-        self._is_given_up = False
-        watch(self)
 
-    def _begin_events(self) -> None:
+    def _begin(self) -> None:
+        if not self._options.is_auto:
+            self._hooks.begin()
         if self._listens:
-            self._stream = self._dispatcher.open_stream(self.record, len(self.plan), self.core.began_ns * 1e-9)
+            self._stream = self.threads.dispatcher.open_stream(self.record, len(self.plan), self.core.began_ns * 1e-9)
             self._listen_to_progress(weakref.ref(self.core))
 
     def _listen_to_progress(self, core: weakref.ref[_core.Run]) -> None:
-        record, dispatcher = self.record, self._dispatcher
+        record, dispatcher = self.record, self.threads.dispatcher
 
         def emit(node: int, fraction: float, message: str) -> None:
             run = core()
@@ -135,30 +121,34 @@ class ActiveRun:
 
         record.emit_progress = emit
 
-    @property
-    def max_workers(self) -> int:
-        """How many workers it may have."""
-        return self._options.max_workers
+    def call_at_end(self, function: Callable[[], object]) -> None:
+        """Have a function called when it ends, or when it is given up; it may be called twice."""
+        self._hooks.on_end = function
+
+    def expect_workers(self, workers: int) -> None:
+        """Say how many may work at the same time, on this run and beside it; before it starts."""
+        self._hooks.expect_workers(workers)
 
     def drive(self) -> ExecutionResult:
         """Run on the calling thread and return the result."""
-        is_main = threading.current_thread() is threading.main_thread()
-        self._begin_events()
+        if self._needs_beginning:
+            self._begin()
         try:
-            self.core.drive(is_main)
+            is_undisturbed = self.core.drive()
         except KeyboardInterrupt as interrupt:
             # Ctrl-C between two lines of ours, not in an operation and not while the core looked for signals.
             self.core.interrupt(interrupt)
             self._wait_through_interrupts()
+            is_undisturbed = False
         try:
-            return self.finish()
+            return self._make_result() if is_undisturbed else self.finish()
         finally:
             # The traceback of a failed operation leads to this frame, and must not lead on to the result that keeps it.
             del self
 
     def submit(self) -> None:
         """Hand it to the pool's threads."""
-        self._begin_events()
+        self._begin()
         self.core.submit()
 
     def give_up_unless_started(self) -> None:
@@ -166,11 +156,9 @@ class ActiveRun:
         if self.core.started:
             return
         self._is_given_up = True
-        self._hooks.run = None  # no cycle: nothing else will end it
         if self._listens:
-            self._dispatcher.drop_stream(self.record)
-        if self.on_end is not None:
-            self.on_end()
+            self.threads.dispatcher.drop_stream(self.record)
+        self._hooks.give_up()
 
     def _wait_through_interrupts(self) -> None:
         while True:
@@ -201,28 +189,27 @@ class ActiveRun:
             )
 
     def _make_result(self) -> ExecutionResult:
-        self._await_delivery()
-        with self._lock:
-            if self._result is None:
-                # The hooks point at the run, and the run at the hooks: the result needs neither of the two arrows.
-                self._result = ExecutionResult(
-                    self.plan,
-                    self.core,
-                    self.record,
-                    final_state(self.core),
-                    self._seconds(),
-                    self._dropped_events(),
-                )
-            return self._result
-
-    def _seconds(self) -> float:
-        return self._hooks.ended_ns * 1e-9
+        if self._stream is not None:
+            self._await_delivery()
+        result = self._result
+        if result is None:
+            hooks, core = self._hooks, self.core
+            # A hook that was interrupted over and over may have left the state open.
+            state = hooks.state or final_state(core)
+            # The hooks point at the run, and the run at the hooks: the result needs neither of the two arrows.
+            dropped = 0 if self._stream is None else self._dropped_events()
+            made = ExecutionResult(self.plan, core, self.record, state, hooks.ended_ns * 1e-9, dropped)
+            if self._lock is None:
+                return made  # its one caller asks once
+            with self._lock:
+                self._result = result = self._result or made
+        return result
 
     def _await_delivery(self) -> None:
         stream = self._stream
         if stream is None or stream.is_abandoned:
             return
-        if threading.current_thread() is self._dispatcher.thread:
+        if threading.current_thread() is self.threads.dispatcher.thread:
             return  # a subscriber asks for the result of a run: it cannot wait for itself
         if not stream.delivered.wait(self._options.event_drain_seconds):
             self._abandon(stream)
@@ -297,7 +284,7 @@ class ActiveRun:
                 "operation: connect what it needs to its inputs instead"
             )
         if timeout is None:
-            self.core.help(threading.current_thread() is threading.main_thread())
+            self.core.help()
             return self.core.wait()
         # What it would work on has no time limit, so it does not work on it: another thread takes its place.
         with worker_threads.replace_blocked():

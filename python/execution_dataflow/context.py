@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from reprlib import Repr
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypeVar, cast
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, cast
 from weakref import ref
 
 from execution_dataflow import _core
@@ -29,6 +29,7 @@ __all__ = ["ExecutionContext"]
 
 _Generator = TypeVar("_Generator")
 
+_DEFAULTS = RunSettings()
 # Rounding in a user's own division must not fail an operation that is nearly done.
 _ROUNDING = 1e-6
 
@@ -79,17 +80,10 @@ class ExecutionContext:
     ExecutionContext(run_id='nightly', parameters={'month': 7}, secrets=['token'])
     """
 
-    _settings: RunSettings
-    _shared: SharedState
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Make a context with defaults, whatever the ``__init__`` of a subclass takes."""
-        # Not in __init__: a subclass that is a dataclass has an __init__ of its own which never calls this one's, and
-        # a frozen one refuses plain assignment.
-        self = super().__new__(cls)
-        object.__setattr__(self, "_settings", _DEFAULTS)
-        object.__setattr__(self, "_shared", SharedState())
-        return self
+    # On the class and not set in __init__: a subclass that is a dataclass has an __init__ of its own which never calls
+    # this one's, and a frozen one refuses plain assignment.
+    _settings: RunSettings = _DEFAULTS
+    _shared: SharedState | None = None
 
     def __init__(
         self,
@@ -145,7 +139,9 @@ class ExecutionContext:
     @property
     def shared(self) -> SharedState:
         """In-memory state that all operations and all runs with this context share."""
-        return self._shared
+        shared = self._shared
+        # In one step: operations that ask at the same time get the same.
+        return shared if shared is not None else cast(SharedState, vars(self).setdefault("_shared", SharedState()))
 
     @property
     def logger(self) -> RunLogger:
@@ -237,6 +233,10 @@ class ExecutionContext:
         frame = self._frame("random")
         return _stream_of(_plain_stream, frame, RunRecord.random_for)
 
+    def __getstate__(self) -> object:
+        self.shared  # noqa: B018 - a copy shares it with the original, whoever asks for it first
+        return super().__getstate__()
+
     def __repr__(self) -> str:
         settings = self._settings
         parts = []
@@ -269,10 +269,6 @@ class ExecutionContext:
         return frame
 
 
-# What help() and inspect.signature() show for the class.
-ExecutionContext.__new__.__wrapped__ = ExecutionContext.__init__  # type: ignore[attr-defined]
-
-
 def _outside(asked_for: str, reason: str) -> OutsideRunError:
     return OutsideRunError(
         f"context.{asked_for} was asked for outside of a run: {reason}. "
@@ -292,7 +288,6 @@ def _stream_of(
     return stream
 
 
-_DEFAULTS = RunSettings()
 _SHORT = Repr()
 _SHORT.maxdict = 8
 _SHORT.maxstring = 60

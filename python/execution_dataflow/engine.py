@@ -6,19 +6,13 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from execution_dataflow import _core
-from execution_dataflow.active_run import ActiveRun, RunOptions
+from execution_dataflow.active_run import ActiveRun
 from execution_dataflow.context import ExecutionContext
 from execution_dataflow.cpus import usable_cpus
-from execution_dataflow.engine_options import (
-    checked_drain,
-    checked_executor,
-    checked_retain,
-    checked_workers,
-    retained_slots,
-)
+from execution_dataflow.engine_options import RunOptions, checked_executor
 from execution_dataflow.engine_threads import EngineThreads
 from execution_dataflow.errors import EngineClosedError
 from execution_dataflow.event_dispatch import Subscription
@@ -27,18 +21,19 @@ from execution_dataflow.executors.threads import worker_threads
 from execution_dataflow.graph import GraphDefinition
 from execution_dataflow.handle import RunHandle
 from execution_dataflow.plan import Plan
-from execution_dataflow.policies import FailurePolicy, check_failure_policy
-from execution_dataflow.process_life import ExitStep, watch
+from execution_dataflow.policies import FailurePolicy
+from execution_dataflow.process_life import ExitStep, watch, watched
 from execution_dataflow.result import ExecutionResult
-from execution_dataflow.weak_registry import WeakRegistry
 
 if TYPE_CHECKING:
     from execution_dataflow.executors.event_loop import CoroutineHost
 
 __all__ = ["ExecutionEngine"]
 
-# Runs on the pool's threads, until they end.
-_submitted: set[ActiveRun] = set()
+# A context with its defaults, as __init__ leaves it that was given nothing.
+_new_context = ExecutionContext.__new__
+# Runs on the pool's threads, until they end, and how many workers each may have.
+_submitted: dict[ActiveRun, int] = {}
 
 
 class ExecutionEngine:
@@ -62,6 +57,10 @@ class ExecutionEngine:
         Where operations run that do not say so themselves; coroutines are found by themselves.
     event_drain_seconds : float
         How long the end of a run waits for slow subscribers before their events are dropped, counted and warned of.
+    native_threads : {"auto", "unlimited"} or int
+        How many threads BLAS and OpenMP may use for one worker. ``"auto"``: while several workers are at work, each
+        has its share of the CPUs; a worker that is alone has what the libraries have by themselves. ``"unlimited"``:
+        the libraries are left alone. A number: so many, in every run from its start, however many workers there are.
 
     Examples
     --------
@@ -85,18 +84,20 @@ class ExecutionEngine:
         retain: str | Sequence[Any] = "terminal",
         executor: str | None = None,
         event_drain_seconds: float = 5.0,
+        native_threads: Literal["auto", "unlimited"] | int = "auto",
     ) -> None:
-        self._max_workers = usable_cpus() if max_workers is None else checked_workers(max_workers)
-        self._failure_policy = check_failure_policy(failure_policy)
-        checked_retain(retain)
-        self._retain = retain
+        self._options = RunOptions(
+            usable_cpus() if max_workers is None else max_workers,
+            failure_policy,
+            retain,
+            event_drain_seconds,
+            native_threads,
+        )
         checked_executor(executor)
-        self._event_drain_seconds = checked_drain(event_drain_seconds)
         self._threads = EngineThreads()
         # Reentrant: what happens under it may collect garbage, and a finaliser may run a graph on this engine.
         self._lock = threading.RLock()
         self._closed = False
-        self._runs: WeakRegistry[ActiveRun] = WeakRegistry()
         # The seats of the submitted runs that have not ended.
         self._submitted_seats = 0
         # Engines that are thrown away without close() give their threads back, and wait for none of them.
@@ -107,7 +108,7 @@ class ExecutionEngine:
     @property
     def max_workers(self) -> int:
         """How many operations of one run may run at the same time."""
-        return self._max_workers
+        return self._options.max_workers
 
     def run(
         self,
@@ -146,16 +147,17 @@ class ExecutionEngine:
         RuntimeError
             On the thread of the engine's own event loop, which a run would hold up: await ``run_async`` there.
         """
-        if self._threads.is_current_loop:
+        if self._threads.loop_thread is not None and self._threads.loop_thread.is_current_thread:
             raise RuntimeError(
                 "engine.run() was called on the engine's own event loop, in a coroutine operation, and would hold it "
                 "up: use `await engine.run_async(...)` there"
             )
-        run = self._prepare(graph, context, failure_policy, retain, max_workers, driven=True)
+        run = self._prepare(graph, context, failure_policy, retain, max_workers, True)
         try:
             return run.drive()
         finally:
-            run.give_up_unless_started()
+            if not run.core.started:
+                run.give_up_unless_started()
             del run  # as in `drive`: no cycle from a traceback to the result
 
     def submit(
@@ -186,7 +188,7 @@ class ExecutionEngine:
         EngineClosedError
             The engine was closed.
         """
-        run = self._prepare(graph, context, failure_policy, retain, max_workers, driven=False)
+        run = self._prepare(graph, context, failure_policy, retain, max_workers, False)
         try:
             self._keep_until_end(run)
             run.submit()
@@ -231,7 +233,7 @@ class ExecutionEngine:
 
         loop = asyncio.get_running_loop()
         host = CoroutineHost(loop)
-        run = self._prepare(graph, context, failure_policy, retain, max_workers, driven=False, host=lambda: host)
+        run = self._prepare(graph, context, failure_policy, retain, max_workers, False, lambda: host)
         ended: asyncio.Future[None] = loop.create_future()
 
         def note_end() -> None:
@@ -289,15 +291,18 @@ class ExecutionEngine:
             In an operation that this engine runs: it would wait for itself.
         """
         frame = _core.current_frame()
-        if frame is not None and any(run.record is frame.run for run in list(self._runs)):
+        if frame is not None and any(run.record is frame.run for run in self._runs()):
             raise RuntimeError("engine.close() was called in an operation of that engine, which it would wait for")
         with self._lock:
             if self._closed:
                 return
             self._closed = True
-        for run in list(self._runs):
+        for run in self._runs():
             run.wait()
         self._stop_threads()
+
+    def _runs(self) -> list[ActiveRun]:
+        return [thing for thing in watched() if isinstance(thing, ActiveRun) and thing.threads is self._threads]
 
     def _stop_threads(self, timeout: float = 5.0) -> None:
         self._release.detach()
@@ -312,7 +317,7 @@ class ExecutionEngine:
 
     def __repr__(self) -> str:
         closed = ", closed" if self._closed else ""
-        return f"<ExecutionEngine: {self._max_workers} workers, {self._failure_policy}{closed}>"
+        return f"<ExecutionEngine: {self.max_workers} workers, {self._options.failure_policy}{closed}>"
 
     def _check_open(self) -> None:
         if self._closed:
@@ -325,11 +330,11 @@ class ExecutionEngine:
         failure_policy: FailurePolicy | None,
         retain: str | Sequence[Any] | None,
         max_workers: int | None,
-        *,
         driven: bool,
         host: Callable[[], CoroutineHost] | None = None,
     ) -> ActiveRun:
-        self._check_open()
+        if self._closed:
+            self._check_open()
         if isinstance(graph, GraphDefinition):
             plan = graph.compile()
         elif isinstance(graph, Plan):
@@ -337,30 +342,28 @@ class ExecutionEngine:
         else:
             raise TypeError(f"run() takes a GraphDefinition or a Plan, not {type(graph).__name__}")
         if context is None:
-            context = ExecutionContext()
+            context = _new_context(ExecutionContext)
         elif not isinstance(context, ExecutionContext):
             raise TypeError(f"the context of a run is an ExecutionContext, not {type(context).__name__}")
-        workers = self._max_workers if max_workers is None else checked_workers(max_workers)
-        policy = self._failure_policy if failure_policy is None else check_failure_policy(failure_policy)
-        options = RunOptions(
-            policy == "fail_fast",
-            retained_slots(self._retain if retain is None else retain, plan),
-            min(workers, max(1, len(plan))),
-            self._event_drain_seconds,
-        )
-        host, dispatcher = host or self._threads.loop, self._threads.dispatcher
-        run = ActiveRun(plan, context, options, driven=driven, host=host, dispatcher=dispatcher)
+        options = self._options
+        if failure_policy is not None or retain is not None or max_workers is not None:
+            options = options.for_one_run(failure_policy, retain, max_workers)
+        run = ActiveRun(plan, context, options, self._threads, driven, host)
+        seats = run.core.seats
         try:
             # Under the lock: close() either refuses this run or waits for it, with the threads that it needs.
             with self._lock:
-                self._check_open()
+                if self._closed:
+                    self._check_open()
                 # The calling thread is a worker; one that only submits is not, and several runs work side by side.
-                needed = options.max_workers - 1
+                needed = seats - 1
                 if not driven:
-                    self._submitted_seats += options.max_workers
-                    needed = min(workers, self._submitted_seats)
-                self._threads.require(needed, at_least=0 if driven else 1)
-                self._runs.add(run)
+                    self._submitted_seats += seats
+                    needed = min(options.max_workers, self._submitted_seats)
+                if needed:
+                    run.expect_workers(needed + driven)
+                    self._threads.require(needed, at_least=0 if driven else 1)
+                watch(run)
         except BaseException:
             run.give_up_unless_started()
             raise
@@ -368,20 +371,19 @@ class ExecutionEngine:
 
     def _keep_until_end(self, run: ActiveRun, then: Callable[[], object] | None = None) -> None:
         """Keep a submitted run alive although its caller may drop the handle and the engine."""
-        _submitted.add(run)
+        _submitted[run] = run.core.seats
         run_ref = weakref.ref(run)
-        seats = run.max_workers
 
         def let_go() -> None:
-            with self._lock:
-                self._submitted_seats -= seats
-            run = run_ref()
-            if run is not None:
-                _submitted.discard(run)
             if then is not None:
                 then()
+            run = run_ref()
+            # An interrupted call is made again, and must not count a run twice.
+            seats = 0 if run is None else _submitted.pop(run, 0)
+            with self._lock:
+                self._submitted_seats -= seats
 
-        run.on_end = let_go
+        run.call_at_end(let_go)
 
     def after_fork_in_child(self) -> None:
         """Start afresh: the threads are in the parent."""

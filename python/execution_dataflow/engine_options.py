@@ -1,4 +1,4 @@
-"""Checks of what users give to an engine."""
+"""What users give to an engine or to one run, checked."""
 
 from __future__ import annotations
 
@@ -11,10 +11,94 @@ from execution_dataflow import _core
 from execution_dataflow.errors import UnknownPortError
 from execution_dataflow.operations import Operation
 from execution_dataflow.plan import Plan
+from execution_dataflow.policies import FailurePolicy, check_failure_policy
 
-__all__ = ["checked_drain", "checked_executor", "checked_retain", "checked_workers", "retained_slots"]
+__all__ = ["RunOptions", "checked_executor"]
 
 _EXECUTORS = ("thread",)
+
+
+class RunOptions:
+    """How runs are to be done, by what an engine or one call of it was given.
+
+    Parameters
+    ----------
+    max_workers : int
+        How many workers a run may have.
+    failure_policy : {"fail_fast", "continue"}
+        Whether a failure stops a run.
+    retain : {"terminal", "all"} or iterable
+        Which values are kept: a word, or operations (or names of them) and ``(operation, port)`` pairs.
+    event_drain_seconds : float
+        How long the end of a run waits for subscribers.
+    native_threads : {"auto", "unlimited"} or int
+        How many threads a native library may use for one worker.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When one of them is not possible.
+    """
+
+    __slots__ = (
+        "event_drain_seconds",
+        "fail_fast",
+        "failure_policy",
+        "is_auto",
+        "max_workers",
+        "native_threads",
+        "retain",
+        "retain_word",
+    )
+
+    def __init__(
+        self,
+        max_workers: int,
+        failure_policy: FailurePolicy,
+        retain: object,
+        event_drain_seconds: float,
+        native_threads: int | str,
+    ) -> None:
+        checked_retain(retain)
+        self.max_workers = checked_workers(max_workers)
+        self.failure_policy = check_failure_policy(failure_policy)
+        self.fail_fast = failure_policy == "fail_fast"
+        self.retain = retain
+        self.retain_word = retain if isinstance(retain, str) else None
+        self.event_drain_seconds = checked_drain(event_drain_seconds)
+        self.native_threads = checked_native_threads(native_threads)
+        self.is_auto = native_threads == "auto"
+
+    def for_one_run(
+        self, failure_policy: FailurePolicy | None, retain: object | None, max_workers: int | None
+    ) -> RunOptions:
+        """Return these options with those of one call of ``run`` in their place."""
+        return RunOptions(
+            self.max_workers if max_workers is None else max_workers,
+            self.failure_policy if failure_policy is None else failure_policy,
+            self.retain if retain is None else retain,
+            self.event_drain_seconds,
+            self.native_threads,
+        )
+
+    def retained_in(self, plan: Plan) -> str | list[int]:
+        """Return which values a run of a plan keeps, in the form that the native run takes.
+
+        Raises
+        ------
+        UnknownOperationError, UnknownPortError
+            When the plan has no such operation or output.
+        TypeError
+            When something in the list is neither.
+        """
+        retain = self.retain
+        if isinstance(retain, str):
+            return retain
+        assert isinstance(retain, Iterable)
+        slots: list[int] = []
+        for item in retain:
+            slots.extend(_slots_of(item, plan))
+        return slots
 
 
 def checked_workers(value: object) -> int:
@@ -40,6 +124,21 @@ def checked_drain(value: object) -> float:
     return min(float(value), threading_limit())
 
 
+def checked_native_threads(value: object) -> int | str:
+    """Return a number of threads or a word, or raise an error that says what it may be."""
+    if isinstance(value, str):
+        if value not in ("auto", "unlimited"):
+            raise ValueError(f"native_threads={value!r} is not possible: 'auto', 'unlimited', or a number of threads")
+        return value
+    try:
+        count = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"native_threads is 'auto', 'unlimited' or an int, not {type(value).__name__}") from None
+    if isinstance(value, bool) or count < 1:
+        raise ValueError(f"native_threads={value!r} is not possible: a worker's native libraries use 1 thread or more")
+    return count
+
+
 def threading_limit() -> float:
     """Return the longest time that a thread can wait, in seconds."""
     import threading
@@ -63,38 +162,6 @@ def checked_retain(retain: object) -> None:
             raise ValueError(f"retain={retain!r} is not possible: 'terminal', 'all', or a list of operations and ports")
     elif isinstance(retain, Operation) or not isinstance(retain, Iterable):
         raise TypeError(f"retain is 'terminal', 'all' or a list of operations and ports, not {type(retain).__name__}")
-
-
-def retained_slots(retain: object, plan: Plan) -> str | list[int]:
-    """Return which values a run keeps, in the form that the native run takes.
-
-    Parameters
-    ----------
-    retain : {"terminal", "all"} or iterable
-        A word, or operations (or names of them) and ``(operation, port)`` pairs.
-    plan : Plan
-        What runs.
-
-    Returns
-    -------
-    str or list of int
-        The word, or slots.
-
-    Raises
-    ------
-    ValueError, TypeError
-        When it is neither.
-    UnknownOperationError, UnknownPortError
-        When the plan has no such operation or output.
-    """
-    checked_retain(retain)
-    if isinstance(retain, str):
-        return retain
-    assert isinstance(retain, Iterable)
-    slots: list[int] = []
-    for item in retain:
-        slots.extend(_slots_of(item, plan))
-    return slots
 
 
 def _slots_of(item: Any, plan: Plan) -> list[int]:

@@ -19,13 +19,8 @@ class EngineThreads:
 
     def __init__(self) -> None:
         self.dispatcher = Dispatcher()
-        self._loop: LoopThread | None = None
+        self.loop_thread: LoopThread | None = None
         self._lock = threading.Lock()
-
-    @property
-    def is_current_loop(self) -> bool:
-        """Whether the caller runs on the event loop."""
-        return self._loop is not None and self._loop.is_current_thread
 
     def require(self, workers: int, at_least: int) -> None:
         """Have this many worker threads in the pool; `at_least` where the system gives no more."""
@@ -36,19 +31,19 @@ class EngineThreads:
         from execution_dataflow.executors.event_loop import LoopThread
 
         with self._lock:
-            if self._loop is None:
-                self._loop = LoopThread()
-            return self._loop
+            if self.loop_thread is None:
+                self.loop_thread = LoopThread()
+            return self.loop_thread
 
     def stop(self, timeout: float) -> None:
         """Give the worker threads back and stop the others; wait for them at most ``timeout`` seconds each."""
         worker_threads.release(id(self))
-        if self._loop is not None:
-            self._loop.close(timeout)
+        if self.loop_thread is not None:
+            self.loop_thread.close(timeout)
         self.dispatcher.close(timeout)
 
     def after_fork_in_child(self) -> None:
         """Start afresh: the threads are in the parent."""
         self.dispatcher = Dispatcher()
-        self._loop = None
+        self.loop_thread = None
         self._lock = threading.Lock()

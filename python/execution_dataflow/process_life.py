@@ -5,12 +5,13 @@ from __future__ import annotations
 import atexit
 import os
 import time
+from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
-from execution_dataflow.weak_registry import WeakRegistry
+from execution_dataflow import _core
 
-__all__ = ["ExitStep", "LivesInOneProcess", "watch"]
+__all__ = ["ExitStep", "LivesInOneProcess", "watch", "watched"]
 
 # How long a program that ends waits for operations that still run, once their run was cancelled: first for them to end
 # by themselves, then, with an exception raised in those that run Python code, in all.
@@ -44,16 +45,18 @@ class LivesInOneProcess(Protocol):
         """Take a step towards the end of the process, until a moment of ``time.monotonic()`` at the latest."""
 
 
-_watched: WeakRegistry[LivesInOneProcess] = WeakRegistry()
+_watched: _core.WeakRegistry[LivesInOneProcess] = _core.WeakRegistry()
 
 
-def watch(thing: LivesInOneProcess) -> None:
-    """Tell something of forks and of the end of the process, for as long as it lives."""
-    _watched.add(thing)
+watch: Callable[[LivesInOneProcess], None] = _watched.add
+"""Tells something of forks and of the end of the process, for as long as it lives."""
+
+watched: Callable[[], list[LivesInOneProcess]] = _watched.alive
+"""Returns what is told."""
 
 
 def _after_fork_in_child() -> None:
-    for thing in list(_watched):
+    for thing in watched():
         thing.after_fork_in_child()
 
 
@@ -64,7 +67,7 @@ def _at_exit() -> None:
             deadline = max(began + _GRACE_SECONDS, time.monotonic() + _LAST_SECONDS)
         else:
             deadline = began + (_GRACE_SECONDS if step is ExitStep.ABANDON else _PATIENCE_SECONDS)
-        for thing in list(_watched):
+        for thing in watched():
             thing.at_exit(step, deadline)
 
 

@@ -72,8 +72,8 @@ class ExecutionResult:
 
     __slots__ = (
         "__weakref__",
+        "_details",
         "_dropped_events",
-        "_outcome",
         "_plan",
         "_record",
         "_run",
@@ -91,14 +91,20 @@ class ExecutionResult:
         seconds: float,
         dropped_events: int = 0,
     ) -> None:
-        self._outcome = RunOutcome(plan, run, record)
         self._plan = plan
         self._run = run
         self._record = record
         self._state = state
         self._seconds = seconds
         self._dropped_events = dropped_events
+        self._details: RunOutcome | None = None
         self._states: Mapping[str, OperationState] | None = None
+
+    @property
+    def _outcome(self) -> RunOutcome:
+        if self._details is None:  # most results are never asked
+            self._details = RunOutcome(self._plan, self._run, self._record)
+        return self._details
 
     @property
     def run_id(self) -> str:
@@ -368,16 +374,7 @@ class ExecutionResult:
 
     def _no_value(self, node: int, port: str, state: OperationState) -> NoValueError:
         label = self._record.names(node)
-        if state is OperationState.FAILED:
-            reason = f"it failed: {self._outcome.error(node).message}"
-        elif state is OperationState.UPSTREAM_FAILED:
-            reason = f"it did not run, since {self._outcome.blame(node)!r}, which it depends on, failed"
-        elif state is OperationState.SKIPPED:
-            reason = "it was skipped, since something that it requires was not produced"
-        elif state is OperationState.CANCELLED:
-            reason = "it was cancelled before it was done"
-        else:
-            reason = f"it is {state.name}"
+        reason = self._outcome.why_no_value(node)
         return NoValueError(f"{label!r} has no output {port!r}: {reason}", operation=label, port=port, state=state)
 
     def _facts(self, rows: int) -> ResultFacts:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from execution_dataflow import _core
 from execution_dataflow.error_record import ErrorRecord
+from execution_dataflow.native_threads import native_threads
 from execution_dataflow.plan import Plan
 from execution_dataflow.run_record import RunRecord
 from execution_dataflow.signal_handlers import raised_by_signal_handler
@@ -26,7 +27,9 @@ _READ_ONLY = (
     "with InputPort(numpy.ndarray, mutable=True)"
 )
 
-_FAILURES = (OperationState.FAILED, OperationState.UPSTREAM_FAILED, OperationState.CANCELLED)
+_FAILURES = sum(
+    1 << state for state in (OperationState.FAILED, OperationState.UPSTREAM_FAILED, OperationState.CANCELLED)
+)
 
 
 def final_state(run: _core.Run) -> RunState:
@@ -42,8 +45,7 @@ def final_state(run: _core.Run) -> RunState:
     RunState
         SUCCEEDED when no node failed, was held up by a failure or was cancelled.
     """
-    states = run.states()
-    if not any(state in states for state in _FAILURES):
+    if not run.has_node_in(_FAILURES):
         return RunState.SUCCEEDED
     return RunState.CANCELLED if run.cancelled else RunState.FAILED
 
@@ -59,26 +61,55 @@ class RunHooks:
         Where failures are kept.
     host : callable
         Gives the event loop for coroutine operations, which starts with the first one.
-    on_end : callable
-        Called with the state when every node has its outcome.
+
+    threads : int or {"auto", "unlimited"}
+        How many threads a native library may use for one worker.
+
+    Attributes
+    ----------
+    run : _core.Run or None
+        The native run, until it has ended.
+    state : RunState or None
+        How it ended, once it has.
+    ended_ns : int
+        When it ended, in nanoseconds since it began.
+    workers : int
+        How many may work at the same time, on this run and beside it.
+    on_end : callable or None
+        Called when every node has its outcome. An interrupt on the main thread may make it be called again.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        record: RunRecord,
-        host: Callable[[], CoroutineHost],
-        on_end: Callable[[RunState], object],
-    ) -> None:
+    __slots__ = (
+        "_ends_limits",
+        "_host",
+        "_make_host",
+        "_native_threads",
+        "_waiting",
+        "ended_ns",
+        "on_end",
+        "plan",
+        "record",
+        "run",
+        "state",
+        "tasks",
+        "workers",
+    )
+
+    def __init__(self, plan: Plan, record: RunRecord, host: Callable[[], CoroutineHost], threads: int | str) -> None:
         self.plan = plan
         self.record = record
         self.run: _core.Run | None = None
+        self.state: RunState | None = None
+        self.ended_ns = 0
+        self.workers = 1
+        self._native_threads = threads
+        # A run that only the calling thread works on has nothing to forget.
+        self._ends_limits = False
+        self.on_end: Callable[[], object] | None = None
         self.tasks: set[asyncio.Task[None]] = set()
         self._make_host = host
         self._host: CoroutineHost | None = None
-        self._on_end = on_end
         self._waiting: dict[int, BaseException] = {}
-        self.ended_ns = 0
 
     @property
     def is_cancelled(self) -> bool:
@@ -134,18 +165,61 @@ class RunHooks:
             self._host.cancel(self)
 
     def run_ends(self) -> RunState:
-        """Close the clients and tell the engine. Every node has its outcome."""
+        """Close the clients and tell the engine: every node has its outcome. After an interrupt it is called again."""
         if self._host is not None and _is_on(self._host):
             self.record.run_awaitable = None
         self.record.close()
-        assert self.run is not None
-        state = final_state(self.run)
-        self.ended_ns = self.run.elapsed_ns
-        self._waiting.clear()
-        # The native run holds these hooks: without this, its values would wait for the cycle collector.
-        self.run = None
-        self._on_end(state)
-        return state
+        run = self.run
+        if run is not None:
+            self.state = final_state(run)
+            self.ended_ns = run.elapsed_ns
+            self._waiting.clear()
+            # The native run holds these hooks: without this, its values would wait for the cycle collector.
+            self.run = None
+        if self._ends_limits:
+            native_threads.end(self)
+        if self.on_end is not None:
+            self.on_end()
+            self.on_end = None
+        assert self.state is not None
+        return self.state
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, or will not be."""
+        return self.run is None
+
+    def begin(self) -> None:
+        """Give the native libraries the number of threads that the user asked for."""
+        if isinstance(self._native_threads, int):
+            self._ends_limits = True
+            native_threads.give(self, self._native_threads)
+
+    def workers_meet(self) -> None:
+        """Share the CPUs: several workers are at work, and this run has one of them."""
+        if self._native_threads == "auto":
+            native_threads.share(self, self.workers)
+
+    def limit_this_thread(self) -> None:
+        """Tell the native libraries what holds for the calling thread, which works on this run."""
+        native_threads.limit_this_thread()
+
+    def release_this_thread(self) -> None:
+        """Take it back: the thread has done its work on this run."""
+        native_threads.release_this_thread()
+
+    def expect_workers(self, workers: int) -> None:
+        """Say how many may work at the same time; before the run starts."""
+        self.workers = workers
+        self._ends_limits = True
+
+    def give_up(self) -> None:
+        """Forget the run, which will not start."""
+        self.run = None  # no cycle: nothing else will end it
+        if self._ends_limits:
+            native_threads.end(self)
+        if self.on_end is not None:
+            self.on_end()
 
     def _spec(self, node: int) -> Any:
         return self.plan.specs[self.plan.spec_of[node]]

@@ -84,6 +84,19 @@ class RunOutcome:
         blamed = self.run.blame(node)
         return self.record.names(blamed) if blamed >= 0 else None
 
+    def why_no_value(self, node: int) -> str:
+        """Return the reason why a node that did not succeed has no outputs."""
+        state = self.state(node)
+        if state is OperationState.FAILED:
+            return f"it failed: {self.error(node).message}"
+        if state is OperationState.UPSTREAM_FAILED:
+            return f"it did not run, since {self.blame(node)!r}, which it depends on, failed"
+        if state is OperationState.SKIPPED:
+            return "it was skipped, since something that it requires was not produced"
+        if state is OperationState.CANCELLED:
+            return "it was cancelled before it was done"
+        return f"it is {state.name}"
+
     def blamed_groups(self) -> list[BlamedOperations]:
         """Return what did not run, by the operation to blame; the first few of them."""
         groups: dict[int, list[int]] = {}

@@ -290,10 +290,10 @@ class RunRecord:
 
     def close(self) -> None:
         """Close the clients. What cannot be closed is logged: the run is over and its result stands."""
+        if self._clients is None and not self._settings.clients:
+            return
         with self._lock:
             if self._clients is None:
-                if not self._settings.clients:
-                    return
                 self._clients = ClientPool(self._settings.clients)  # so that a thread left behind finds it closed
             clients = self._clients
         for name, fault in clients.close(self.run_awaitable):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import threading
 from dataclasses import dataclass
 
@@ -60,6 +61,30 @@ def test_parameters_are_read_only_and_a_copy() -> None:
     assert context.parameters["month"] == 7
     with pytest.raises(TypeError):
         context.parameters["month"] = 9  # type: ignore[index]
+
+
+def test_a_copy_shares_the_state_of_the_original_whoever_asks_first() -> None:
+    context = ExecutionContext()
+    duplicate = copy.copy(context)
+    duplicate.shared["rows"] = 1
+    assert context.shared is duplicate.shared
+
+
+def test_threads_that_ask_first_at_the_same_time_get_one_shared_state() -> None:
+    for _ in range(50):
+        context, together = ExecutionContext(), threading.Barrier(4)
+        found: list[SharedState] = []
+
+        def ask(context: ExecutionContext = context, together: threading.Barrier = together) -> None:
+            together.wait()
+            found.append(context.shared)  # noqa: B023 - of this round
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert {id(shared) for shared in found} == {id(context.shared)}
 
 
 def test_a_shared_state_can_serve_several_contexts() -> None:

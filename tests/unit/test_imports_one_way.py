@@ -56,16 +56,16 @@ RUN_DATA = [
 RESULT = ["result_text", "run_outcome", "result"]
 ENGINE = [
     "cpus",
-    "weak_registry",
     "process_life",
+    "native_threads",
     "signal_handlers",
     "executors",
     "event_dispatch",
     "engine_threads",
+    "engine_options",
     "run_hooks",
     "active_run",
     "engine_protocol",
-    "engine_options",
     "handle",
     "engine",
 ]

@@ -113,6 +113,9 @@ async def _run_to_its_end(attempt: _core.Attempt, pending: PendingTasks) -> None
         attempt.fail(error.with_traceback(_without_our_frame(error.__traceback__)))
     else:
         attempt.complete(value)
+    finally:
+        # The frames of a failed coroutine lead back to this one, and must not lead on to the run that keeps it.
+        del attempt, pending
 
 
 def _without_our_frame(traceback: TracebackType | None) -> TracebackType | None:

@@ -101,6 +101,7 @@ class WorkerThreads:
     def after_fork_in_child(self) -> None:
         """Forget the parent's threads. Engines ask again when they run."""
         _core.forget_pool()
+        _note_main_thread()
         self._lock = threading.RLock()
         self._demands = {}
         self._blocked = 0
@@ -129,6 +130,11 @@ class WorkerThreads:
         return [thread for thread in threads if thread.is_alive()]
 
 
+def _note_main_thread() -> None:
+    _core.note_main_thread(threading.main_thread().ident or 0)
+
+
+_note_main_thread()
 worker_threads = WorkerThreads()
 """The worker threads of this process."""
 watch(worker_threads)

@@ -1,5 +1,6 @@
 //! What runs a node. The scheduler knows nothing of it; Python is one body, a native no-op in the benches another.
 
+use crate::ids::NodeId;
 use crate::instance::Instance;
 use crate::ready::Task;
 use crate::run::{Run, Step};
@@ -18,6 +19,20 @@ pub trait Body: Sized + Send + Sync + 'static {
     /// `step`, lets it wait ([`Step::again`]), or leaves it live, for somebody to claim later from any thread.
     fn execute(&self, step: &mut Step<'_, '_, Self>, host: &mut Self::Host);
 
+    /// Whether a node is expected to take so long that another worker is worth calling for what else lies about; `true`
+    /// when nothing is known.
+    fn is_long(&self, _instance: &Instance<Self>, _node: NodeId) -> bool {
+        true
+    }
+
+    /// Lets go of a value that nobody will ask for any more.
+    fn discard(&self, value: Self::Value) {
+        drop(value);
+    }
+
+    /// Called when a worker has found nothing more to do, before it counts what it did.
+    fn rests(&self, _host: &mut Self::Host) {}
+
     /// Called for a node whose outcome the scheduler decided: skipped, cancelled, upstream failed, or failed while it
     /// waited for a retry. Comes before the outcome reaches the successors.
     fn settled(&self, run: &Run<Self>, task: Task, state: State);
@@ -28,8 +43,19 @@ pub trait Body: Sized + Send + Sync + 'static {
     /// Called once, by the thread that brought the last outcome.
     fn finished(&self, run: &Run<Self>);
 
-    /// Called between two nodes of one worker, with the nanoseconds since the run began.
-    fn between(&self, run: &Run<Self>, host: &mut Self::Host, now: u64);
+    /// Called when a thread of the pool begins to work for a run, in a seat.
+    fn joins(&self, seat: usize, host: &mut Self::Host) {
+        let _ = (seat, host);
+    }
+
+    /// Called when it ends that work.
+    fn leaves(&self, host: &mut Self::Host) {
+        let _ = host;
+    }
+
+    /// Called between two nodes of one worker, with the nanoseconds since the run began; gives them back, read anew when it
+    /// took its time.
+    fn between(&self, run: &Run<Self>, host: &mut Self::Host, now: u64) -> u64;
 
     /// Runs a wait, with nothing held that others may need.
     fn blocking<R>(host: &mut Self::Host, wait: impl FnOnce() -> R + Send) -> R

@@ -13,7 +13,7 @@ use crate::ready::Task;
 use crate::run::FailurePolicy;
 use crate::slots::SlotTable;
 use crate::status::{State, Status};
-use crate::sync::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, OnceLock, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, OnceLock, Ordering};
 
 /// Worker number of a node that never ran.
 pub const NO_WORKER: u32 = u32::MAX;
@@ -31,26 +31,37 @@ pub struct Timing {
     pub worker: u32,
 }
 
-#[derive(Default)]
-struct NodeTimes {
-    queued: AtomicU64,
+/// What changes while a node waits and runs: half a cache line, touched by its predecessors and by the worker that runs it.
+#[repr(align(32))]
+struct Cell {
+    /// How many predecessors have no outcome yet; 1 when the last of them has brought its own.
+    pending: AtomicU32,
+    status: Status,
     started: AtomicU64,
     ended: AtomicU64,
-    /// Seat plus one; 0 when it never ran.
-    worker: AtomicU32,
-}
-
-/// What went wrong upstream of a node, gathered before its pending counter reaches zero.
-#[derive(Default)]
-struct Adverse {
-    flags: AtomicU8,
+    /// What went wrong upstream, in the high bits; who ran the node last, as its seat plus one, in the low ones.
+    marks: AtomicU32,
     /// `u32::MAX - position` of the first failed ancestor in topological order; 0 when there is none.
     blame: AtomicU32,
 }
 
-const SAW_SKIP: u8 = 1;
-const SAW_FAILURE: u8 = 2;
-const SAW_CANCEL: u8 = 4;
+const SAW_SKIP: u32 = 1 << 29;
+const SAW_FAILURE: u32 = 1 << 30;
+const SAW_CANCEL: u32 = 1 << 31;
+const SAW_ANYTHING: u32 = SAW_SKIP | SAW_FAILURE | SAW_CANCEL;
+
+impl Cell {
+    fn new(pending: u32) -> Self {
+        Self {
+            pending: AtomicU32::new(pending),
+            status: Status::default(),
+            started: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+            marks: AtomicU32::new(0),
+            blame: AtomicU32::new(0),
+        }
+    }
+}
 
 /// A plan in execution.
 pub struct Instance<B: Body> {
@@ -58,10 +69,9 @@ pub struct Instance<B: Body> {
     plan: Arc<Plan>,
     program: B::Program,
     parent: Option<(Task, u32)>,
-    pending: Box<[AtomicU32]>,
-    status: Box<[Status]>,
-    adverse: Box<[Adverse]>,
-    times: Box<[NodeTimes]>,
+    /// When its roots were queued.
+    born: AtomicU64,
+    cells: Box<[Cell]>,
     pub(crate) slots: SlotTable<B::Value>,
     remaining: AtomicUsize,
 }
@@ -85,10 +95,8 @@ impl<B: Body> Instance<B> {
             id,
             program,
             parent,
-            pending: plan.in_degrees().iter().map(|&degree| AtomicU32::new(degree)).collect(),
-            status: (0..nodes).map(|_| Status::default()).collect(),
-            adverse: (0..nodes).map(|_| Adverse::default()).collect(),
-            times: (0..nodes).map(|_| NodeTimes::default()).collect(),
+            born: AtomicU64::new(0),
+            cells: plan.in_degrees().iter().map(|&degree| Cell::new(degree)).collect(),
             slots,
             remaining: AtomicUsize::new(nodes),
             plan,
@@ -117,43 +125,70 @@ impl<B: Body> Instance<B> {
 
     /// State and attempt of a node.
     pub fn status(&self, node: NodeId) -> (State, u32) {
-        self.status[node.index()].load()
+        self.status_word(node).load()
     }
 
+    #[inline]
+    fn cell(&self, node: NodeId) -> &Cell {
+        &self.cells[node.index()]
+    }
+
+    #[inline]
     pub(crate) fn status_word(&self, node: NodeId) -> &Status {
-        &self.status[node.index()]
+        &self.cell(node).status
     }
 
     /// The times of a node.
     pub fn timing(&self, node: NodeId) -> Timing {
-        let times = &self.times[node.index()];
+        let cell = self.cell(node);
+        let queued = match self.status(node).0 {
+            State::Pending => 0,
+            _ => self.queued(node),
+        };
+        // The worker that brought the last outcome may have read its clock before another one ended: the difference is
+        // taken away here, where it costs nothing.
+        let later = |moment: &AtomicU64, than: u64| match moment.load(Ordering::Relaxed) {
+            0 => 0,
+            moment => moment.max(than),
+        };
+        let started = later(&cell.started, queued);
         Timing {
-            queued: times.queued.load(Ordering::Relaxed),
-            started: times.started.load(Ordering::Relaxed),
-            ended: times.ended.load(Ordering::Relaxed),
-            worker: times.worker.load(Ordering::Relaxed).wrapping_sub(1),
+            queued,
+            started,
+            ended: later(&cell.ended, started.max(queued)),
+            worker: (cell.marks.load(Ordering::Relaxed) & !SAW_ANYTHING).wrapping_sub(1),
         }
     }
 
-    /// Notes who starts an attempt, and when; gives the moment. A worker that comes from elsewhere may have read its clock
-    /// before the last predecessor ended, and nothing starts before it is queued.
+    /// When the last predecessor had its outcome: not stored, since it is seldom asked for.
+    fn queued(&self, node: NodeId) -> u64 {
+        let ends = self.plan.predecessors(node).iter().map(|&before| &self.cells[before as usize].ended);
+        ends.map(|ended| ended.load(Ordering::Relaxed)).max().unwrap_or_else(|| self.born.load(Ordering::Relaxed))
+    }
+
+    /// Notes when the roots are queued.
+    pub(crate) fn note_birth(&self, now: u64) {
+        self.born.store(now, Ordering::Relaxed);
+    }
+
+    /// Notes who starts an attempt, and when.
     #[inline]
-    pub(crate) fn note_start(&self, node: NodeId, now: u64, seat: usize) -> u64 {
-        let times = &self.times[node.index()];
-        let now = now.max(times.queued.load(Ordering::Relaxed));
-        times.started.store(now, Ordering::Relaxed);
-        times.worker.store(seat as u32 + 1, Ordering::Relaxed);
-        now
+    pub(crate) fn note_start(&self, node: NodeId, now: u64, seat: usize) {
+        let cell = self.cell(node);
+        cell.started.store(now, Ordering::Relaxed);
+        // No predecessor is left that would set a bit in between.
+        let marks = cell.marks.load(Ordering::Relaxed) & SAW_ANYTHING;
+        cell.marks.store(marks | (seat as u32 + 1), Ordering::Relaxed);
     }
 
     #[inline]
     pub(crate) fn note_end(&self, node: NodeId, now: u64) {
-        self.times[node.index()].ended.store(now, Ordering::Relaxed);
+        self.cell(node).ended.store(now, Ordering::Relaxed);
     }
 
     /// The failed ancestor that comes first in topological order.
     pub fn blame(&self, node: NodeId) -> Option<NodeId> {
-        match self.adverse[node.index()].blame.load(Ordering::Relaxed) {
+        match self.cell(node).blame.load(Ordering::Relaxed) {
             0 => None,
             inverse => Some(NodeId(self.plan.order()[(u32::MAX - inverse) as usize])),
         }
@@ -182,57 +217,69 @@ impl<B: Body> Instance<B> {
         &self.slots
     }
 
-    /// Notes what a predecessor's outcome means for `node` and counts it; `true` for the last one.
-    pub(crate) fn arrive(&self, node: NodeId, from: NodeId, outcome: State, left_unset: bool) -> bool {
-        let adverse = &self.adverse[node.index()];
-        // Relaxed: the release half of the counter below publishes them to whoever brings it to zero.
-        match outcome {
+    /// Counts a predecessor's outcome at `node`; `true` for the last one.
+    ///
+    /// Whoever finds that one is pending is that one: the others have come, and nobody counts but predecessors. So the
+    /// last arrival, the only one of most nodes, is a load. AcqRel: each arrival releases its producer's slots and notes;
+    /// the last one acquires all of them, by the load as by the subtraction. The partner is this same operation on another
+    /// thread. Modelled in `tests/loom_protocols`.
+    #[inline]
+    pub(crate) fn arrive(&self, node: NodeId) -> bool {
+        let pending = &self.cell(node).pending;
+        pending.load(Ordering::Acquire) == 1 || pending.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// Notes for `node` what an outcome other than a full success means for it. Before [`Instance::arrive`].
+    ///
+    /// Relaxed: the release half of the pending counter publishes the notes to whoever brings it to zero.
+    #[cold]
+    pub(crate) fn note_adverse(&self, node: NodeId, from: NodeId, outcome: State) {
+        let cell = self.cell(node);
+        let mark = match outcome {
             State::Failed | State::UpstreamFailed => {
                 let first = match outcome {
                     State::Failed => u32::MAX - self.plan.position(from),
-                    _ => self.adverse[from.index()].blame.load(Ordering::Relaxed),
+                    _ => self.cell(from).blame.load(Ordering::Relaxed),
                 };
-                adverse.blame.fetch_max(first, Ordering::Relaxed);
-                adverse.flags.fetch_or(SAW_FAILURE, Ordering::Relaxed);
+                cell.blame.fetch_max(first, Ordering::Relaxed);
+                SAW_FAILURE
             }
-            State::Cancelled => {
-                adverse.flags.fetch_or(SAW_CANCEL, Ordering::Relaxed);
-            }
-            State::Skipped => {
-                adverse.flags.fetch_or(SAW_SKIP, Ordering::Relaxed);
-            }
-            State::Succeeded | State::Restored if left_unset => {
-                adverse.flags.fetch_or(SAW_SKIP, Ordering::Relaxed);
-            }
-            State::Succeeded | State::Restored => {}
+            State::Cancelled => SAW_CANCEL,
+            // A success that left outputs unset is one.
+            State::Skipped | State::Succeeded | State::Restored => SAW_SKIP,
             State::Pending | State::Ready | State::Running | State::Retrying => {
                 debug_assert!(false, "{outcome:?} is no outcome");
+                return;
             }
-        }
-        // AcqRel: each arrival releases its producer's slots and notes; the last one acquires all of them. The partner
-        // is this same operation on another thread. Modelled in `tests/loom_protocols`.
-        self.pending[node.index()].fetch_sub(1, Ordering::AcqRel) == 1
+        };
+        cell.marks.fetch_or(mark, Ordering::Relaxed);
     }
 
     /// The trigger rule, applied when every predecessor has an outcome.
     ///
     /// Failure outranks everything under the policy `continue`. A stopped run cancels what has not started, the
     /// dependents of the failure that stopped it among them (rule R4).
-    pub(crate) fn trigger(&self, node: NodeId, policy: FailurePolicy, stopped: bool, now: u64) -> State {
-        self.times[node.index()].queued.store(now, Ordering::Relaxed);
+    #[inline]
+    pub(crate) fn trigger(&self, node: NodeId, policy: FailurePolicy, stopped: bool) -> State {
+        let cell = self.cell(node);
         // Relaxed: the caller brought the pending counter to zero and so acquired every note.
-        let flags = self.adverse[node.index()].flags.load(Ordering::Relaxed);
-        let state = if flags & SAW_FAILURE != 0 && policy == FailurePolicy::Continue {
+        let marks = cell.marks.load(Ordering::Relaxed);
+        let state = if marks == 0 && !stopped { State::Ready } else { self.judge(node, marks, policy, stopped) };
+        cell.status.set(state);
+        state
+    }
+
+    #[cold]
+    fn judge(&self, node: NodeId, marks: u32, policy: FailurePolicy, stopped: bool) -> State {
+        if marks & SAW_FAILURE != 0 && policy == FailurePolicy::Continue {
             State::UpstreamFailed
-        } else if stopped || flags & SAW_CANCEL != 0 {
+        } else if stopped || marks & SAW_CANCEL != 0 {
             State::Cancelled
-        } else if flags & SAW_SKIP != 0 && self.lacks_input(node) {
+        } else if marks & SAW_SKIP != 0 && self.lacks_input(node) {
             State::Skipped
         } else {
             State::Ready
-        };
-        self.status[node.index()].set(state);
-        state
+        }
     }
 
     /// Whether an input that the node requires has no value because its sources were skipped.
@@ -250,7 +297,8 @@ impl<B: Body> Instance<B> {
     }
 
     /// Gives the node's shares of its inputs back; what leaves goes to `discard`.
-    pub(crate) fn release_inputs(&self, node: NodeId, mut discard: impl FnMut(B::Value)) {
+    #[inline]
+    pub(crate) fn release_inputs(&self, node: NodeId, discard: impl Fn(B::Value)) {
         for source in self.plan.sources(node) {
             if let SourceKind::Slot(slot) = source.kind() {
                 // SAFETY: the node has its outcome, so its attempt uses no input any more; each source entry is one
@@ -262,13 +310,13 @@ impl<B: Body> Instance<B> {
         }
     }
 
-    /// Counts one node with an outcome; `true` for the last one.
-    pub(crate) fn count_down(&self) -> bool {
+    /// Counts nodes with an outcome; `true` for who counts the last one.
+    pub(crate) fn count_down(&self, nodes: usize) -> bool {
         // AcqRel: the last one sees all that the others wrote, and publishes it with the end of the run.
-        self.remaining.fetch_sub(1, Ordering::AcqRel) == 1
+        self.remaining.fetch_sub(nodes, Ordering::AcqRel) == nodes
     }
 
-    /// Number of nodes without an outcome.
+    /// Number of nodes whose outcome is not counted yet: workers count what they did when they run out of work.
     pub fn remaining(&self) -> usize {
         self.remaining.load(Ordering::Relaxed)
     }

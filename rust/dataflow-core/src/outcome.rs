@@ -32,6 +32,7 @@ impl<'r, B: Body> Claim<'r, B> {
     }
 
     /// Stores an output; hands the value back when nobody will ask for it.
+    #[inline(always)]
     pub fn put(&mut self, port: u32, value: B::Value) -> Option<B::Value> {
         debug_assert_eq!(self.state, State::Succeeded);
         // Only a claim with every output set spares the successors the look for missing inputs; ports past 63 take it.
@@ -80,6 +81,15 @@ impl<B: Body> Run<B> {
         }
         instance.note_end(task.node, now);
         Some(Claim { instance, task, state, set: 0 })
+    }
+
+    /// As [`Run::claim`] for an attempt that runs on the calling thread and that nobody else can end.
+    #[inline]
+    pub fn claim_own(&self, task: Task, attempt: u32, state: State, now: u64) -> Claim<'_, B> {
+        let instance = self.instance(task.instance);
+        instance.status_word(task.node).claim_own(attempt, state);
+        instance.note_end(task.node, now);
+        Claim { instance, task, state, set: 0 }
     }
 
     /// Delivers a claimed outcome from a thread that is no worker of this run.
@@ -131,7 +141,43 @@ impl<B: Body> Run<B> {
     #[inline]
     pub(crate) fn settle(&self, claim: Claim<'_, B>, now: u64, sink: Sink<'_, '_>) {
         let left_unset = claim.state == State::Succeeded && claim.left_unset();
-        self.settle_all(Outcome { task: claim.task, state: claim.state, left_unset }, now, sink);
+        match sink {
+            Sink::Seat(seat, next) if claim.state == State::Succeeded && !left_unset => {
+                self.settle_success(claim.instance, claim.task, now, seat, next);
+            }
+            sink => self.settle_all(Outcome { task: claim.task, state: claim.state, left_unset }, now, sink),
+        }
+    }
+
+    /// What [`Run::settle_all`] does, for what nearly every outcome is: a success of a worker, with every output set.
+    #[inline]
+    fn settle_success(&self, instance: &Instance<B>, task: Task, now: u64, seat: &Seat<'_>, next: &mut Option<Task>) {
+        instance.release_inputs(task.node, |value| self.body().discard(value));
+        let stopped = self.stop.load(Ordering::Relaxed) != 0;
+        let mut held = next.take();
+        for &successor in instance.plan().successors(task.node).iter().rev() {
+            let follower = Task { instance: task.instance, node: NodeId(successor) };
+            if instance.arrive(follower.node) {
+                match instance.trigger(follower.node, self.policy, stopped) {
+                    State::Ready => {
+                        if let Some(earlier) = held.replace(follower) {
+                            seat.push(earlier);
+                        }
+                    }
+                    state => self.settle_follower(follower, state, now, seat),
+                }
+            }
+        }
+        *next = held;
+        self.count(instance, seat);
+    }
+
+    /// A follower of a success that is not to run.
+    #[cold]
+    fn settle_follower(&self, follower: Task, state: State, now: u64, seat: &Seat<'_>) {
+        let mut next = None;
+        self.settle_decided(follower, state, now, Sink::Seat(seat, &mut next));
+        next.into_iter().for_each(|task| seat.push(task));
     }
 
     /// Ends a node by the scheduler's own decision. Its status is set already.
@@ -149,6 +195,7 @@ impl<B: Body> Run<B> {
     }
 
     /// Delivers an outcome, and those that follow from it by the trigger rule alone.
+    #[inline(never)]
     fn settle_all(&self, first: Outcome, now: u64, mut sink: Sink<'_, '_>) {
         // Outcomes that the trigger rule decides; most runs never allocate it.
         let mut decided = Vec::new();
@@ -157,24 +204,22 @@ impl<B: Body> Run<B> {
         let mut current = Some(first);
         while let Some(Outcome { task, state, left_unset }) = current {
             let instance = self.instance(task.instance);
-            instance.release_inputs(task.node, drop);
+            instance.release_inputs(task.node, |value| self.body().discard(value));
             if state == State::Failed && self.policy == FailurePolicy::FailFast {
-                self.stop.fetch_max(Stop::Failure as u8, Ordering::SeqCst);
-                for waiting in self.timers.close() {
-                    if let Some(state) = self.claim_waiting(waiting) {
-                        self.tell(waiting.task, state, now);
-                        decided.push(Outcome { task: waiting.task, state, left_unset: false });
-                    }
-                }
+                self.fail_fast(now, &mut decided);
             }
+            let is_full_success = matches!(state, State::Succeeded | State::Restored) && !left_unset;
             let stopped = self.stop.load(Ordering::Relaxed) != 0;
-            // Successors come by descending rank. In reverse, the highest is held back to be run next, and a deque gives
-            // the others back in that order.
+            // Successors come in the order in which they are to run. In reverse, the first is held back to be run next,
+            // and a deque gives the others back in that order.
             for &successor in instance.plan().successors(task.node).iter().rev() {
                 let node = NodeId(successor);
-                if instance.arrive(node, task.node, state, left_unset) {
+                if !is_full_success {
+                    instance.note_adverse(node, task.node, state);
+                }
+                if instance.arrive(node) {
                     let follower = Task { instance: task.instance, node };
-                    match instance.trigger(node, self.policy, stopped, now) {
+                    match instance.trigger(node, self.policy, stopped) {
                         State::Ready => {
                             if let Some(earlier) = held.replace(follower) {
                                 self.publish(earlier, &sink);
@@ -188,13 +233,11 @@ impl<B: Body> Run<B> {
                     }
                 }
             }
-            if instance.count_down() {
-                match instance.parent() {
-                    None => self.finish(),
-                    Some(_) => self.body().expanded(self, instance),
-                }
+            match &sink {
+                Sink::Seat(seat, _) => self.count(instance, seat),
+                Sink::Injector => self.count_down(instance, 1),
             }
-            current = decided.pop();
+            current = if decided.is_empty() { None } else { decided.pop() };
         }
         if let Some(task) = held {
             match &mut sink {
@@ -205,9 +248,48 @@ impl<B: Body> Run<B> {
                 }
             }
         }
-        self.notify(pushed);
+        // What a worker pushes it will come to itself; when others are called for it is `Run::step`'s to say.
+        if let Sink::Injector = sink {
+            self.notify(pushed);
+        }
     }
 
+    /// Lets nothing new start after a failure; what waits for a retry stays failed.
+    #[cold]
+    fn fail_fast(&self, now: u64, decided: &mut Vec<Outcome>) {
+        self.stop.fetch_max(Stop::Failure as u8, Ordering::SeqCst);
+        for waiting in self.timers.close() {
+            if let Some(state) = self.claim_waiting(waiting) {
+                self.tell(waiting.task, state, now);
+                decided.push(Outcome { task: waiting.task, state, left_unset: false });
+            }
+        }
+    }
+
+    /// Counts a node with an outcome. Workers count those of the root on their seats, until they run out of work.
+    #[inline]
+    fn count(&self, instance: &Instance<B>, seat: &Seat<'_>) {
+        if instance.parent().is_none() { seat.note_done() } else { self.count_down(instance, 1) }
+    }
+
+    fn count_down(&self, instance: &Instance<B>, nodes: usize) {
+        if instance.count_down(nodes) {
+            match instance.parent() {
+                None => self.finish(),
+                Some(_) => self.body().expanded(self, instance),
+            }
+        }
+    }
+
+    /// Counts what the worker of a seat has done.
+    pub(crate) fn count_done(&self, seat: &Seat<'_>) {
+        let done = seat.take_done();
+        if done > 0 {
+            self.count_down(self.root(), done);
+        }
+    }
+
+    #[inline]
     fn publish(&self, task: Task, sink: &Sink<'_, '_>) {
         match sink {
             Sink::Seat(seat, _) => seat.push(task),

@@ -113,13 +113,13 @@ impl Sleepers {
         false
     }
 
-    /// Wakes every worker, announced or not.
-    pub fn wake_all(&self) {
-        for word in &self.announced {
+    /// Wakes the workers below a number, announced or not.
+    pub fn wake_all(&self, workers: usize) {
+        for word in self.announced.iter().take(workers.div_ceil(64)) {
             // A swap, since loom keeps no single order of plain stores among read-modify-writes.
             word.swap(0, Ordering::Relaxed);
         }
-        for parker in &self.parkers {
+        for parker in self.parkers.iter().take(workers) {
             parker.unpark();
         }
     }

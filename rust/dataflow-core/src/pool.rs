@@ -74,6 +74,29 @@ impl Caller {
 /// How long a thread that helps a run naps when it finds nothing to do: short beside what a person notices.
 const HELPER_NAP: Duration = Duration::from_millis(5);
 
+/// How long an idle worker naps before it looks for work that it was not called for: a worker that expects to be through
+/// with its tasks in no time calls nobody, and may be wrong. Twice as long after each look in vain.
+struct Patience(Duration);
+
+/// Short beside what a person notices, long beside what a wake-up costs.
+const SHORTEST_NAP: Duration = Duration::from_millis(5);
+/// An idle worker of a run that goes on costs ten looks a second.
+const LONGEST_NAP: Duration = Duration::from_millis(100);
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self(SHORTEST_NAP)
+    }
+}
+
+impl Patience {
+    fn nap(&mut self) -> Duration {
+        let nap = self.0;
+        self.0 = (nap * 2).min(LONGEST_NAP);
+        nap
+    }
+}
+
 /// Worker threads and active runs.
 pub struct Pool<B: Body> {
     active: Mutex<Vec<Arc<Run<B>>>>,
@@ -103,10 +126,11 @@ impl<B: Body> Pool<B> {
         self.wanted.store(threads, Ordering::SeqCst);
         let missing: Vec<usize> = (0..threads).filter(|&worker| !serving[worker]).collect();
         missing.iter().for_each(|&worker| serving[worker] = true);
-        let too_many = serving[threads..].contains(&true);
+        // The capacity is far above the number of threads that there ever are.
+        let served = serving.iter().rposition(|&serves| serves).map_or(0, |last| last + 1);
         drop(serving);
-        if too_many {
-            self.sleepers.wake_all();
+        if served > threads {
+            self.sleepers.wake_all(served);
         }
         missing
     }
@@ -128,6 +152,7 @@ impl<B: Body> Pool<B> {
 
     /// Serves runs until the pool wants fewer threads.
     pub fn serve(&self, worker: usize, host: &mut B::Host) {
+        let mut patience = Patience::default();
         loop {
             if self.may_leave(worker) {
                 // It may have been woken for work that it now leaves behind.
@@ -135,11 +160,12 @@ impl<B: Body> Pool<B> {
                 return;
             }
             if self.join_a_run(host) {
+                patience = Patience::default();
                 continue;
             }
             self.sleepers.announce(worker);
             // The second look of the protocol: what was published before our announcement is seen here.
-            let wait = if worker >= self.wanted() { Some(Duration::ZERO) } else { self.wait_for_work() };
+            let wait = if worker >= self.wanted() { Some(Duration::ZERO) } else { self.wait_for_work(&mut patience) };
             if wait != Some(Duration::ZERO) {
                 B::blocking(host, || self.sleepers.park(worker, wait));
             }
@@ -167,7 +193,9 @@ impl<B: Body> Pool<B> {
             let Some(run) = lock(&self.active).iter().find(|run| self.can_help(run)).cloned() else { return false };
             // Without a seat somebody else was faster, and the next look counts that.
             let Some(seat) = run.queue.take_free_seat(run.first_free_seat()) else { continue };
+            run.body().joins(seat.index(), host);
             run.work(&seat, host);
+            run.body().leaves(host);
             drop(seat);
             // Work and timers that came while every seat was taken have found nobody to call: those that looked went to
             // sleep. This worker may go elsewhere now, so it calls one of them. The fence stands between the freeing of
@@ -193,8 +221,11 @@ impl<B: Body> Pool<B> {
     }
 
     /// How long there will be nothing to do: zero for something now, `None` until somebody wakes us.
-    fn wait_for_work(&self) -> Option<Duration> {
+    fn wait_for_work(&self, patience: &mut Patience) -> Option<Duration> {
         let active = lock(&self.active);
+        if active.is_empty() {
+            return None;
+        }
         let wait = |run: &Arc<Run<B>>| {
             if self.can_help(run) {
                 return Some(Duration::ZERO);
@@ -203,7 +234,7 @@ impl<B: Body> Pool<B> {
             let waits = due != u64::MAX && run.queue.has_free_seat(run.first_free_seat());
             waits.then(|| Duration::from_nanos(due.saturating_sub(run.now())))
         };
-        active.iter().filter_map(wait).min()
+        active.iter().filter_map(wait).chain([patience.nap()]).min()
     }
 
     /// Runs on the calling thread, with the pool's threads in the other seats, until every node has an outcome.
@@ -213,18 +244,23 @@ impl<B: Body> Pool<B> {
             lock(&self.active).push(run.clone());
         }
         run.seed(Some(&seat));
+        let mut patience = Patience::default();
         loop {
-            run.work(&seat, host);
+            if run.work(&seat, host) {
+                patience = Patience::default();
+            }
             if run.is_finished() {
                 return;
             }
+            // Alone, it is called for whatever comes.
+            let nap = (run.queue.seats() > 1).then(|| patience.nap());
             run.caller.announce();
             // The second look of the protocol.
             let due = run.timers.earliest().saturating_sub(run.now());
             if !run.is_finished() && !run.queue.has_work() && due > 0 {
                 let until_due = (due < u64::MAX / 2).then(|| Duration::from_nanos(due));
                 let slice = run.body().longest_wait(host);
-                let wait = [until_due, slice].into_iter().flatten().min();
+                let wait = [until_due, slice, nap].into_iter().flatten().min();
                 B::blocking(host, || run.caller.parker.park(wait));
             }
             run.caller.asleep.store(false, Ordering::Relaxed);
@@ -239,7 +275,9 @@ impl<B: Body> Pool<B> {
             // A seat is taken only for work: those that publish call nobody while every seat is taken.
             let has_work = run.queue.has_work() || run.timers.earliest() <= run.now();
             match has_work.then(|| run.queue.take_free_seat(run.first_free_seat())).flatten() {
-                Some(seat) => run.work(&seat, host),
+                Some(seat) => {
+                    run.work(&seat, host);
+                }
                 None => {
                     B::blocking(host, || run.wait(Some(HELPER_NAP)));
                     run.body().between(run, host, run.now());

@@ -21,6 +21,8 @@ struct Place {
     stealer: OnceLock<Stealer<Task>>,
     /// The owner's end: here while the seat is free.
     worker: Mutex<Option<Worker<Task>>>,
+    /// Nodes that the seat's worker has brought to their end and not counted yet. Written by the worker alone.
+    done: AtomicUsize,
 }
 
 /// The ready tasks of one run.
@@ -29,6 +31,15 @@ pub struct ReadyQueue {
     places: Box<[Place]>,
     /// How many seats are free.
     free: AtomicUsize,
+}
+
+/// A task that a worker has found.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// In its own deque: it was pushed or brought there before this worker last read its clock.
+    Own(Task),
+    /// In the injector or in another seat's deque.
+    Elsewhere(Task),
 }
 
 /// A taken seat; dropping it frees the seat.
@@ -100,6 +111,11 @@ impl ReadyQueue {
         !self.injector.is_empty() || self.stealers().any(|stealer| !stealer.is_empty())
     }
 
+    /// Number of nodes that workers have done and not counted yet: a report, while they go on.
+    pub fn done(&self) -> usize {
+        self.places.iter().map(|place| place.done.load(Ordering::Relaxed)).sum()
+    }
+
     fn stealers(&self) -> impl Iterator<Item = &Stealer<Task>> {
         self.places.iter().filter_map(|place| place.stealer.get())
     }
@@ -121,16 +137,35 @@ impl Seat<'_> {
         self.own().push(task);
     }
 
+    /// Notes that a node has its outcome.
+    #[inline]
+    pub(crate) fn note_done(&self) {
+        // Relaxed, and no read-modify-write: this worker alone writes it, and others only report it.
+        let done = &self.queue.places[self.index].done;
+        done.store(done.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Takes the number of nodes that were noted.
+    pub(crate) fn take_done(&self) -> usize {
+        let done = &self.queue.places[self.index].done;
+        let count = done.load(Ordering::Relaxed);
+        done.store(0, Ordering::Relaxed);
+        count
+    }
+
     /// The next task: its own, injected, or stolen from another seat.
-    pub fn find(&self) -> Option<Task> {
+    #[inline]
+    pub fn find(&self) -> Option<Found> {
+        self.own().pop().map(Found::Own).or_else(|| self.find_elsewhere().map(Found::Elsewhere))
+    }
+
+    fn find_elsewhere(&self) -> Option<Task> {
         let own = self.own();
-        own.pop().or_else(|| {
-            retry(|| self.queue.injector.steal_batch_and_pop(own)).or_else(|| {
-                let others = (1..self.queue.places.len()).map(|step| (self.index + step) % self.queue.places.len());
-                others
-                    .filter_map(|index| self.queue.places[index].stealer.get())
-                    .find_map(|stealer| retry(|| stealer.steal_batch_and_pop(own)))
-            })
+        retry(|| self.queue.injector.steal_batch_and_pop(own)).or_else(|| {
+            let others = (1..self.queue.places.len()).map(|step| (self.index + step) % self.queue.places.len());
+            others
+                .filter_map(|index| self.queue.places[index].stealer.get())
+                .find_map(|stealer| retry(|| stealer.steal_batch_and_pop(own)))
         })
     }
 }
@@ -138,6 +173,7 @@ impl Seat<'_> {
 impl Drop for Seat<'_> {
     fn drop(&mut self) {
         let place = &self.queue.places[self.index];
+        debug_assert_eq!(place.done.load(Ordering::Relaxed), 0, "a worker counts what it did before it leaves");
         let mut free = lock(&place.worker);
         *free = self.worker.take();
         self.queue.free.fetch_add(1, Ordering::Relaxed);
@@ -177,12 +213,12 @@ mod tests {
         let queue = ReadyQueue::new(2);
         let (mine, other) = (queue.take_seat(0).unwrap(), queue.take_seat(1).unwrap());
         (0..3).for_each(|node| mine.push(task(node)));
-        assert_eq!(mine.find(), Some(task(2)));
-        assert_eq!(other.find(), Some(task(0)));
+        assert_eq!(mine.find(), Some(Found::Own(task(2))));
+        assert_eq!(other.find(), Some(Found::Elsewhere(task(0))));
         queue.inject(task(9));
         assert!(queue.has_work());
-        assert_eq!(mine.find(), Some(task(1)));
-        assert_eq!(mine.find(), Some(task(9)));
+        assert_eq!(mine.find(), Some(Found::Own(task(1))));
+        assert_eq!(mine.find(), Some(Found::Elsewhere(task(9))));
         assert!(mine.find().is_none() && !queue.has_work());
     }
 }

@@ -9,7 +9,7 @@ use crate::instance::{Instance, Instances};
 use crate::outcome::{Claim, Sink};
 use crate::plan::Plan;
 use crate::pool::{Caller, Pool};
-use crate::ready::{ReadyQueue, Seat, Task};
+use crate::ready::{Found, ReadyQueue, Seat, Task};
 use crate::status::State;
 use crate::sync::{AtomicBool, AtomicU8, Ordering};
 use crate::timers::Timers;
@@ -57,6 +57,7 @@ pub struct Step<'s, 'q, B: Body> {
     task: Task,
     attempt: u32,
     next: Option<Task>,
+    started: u64,
     now: u64,
 }
 
@@ -83,7 +84,7 @@ impl<'s, B: Body> Step<'s, '_, B> {
 
     /// When this attempt started, in nanoseconds since the run began.
     pub fn started(&self) -> u64 {
-        self.now
+        self.started
     }
 
     /// The plan instance.
@@ -92,12 +93,14 @@ impl<'s, B: Body> Step<'s, '_, B> {
     }
 
     /// Reads the clock for the end of the attempt. The next node of this worker starts then.
+    #[inline]
     pub fn clock(&mut self) -> u64 {
         self.now = self.run.now();
         self.now
     }
 
     /// Delivers the outcome of this step's node.
+    #[inline]
     pub fn deliver(&mut self, claim: Claim<'_, B>) {
         let run = self.run;
         run.settle(claim, self.now, Sink::Seat(self.seat, &mut self.next));
@@ -166,8 +169,16 @@ impl<B: Body> Run<B> {
     }
 
     /// Nanoseconds since the run began.
+    #[inline]
     pub fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX - 1)
+        let elapsed = self.began.elapsed();
+        elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos())
+    }
+
+    /// Number of nodes without an outcome.
+    pub fn remaining(&self) -> usize {
+        // Counted in between, a node may be missed by both looks or met by both: a report, not a decision.
+        self.root().remaining().saturating_sub(self.queue.done())
     }
 
     /// Whether every node has an outcome. Acquire: pairs with the release store at the end, so that whoever sees it sees
@@ -196,12 +207,11 @@ impl<B: Body> Run<B> {
 
     fn push_roots(&self, instance: &Instance<B>, seat: Option<&Seat<'_>>) {
         let tasks = instance.plan().roots().iter().map(|&node| Task { instance: instance.id(), node: NodeId(node) });
-        let now = self.now();
-        let mut count = 0;
+        instance.note_birth(self.now());
+        let count = tasks.len();
         let mut push = |task: Task| {
-            let state = instance.trigger(task.node, self.policy, false, now);
+            let state = instance.trigger(task.node, self.policy, false);
             debug_assert_eq!(state, State::Ready);
-            count += 1;
             match seat {
                 Some(seat) => seat.push(task),
                 None => self.queue.inject(task),
@@ -213,39 +223,54 @@ impl<B: Body> Run<B> {
         } else {
             tasks.for_each(&mut push)
         }
-        // The seat's owner takes one of them itself.
-        self.notify(count - usize::from(seat.is_some()).min(count));
+        // The owner of a seat comes to them itself. But somebody has to be awake, or to look from time to time, from the
+        // start: the first task may be one that takes long for once.
+        self.notify(match seat {
+            None => count,
+            Some(_) => count.min(usize::from(self.queue.seats() > 1)),
+        });
     }
 
-    /// Works until nothing is left that this seat can find.
-    pub(crate) fn work(self: &Arc<Self>, seat: &Seat<'_>, host: &mut B::Host) {
+    /// Works until nothing is left that this seat can find; `false` when there was nothing from the start.
+    pub(crate) fn work(self: &Arc<Self>, seat: &Seat<'_>, host: &mut B::Host) -> bool {
         let mut now = self.now();
         let mut was_idle = true;
         loop {
             self.push_due(seat, now);
-            let Some(found) = seat.find() else { return };
-            // Whoever finds work while more lies about calls the next worker: a wave of tasks spreads by doubling.
-            if self.queue.has_work() {
-                self.notify(1);
-            } else if was_idle {
+            let mut next = match seat.find() {
+                Some(Found::Own(task)) => Some(task),
+                Some(Found::Elsewhere(task)) => {
+                    // Nothing starts before its last predecessor has ended, on whatever worker.
+                    now = self.now();
+                    Some(task)
+                }
+                None => break,
+            };
+            if was_idle {
                 // While this worker was idle it may have been the one that slept until some timer is due.
                 self.pool.hand_over_timers();
+                was_idle = false;
             }
-            was_idle = false;
-            let mut next = Some(found);
             while let Some(task) = next {
                 (next, now) = self.step(task, seat, now, host);
-                self.body.between(self, host, now);
+                now = self.body.between(self, host, now);
                 if self.timers.earliest() <= now {
                     // This worker may go on with another task for long.
                     self.notify(self.push_due(seat, now));
                 }
             }
         }
+        self.body.rests(host);
+        self.count_done(seat);
+        !was_idle
     }
 
     /// Takes what is due into the seat's own deque; gives the number.
+    #[inline]
     fn push_due(&self, seat: &Seat<'_>, now: u64) -> usize {
+        if self.timers.earliest() > now {
+            return 0;
+        }
         std::iter::from_fn(|| self.timers.pop_due(now)).map(|waiting| seat.push(waiting.task)).count()
     }
 
@@ -254,17 +279,30 @@ impl<B: Body> Run<B> {
         let instance = self.instance(task.instance);
         let status = instance.status_word(task.node);
         if self.stop.load(Ordering::Relaxed) != 0 {
-            let mut next = None;
-            let state = self.abandoned(status.load().0);
-            status.set(state);
-            self.settle_decided(task, state, now, Sink::Seat(seat, &mut next));
-            return (next, now);
+            return (self.pass_over(task, seat, now), now);
         }
         let attempt = status.begin();
-        let now = instance.note_start(task.node, now, seat.index());
-        let mut step = Step { run: self, seat, task, attempt, next: None, now };
+        instance.note_start(task.node, now, seat.index());
+        // A worker that will be busy for long calls another one for what else lies about, and that one the next: a wave
+        // of tasks spreads by doubling. What it gets through in no time is not worth the waking of anybody; idle workers
+        // look by themselves from time to time (`pool::Patience`), should it turn out to take long after all.
+        if self.queue.seats() > 1 && self.body.is_long(instance, task.node) && self.queue.has_work() {
+            self.notify(1);
+        }
+        let mut step = Step { run: self, seat, task, attempt, next: None, started: now, now };
         self.body.execute(&mut step, host);
         (step.next, step.now)
+    }
+
+    /// Ends a task that would have started after the run stopped.
+    #[cold]
+    fn pass_over(&self, task: Task, seat: &Seat<'_>, now: u64) -> Option<Task> {
+        let status = self.instance(task.instance).status_word(task.node);
+        let mut next = None;
+        let state = self.abandoned(status.load().0);
+        status.set(state);
+        self.settle_decided(task, state, now, Sink::Seat(seat, &mut next));
+        next
     }
 
     /// Lets nothing new start. The first reason stays, except that a cancellation follows a failure.

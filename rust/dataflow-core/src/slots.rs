@@ -43,6 +43,7 @@ impl<V> SlotTable<V> {
     ///
     /// # Safety
     /// The caller holds the claim on the producing node, has not delivered its outcome yet and writes this slot once.
+    #[inline]
     pub unsafe fn put(&self, slot: SlotId, value: V) -> Option<V> {
         let slot = &self.slots[slot.index()];
         // Relaxed: nobody gives a share back before the producer's delivery, so the count is the one it began with.
@@ -59,6 +60,7 @@ impl<V> SlotTable<V> {
     /// # Safety
     /// The producer has delivered, and the caller either owns a share that it has not given back while it uses the
     /// reference, or the run is finished.
+    #[inline]
     pub unsafe fn get(&self, slot: SlotId) -> Option<&V> {
         // SAFETY: written before the delivery that the caller came after; taken only with the last share.
         self.slots[slot.index()].value.with(|cell| unsafe { (*cell).as_ref() })
@@ -68,14 +70,19 @@ impl<V> SlotTable<V> {
     ///
     /// # Safety
     /// The producer has delivered, the caller owns the share and holds no reference from [`SlotTable::get`] any more.
+    #[inline]
     pub unsafe fn release(&self, slot: SlotId) -> Option<V> {
         let slot = &self.slots[slot.index()];
-        // AcqRel: the release half publishes this consumer's reads, the acquire half of the last one sees them all.
-        if slot.shares.fetch_sub(1, Ordering::AcqRel) == 1 {
-            // SAFETY: every other share is back, so no reader is left.
-            return slot.value.with_mut(|cell| unsafe { (*cell).take() });
+        // Acquire: pairs with the release half of the subtraction below, as does its own acquire half. Who finds one
+        // share left owns it, and nobody else changes the count any more: most values have one consumer.
+        if slot.shares.load(Ordering::Acquire) == 1 {
+            slot.shares.store(0, Ordering::Relaxed);
+        } else if slot.shares.fetch_sub(1, Ordering::AcqRel) != 1 {
+            // AcqRel: the release half publishes this consumer's reads, the acquire half of the last one sees them all.
+            return None;
         }
-        None
+        // SAFETY: every other share is back, so no reader is left.
+        slot.value.with_mut(|cell| unsafe { (*cell).take() })
     }
 
     /// Takes a value whose only share is the caller's, which stays owed. `None` when others share it.

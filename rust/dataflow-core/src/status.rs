@@ -95,23 +95,26 @@ const fn unpack(word: u32) -> (State, u32) {
 impl Status {
     /// State and attempt. Relaxed: a look from outside; data that hangs on it is ordered by the pending counters, by the
     /// slots' shares or by the end of the run.
+    #[inline]
     pub fn load(&self) -> (State, u32) {
         unpack(self.0.load(Ordering::Relaxed))
     }
 
     /// Sets the state of a node that only the caller can reach: the one that brought its pending counter to zero, or the
     /// one that popped it from a queue. Relaxed: the queue or the delivery publishes it.
+    #[inline]
     pub fn set(&self, next: State) {
-        let (state, attempt) = self.load();
-        debug_assert!(state.may_become(next), "{state:?} -> {next:?}");
-        self.0.store(pack(next, attempt), Ordering::Relaxed);
+        let word = self.0.load(Ordering::Relaxed);
+        debug_assert!(unpack(word).0.may_become(next), "{:?} -> {next:?}", unpack(word).0);
+        self.0.store(word & !STATE_MASK | next as u32, Ordering::Relaxed);
     }
 
     /// Starts the next attempt of a node that the caller popped from a queue; gives its number.
+    #[inline]
     pub fn begin(&self) -> u32 {
-        let (state, attempt) = self.load();
-        debug_assert!(state.may_become(State::Running), "{state:?} -> Running");
-        let attempt = attempt + 1;
+        let word = self.0.load(Ordering::Relaxed);
+        debug_assert!(unpack(word).0.may_become(State::Running), "{:?} -> Running", unpack(word).0);
+        let attempt = (word >> STATE_BITS) + 1;
         self.0.store(pack(State::Running, attempt), Ordering::Relaxed);
         attempt
     }
@@ -124,6 +127,14 @@ impl Status {
         debug_assert!(State::Running.may_become(next));
         let (from, to) = (pack(State::Running, attempt), pack(next, attempt));
         self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// As [`Status::claim`] for an attempt that only the caller can end: it runs on the caller's thread, and nobody else
+    /// knows of it. Relaxed: the delivery publishes it.
+    pub fn claim_own(&self, attempt: u32, next: State) {
+        debug_assert!(State::Running.may_become(next));
+        debug_assert_eq!(self.load(), (State::Running, attempt));
+        self.0.store(pack(next, attempt), Ordering::Relaxed);
     }
 
     /// Ends the wait for a retry: `true` for the one caller that wins.

@@ -18,8 +18,19 @@ pub(crate) fn is_plain_array(value: &Bound<'_, PyAny>) -> bool {
     if !known.is_null() {
         return class == known;
     }
-    meets_first_array(class)
+    // SAFETY: the type of a live object.
+    let is_everyday = unsafe { ffi::PyType_GetFlags(class) } & EVERYDAY != 0;
+    !is_everyday && meets_first_array(class)
 }
+
+/// Numbers, strings and containers, of which arrays are none.
+const EVERYDAY: std::ffi::c_ulong = ffi::Py_TPFLAGS_LONG_SUBCLASS
+    | ffi::Py_TPFLAGS_LIST_SUBCLASS
+    | ffi::Py_TPFLAGS_TUPLE_SUBCLASS
+    | ffi::Py_TPFLAGS_BYTES_SUBCLASS
+    | ffi::Py_TPFLAGS_UNICODE_SUBCLASS
+    | ffi::Py_TPFLAGS_DICT_SUBCLASS
+    | ffi::Py_TPFLAGS_HEAPTYPE;
 
 #[cold]
 fn meets_first_array(class: *mut ffi::PyTypeObject) -> bool {

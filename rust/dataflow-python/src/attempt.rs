@@ -12,6 +12,7 @@ use crate::call;
 use crate::conclude::{self, Via};
 use crate::frame::{Frame, attempt_variable};
 use crate::gate;
+use crate::isolation;
 use crate::python_errors;
 
 /// The live attempt of a coroutine operation, and the awaitable that drives it: every `send` into the coroutine happens
@@ -30,11 +31,9 @@ impl Attempt {
     /// Makes the coroutine and hands it to the engine's event loop.
     pub(crate) fn launch(py: Python<'_>, run: &Arc<CoreRun>, frame: Frame) -> PyResult<()> {
         let body = run.body();
-        let program = run.instance(frame.task.instance).program();
-        let operation = program.operation(py, frame.task.node);
         let called = {
             let _pushed = frame.push();
-            call::call(py, frame.spec(), &frame, operation, &body.context)
+            call::call(py, frame.spec(), &frame, &body.context)
         };
         let coroutine = called?;
         if !coroutine.hasattr(intern!(py, "send")).unwrap_or(false) {
@@ -42,7 +41,7 @@ impl Attempt {
             let text = format!("{label} was taken for a coroutine function, but its call gave no coroutine");
             return Err(python_errors::contract(py, text));
         }
-        let context = call::copy(py, &body.base_context)?;
+        let context = isolation::copy(py, &body.base_context)?;
         let attempt = Self {
             run: run.clone(),
             frame: Box::new(frame),
@@ -140,7 +139,7 @@ impl Attempt {
         let outputs = conclude::outputs(py, self.frame.spec(), &self.frame, value);
         if self.end() {
             match outputs {
-                Ok(outputs) => conclude::succeed(py, &self.run, task, attempt, outputs, Via::Elsewhere),
+                Ok(outputs) => conclude::succeed(py, &self.run, task, attempt, outputs),
                 Err(error) => conclude::fail(py, &self.run, task, attempt, error, None, Via::Elsewhere),
             }
         }

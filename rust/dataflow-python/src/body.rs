@@ -2,11 +2,12 @@
 #![allow(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use dataflow_core::body::Body;
+use dataflow_core::ids::NodeId;
 use dataflow_core::instance::Instance;
 use dataflow_core::ready::Task;
 use dataflow_core::run::{Run, Step, Stop};
@@ -18,10 +19,14 @@ use pyo3::prelude::*;
 use crate::attempt::Attempt;
 use crate::call;
 use crate::conclude::{self, Via};
+use crate::convoy::{Convoy, Courtesy, Passage};
 use crate::events::{EventQueue, Kind, Moment, Record};
 use crate::frame::Frame;
 use crate::gate;
 use crate::gather::gather;
+use crate::isolation::Isolation;
+use crate::native_threads::OfThread;
+use crate::node_spec::NodeSpec;
 use crate::plan::Program;
 
 pub(crate) type CoreRun = Run<PythonBody>;
@@ -43,6 +48,10 @@ pub(crate) struct PythonBody {
     pub(crate) raised: Mutex<Option<Py<PyBaseException>>>,
     /// Set in the child of a fork: this process has lost the run.
     pub(crate) lost: AtomicBool,
+    /// How long the last attempt took, in nanoseconds: what to expect of an operation that never ran. 0 before the first.
+    pub(crate) typical: AtomicU32,
+    /// Present where workers stand in line for the interpreter: several of them, and a lock.
+    pub(crate) convoy: Option<Convoy>,
 }
 
 /// What a worker thread brings along.
@@ -51,13 +60,26 @@ pub(crate) struct Host {
     pub(crate) is_main: bool,
     /// When it last let others have the interpreter, in the clock of the run it works on.
     last_yield: u64,
+    isolation: Isolation,
+    courtesy: Courtesy,
+    pub(crate) native_threads: OfThread,
 }
 
 impl Host {
     pub(crate) fn new(is_main: bool) -> Self {
-        Self { is_main, last_yield: 0 }
+        Self {
+            is_main,
+            last_yield: 0,
+            isolation: Isolation::new(),
+            courtesy: Courtesy::new(),
+            native_threads: OfThread::default(),
+        }
     }
 }
+
+/// An operation that takes longer than this is worth the waking of another worker for what else there is to do: a few
+/// times what it costs to wake a thread and to hand it the interpreter.
+const LONG_NANOSECONDS: u32 = 5_000;
 
 /// Calls to builtins never reach the interpreter's own eval breaker; CPython's switch interval is 5 ms.
 const YIELD_NANOSECONDS: u64 = 5_000_000;
@@ -145,12 +167,24 @@ impl PythonBody {
         call(hooks)
     }
 
-    fn run_attempt(&self, py: Python<'_>, step: &mut Step<'_, '_, Self>) {
+    /// Tells the other workers of an operation that takes long.
+    #[inline]
+    fn passage(&self, spec: &NodeSpec, now: u64) -> Option<Passage<'_>> {
+        let convoy = self.convoy.as_ref()?;
+        let takes_long = spec.duration.longest() > LONG_NANOSECONDS;
+        takes_long.then(|| convoy.enter(now + u64::from(spec.duration.shortest())))
+    }
+
+    #[inline]
+    fn run_attempt(&self, py: Python<'_>, step: &mut Step<'_, '_, Self>, host: &mut Host) {
         let (task, attempt, run) = (step.task(), step.attempt(), step.run());
         let instance = step.instance();
         let program = instance.program();
         let spec = program.spec(task.node);
-        self.tell(py, Kind::Started, task, attempt, Moment { seat: step.seat() as u32, time: step.started() }, None);
+        if self.events.is_some() {
+            let began = instance.timing(task.node).started;
+            self.tell(py, Kind::Started, task, attempt, Moment { seat: step.seat() as u32, time: began }, None);
+        }
         if attempt > 1 {
             // The exception of the attempt before becomes text: its frames pin arrays.
             if let Err(error) = self.hooks.bind(py).call_method1(intern!(py, "attempt_starts"), (task.node.0, attempt))
@@ -158,28 +192,25 @@ impl PythonBody {
                 return conclude::fail(py, run, task, attempt, error, None, Via::Step(step));
             }
         }
-        let inputs = match gather(py, instance, task.node, attempt) {
-            Ok(inputs) => inputs,
-            Err(error) => return conclude::fail(py, run, task, attempt, error, None, Via::Step(step)),
-        };
-        let operation = program.operation(py, task.node);
-        let frame = Frame::new(run, spec, operation, task, attempt, inputs);
+        let mut frame = Frame::new(run, spec, program.operation(py, task.node), task, attempt);
+        if let Err(error) = gather(py, instance, &mut frame).and_then(|()| host.isolation.renew(py, &self.base_context))
+        {
+            return conclude::fail(py, run, task, attempt, error, Some(frame), Via::Step(step));
+        }
         if spec.is_coroutine {
             if let Err(error) = Attempt::launch(py, run, frame) {
                 conclude::fail(py, run, task, attempt, error, None, Via::Step(step));
             }
             return;
         }
+        let passage = self.passage(spec, step.started());
         let returned = {
             let _pushed = frame.push();
-            call::isolated(py, &self.base_context, || call::call(py, spec, &frame, operation, &self.context))
+            call::call(py, spec, &frame, &self.context)
         };
-        match returned.and_then(|value| conclude::outputs(py, spec, &frame, value)) {
-            Ok(outputs) => {
-                drop(frame);
-                conclude::succeed(py, run, task, attempt, outputs, Via::Step(step));
-            }
-            Err(error) => conclude::fail(py, run, task, attempt, error, Some(frame), Via::Step(step)),
+        drop(passage);
+        if let Err((error, step)) = conclude::commit(py, spec, &frame, returned, step) {
+            conclude::fail(py, run, task, attempt, error, Some(frame), Via::Step(step));
         }
     }
 }
@@ -189,15 +220,40 @@ impl Body for PythonBody {
     type Program = Arc<Program>;
     type Host = Host;
 
-    fn execute(&self, step: &mut Step<'_, '_, Self>, _host: &mut Host) {
+    #[inline]
+    fn execute(&self, step: &mut Step<'_, '_, Self>, host: &mut Host) {
         // SAFETY: workers are attached when they execute.
         let py = unsafe { attached() };
         let (task, attempt, run) = (step.task(), step.attempt(), step.run());
-        let caught = catch_unwind(AssertUnwindSafe(|| self.run_attempt(py, step)));
+        let caught = catch_unwind(AssertUnwindSafe(|| self.run_attempt(py, step, host)));
         if let Err(panic) = caught {
             let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
             let text = format!("internal error of the engine: {}; please report it", text.unwrap_or("panic"));
             conclude::fail(py, run, task, attempt, PySystemError::new_err(text), None, Via::Step(step));
+        }
+    }
+
+    #[inline]
+    fn is_long(&self, instance: &Instance<Self>, node: NodeId) -> bool {
+        let expected = match instance.program().spec(node).duration.longest() {
+            0 => self.typical.load(Ordering::Relaxed),
+            expected => expected,
+        };
+        // Of the very first operation nothing is known.
+        expected == 0 || expected > LONG_NANOSECONDS
+    }
+
+    #[inline]
+    fn discard(&self, value: Py<PyAny>) {
+        // SAFETY: outcomes are delivered by attached threads only.
+        drop(value.into_bound(unsafe { attached() }));
+    }
+
+    fn rests(&self, host: &mut Host) {
+        // SAFETY: workers are attached when they look for work.
+        let py = unsafe { attached() };
+        if let Err(error) = host.isolation.leave(py) {
+            error.write_unraisable(py, Some(self.hooks.bind(py)));
         }
     }
 
@@ -245,19 +301,26 @@ impl Body for PythonBody {
         self.tell(py, Kind::GraphCompleted, task, 0, Moment::elsewhere(run.now()), state);
     }
 
-    fn between(&self, run: &CoreRun, host: &mut Host, now: u64) {
-        if now.wrapping_sub(host.last_yield) < YIELD_NANOSECONDS {
-            return;
-        }
-        host.last_yield = now;
-        // SAFETY: workers are attached between nodes.
+    fn joins(&self, seat: usize, host: &mut Host) {
+        // SAFETY: workers are attached when they begin to work.
         let py = unsafe { attached() };
-        py.detach(|| ());
-        if host.is_main
-            && let Err(error) = py.check_signals()
+        host.native_threads.joins(self.hooks.bind(py), seat);
+    }
+
+    fn leaves(&self, _host: &mut Host) {
+        OfThread::leaves();
+    }
+
+    #[inline]
+    fn between(&self, run: &CoreRun, host: &mut Host, now: u64) -> u64 {
+        if let Some(convoy) = &self.convoy
+            && convoy.is_due(&host.courtesy, now)
         {
-            self.interrupt(run, error.into_value(py));
+            // SAFETY: workers are attached between nodes.
+            convoy.give_way(unsafe { attached() }, &mut host.courtesy, now);
+            return run.now();
         }
+        if now.wrapping_sub(host.last_yield) < YIELD_NANOSECONDS { now } else { self.pause(run, host, now) }
     }
 
     fn blocking<R: Send>(_host: &mut Host, wait: impl FnOnce() -> R + Send) -> R {
@@ -272,6 +335,22 @@ impl Body for PythonBody {
 }
 
 impl PythonBody {
+    /// Lets others have the interpreter, and looks for signals.
+    #[cold]
+    fn pause(&self, run: &CoreRun, host: &mut Host, now: u64) -> u64 {
+        host.last_yield = now;
+        // SAFETY: workers are attached between nodes.
+        let py = unsafe { attached() };
+        py.detach(|| ());
+        host.native_threads.follow(self.hooks.bind(py));
+        if host.is_main
+            && let Err(error) = py.check_signals()
+        {
+            self.interrupt(run, error.into_value(py));
+        }
+        run.now()
+    }
+
     /// Whether the error ends the run instead of the operation: Ctrl-C, or a signal handler that ends the program.
     pub(crate) fn is_interrupt(&self, py: Python<'_>, error: &PyErr) -> bool {
         if error.is_instance_of::<PyKeyboardInterrupt>(py) {

@@ -32,9 +32,23 @@ impl Check {
         }
     }
 
+    /// Whether the value is of just the class that is asked for; `false` says nothing.
+    #[inline]
+    pub(crate) fn holds_plainly(&self, value: &Bound<'_, PyAny>) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Class(class) => value.get_type_ptr().cast::<ffi::PyObject>() == class.as_ptr(),
+            Self::AnyOf(_) | Self::Callable(_) => false,
+        }
+    }
+
     /// `None` when the value fits, otherwise what was expected and what was found.
     #[inline]
     pub(crate) fn fault(&self, value: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
+        if self.holds_plainly(value) { Ok(None) } else { self.look_closely(value) }
+    }
+
+    fn look_closely(&self, value: &Bound<'_, PyAny>) -> PyResult<Option<String>> {
         match self {
             Self::Anything => Ok(None),
             Self::Class(class) => {

@@ -1,8 +1,10 @@
 //! How an attempt ends: outputs checked and committed together, or a failure that is final or retried.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use dataflow_core::graph::OUTPUT_OPTIONAL;
+use dataflow_core::instance::Instance;
 use dataflow_core::outcome::Claim;
 use dataflow_core::ready::Task;
 use dataflow_core::run::{Step, Stop};
@@ -14,7 +16,7 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::arrays;
 use crate::body::{CoreRun, PythonBody};
 use crate::events::{Kind, Moment};
-use crate::frame::{Frame, Values, check_output};
+use crate::frame::{Frame, Values};
 use crate::node_spec::{CallKind, NodeSpec};
 use crate::python_errors;
 
@@ -47,37 +49,119 @@ impl Via<'_, '_, '_> {
     }
 }
 
+/// Commits what a worker's attempt has set or returned, or gives back why it cannot.
+///
+/// The frame is empty afterwards: it keeps no value that a successor may want for itself alone.
+#[inline]
+pub(crate) fn commit<'a, 's, 'q>(
+    py: Python<'_>,
+    spec: &NodeSpec,
+    frame: &Frame,
+    returned: PyResult<Bound<'_, PyAny>>,
+    step: &'a mut Step<'s, 'q, PythonBody>,
+) -> Result<(), (PyErr, &'a mut Step<'s, 'q, PythonBody>)> {
+    let (task, attempt, run) = (step.task(), step.attempt(), step.run());
+    let instance = step.instance();
+    let slots = instance.plan().slots_of(task.node);
+    let ready = returned.and_then(|value| {
+        if spec.has_one_output {
+            let output = match spec.kind {
+                CallKind::Method => frame.take_output(py, 0),
+                CallKind::Function => {
+                    spec.check_output(0, &value)?;
+                    return Ok(Outputs::One(shared(instance, slots.start, value)?));
+                }
+            };
+            return match output {
+                Some(output) => Ok(Outputs::One(shared(instance, slots.start, output)?)),
+                None => all_set(py, spec, vec_of(None), !value.is_none()).map(Outputs::Many),
+            };
+        }
+        let mut values = outputs(py, spec, frame, value)?;
+        share_all(py, instance, slots.clone(), &mut values)?;
+        Ok(Outputs::Many(values))
+    });
+    let outputs = match ready {
+        Ok(outputs) => outputs,
+        Err(error) => return Err((error, step)),
+    };
+    let now = step.clock();
+    let took = now - step.started();
+    spec.duration.note(took);
+    run.body().typical.store(u32::try_from(took).unwrap_or(u32::MAX), Ordering::Relaxed);
+    // Nobody else can end the attempt of an operation that runs on a worker.
+    let claim = run.claim_own(task, attempt, State::Succeeded, now);
+    let claim = outputs.put(py, claim);
+    if run.body().events.is_some() {
+        let at = Moment { seat: step.seat() as u32, time: now };
+        run.body().tell(py, Kind::Completed, task, attempt, at, None);
+    }
+    step.deliver(claim);
+    Ok(())
+}
+
+enum Outputs<'py> {
+    One(Bound<'py, PyAny>),
+    Many(Values),
+}
+
+impl Outputs<'_> {
+    #[inline]
+    fn put<'r>(self, py: Python<'_>, mut claim: Claim<'r, PythonBody>) -> Claim<'r, PythonBody> {
+        let mut put = |port, value: Py<PyAny>| {
+            if let Some(unwanted) = claim.put(port, value) {
+                drop(unwanted.into_bound(py));
+            }
+        };
+        match self {
+            Self::One(value) => put(0, value.unbind()),
+            Self::Many(values) => {
+                for (port, value) in values.into_iter().enumerate() {
+                    if let Some(value) = value {
+                        put(port as u32, value);
+                    }
+                }
+            }
+        }
+        claim
+    }
+}
+
 /// What an attempt that returned `value` commits: every output checked, every required one present.
 pub(crate) fn outputs(py: Python<'_>, spec: &NodeSpec, frame: &Frame, value: Bound<'_, PyAny>) -> PyResult<Values> {
+    if spec.kind == CallKind::Function && !spec.output_flags.is_empty() {
+        let values = if spec.spread { spread(py, spec, value)? } else { vec_of(Some(checked(spec, 0, value)?)) };
+        return all_set(py, spec, values, false);
+    }
     let returns_nothing = value.is_none();
-    let values = if spec.kind == CallKind::Function && !spec.output_flags.is_empty() {
-        if spec.spread { spread(py, spec, value)? } else { vec_of(checked(spec, 0, value)?) }
-    } else {
-        frame.take_outputs()
-    };
-    for (port, value) in values.iter().enumerate() {
-        if value.is_none() && spec.output_flags[port] & OUTPUT_OPTIONAL == 0 {
+    all_set(py, spec, frame.take_outputs(py), !returns_nothing)
+}
+
+fn all_set(py: Python<'_>, spec: &NodeSpec, values: Values, returned_a_value: bool) -> PyResult<Values> {
+    let is_missing = |(value, flags): (&Option<Py<PyAny>>, &u8)| value.is_none() && flags & OUTPUT_OPTIONAL == 0;
+    match values.iter().zip(&spec.output_flags).position(is_missing) {
+        None => Ok(values),
+        Some(port) => {
             let name = spec.output_name(py, port);
-            let hint = if returns_nothing { "" } else { " The value that execute() returned is not used." };
-            return Err(python_errors::output_not_set(
+            let hint = if returned_a_value { " The value that execute() returned is not used." } else { "" };
+            Err(python_errors::output_not_set(
                 py,
                 format!(
                     "{} ended without setting its output {name:?}. Call self.set_output({name:?}, value) in execute(), \
                      or declare it with OutputPort(optional=True).{hint}",
                     spec.label
                 ),
-            ));
+            ))
         }
     }
-    Ok(values)
 }
 
-fn vec_of(value: Py<PyAny>) -> Values {
-    std::iter::once(Some(value)).collect()
+fn vec_of(value: Option<Py<PyAny>>) -> Values {
+    std::iter::once(value).collect()
 }
 
 fn checked(spec: &NodeSpec, port: usize, value: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-    check_output(spec, port, &value)?;
+    spec.check_output(port, &value)?;
     Ok(value.unbind())
 }
 
@@ -98,38 +182,42 @@ fn spread(py: Python<'_>, spec: &NodeSpec, value: Bound<'_, PyAny>) -> PyResult<
     tuple.iter().enumerate().map(|(port, value)| checked(spec, port, value).map(Some)).collect()
 }
 
-/// Commits the outputs of a successful attempt, all of them or, when the attempt is stale, none.
-pub(crate) fn succeed(
+/// What consumers of an output get: arrays that somebody consumes as read-only views (rule D2).
+#[inline(always)]
+fn shared<'py>(instance: &Instance<PythonBody>, slot: u32, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    if arrays::is_plain_array(&value) && instance.plan().consumer_counts()[slot as usize] > 0 {
+        return arrays::share(value);
+    }
+    Ok(value)
+}
+
+fn share_all(
     py: Python<'_>,
-    run: &CoreRun,
-    task: Task,
-    attempt: u32,
-    mut outputs: Values,
-    mut via: Via<'_, '_, '_>,
-) {
-    let instance = run.instance(task.instance);
-    let plan = instance.plan();
-    let slots = plan.slots_of(task.node);
-    for (value, slot) in outputs.iter_mut().zip(slots) {
-        if plan.consumer_counts()[slot as usize] > 0
-            && let Some(output) = value
-            && arrays::is_plain_array(output.bind(py))
+    instance: &Instance<PythonBody>,
+    slots: std::ops::Range<u32>,
+    values: &mut Values,
+) -> PyResult<()> {
+    for (value, slot) in values.iter_mut().zip(slots) {
+        if value.as_ref().is_some_and(|value| arrays::is_plain_array(value.bind(py)))
+            && let Some(array) = value.take()
         {
-            match arrays::share(output.bind(py).clone()) {
-                Ok(view) => *value = Some(view.unbind()),
-                Err(error) => return fail(py, run, task, attempt, error, None, via),
-            }
+            *value = Some(shared(instance, slot, array.into_bound(py))?.unbind());
         }
     }
-    let now = via.clock(run);
-    let Some(mut claim) = run.claim(task, attempt, State::Succeeded, now) else { return };
-    for (port, value) in outputs.into_iter().enumerate() {
-        if let Some(value) = value {
-            drop(claim.put(port as u32, value));
-        }
+    Ok(())
+}
+
+/// Commits the outputs of an attempt that ended on an event loop, all of them or, when it is stale, none.
+pub(crate) fn succeed(py: Python<'_>, run: &CoreRun, task: Task, attempt: u32, mut outputs: Values) {
+    let instance = run.instance(task.instance);
+    if let Err(error) = share_all(py, instance, instance.plan().slots_of(task.node), &mut outputs) {
+        return fail(py, run, task, attempt, error, None, Via::Elsewhere);
     }
-    run.body().tell(py, Kind::Completed, task, attempt, Moment { seat: via.seat(), time: now }, None);
-    via.deliver(run, claim);
+    let now = run.now();
+    let Some(claim) = run.claim(task, attempt, State::Succeeded, now) else { return };
+    let claim = Outputs::Many(outputs).put(py, claim);
+    run.body().tell(py, Kind::Completed, task, attempt, Moment::elsewhere(now), None);
+    run.deliver(claim);
 }
 
 /// Ends an attempt that failed: retried if the policy says so and the run goes on, otherwise final. The frame, if there

@@ -6,23 +6,39 @@
 //! of `asyncio.to_thread` inherit a context variable instead, which names the attempt.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
-use std::ptr::null;
+use std::cell::{Cell, UnsafeCell};
+use std::ptr::{null, null_mut};
 use std::sync::{Mutex, PoisonError};
 
 use dataflow_core::ready::Task;
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyString;
 use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
 
 use crate::attempt::Attempt;
 use crate::body::CoreRun;
 use crate::node_spec::NodeSpec;
-use crate::python_errors;
 
 pub(crate) type Values = SmallVec<[Option<Py<PyAny>>; 4]>;
+
+/// The outputs of an attempt so far; null where none is set. The references are owned. Most operations have one output.
+struct SetOutputs {
+    first: *mut ffi::PyObject,
+    others: Option<Box<[*mut ffi::PyObject]>>,
+}
+
+impl SetOutputs {
+    #[inline]
+    fn replace(&mut self, port: usize, value: *mut ffi::PyObject, count: usize) -> *mut ffi::PyObject {
+        let place = match port {
+            0 => &mut self.first,
+            port => &mut self.others.get_or_insert_with(|| vec![null_mut(); count - 1].into())[port - 1],
+        };
+        std::mem::replace(place, value)
+    }
+}
 
 /// What a live attempt reads and writes.
 pub(crate) struct Frame {
@@ -30,15 +46,25 @@ pub(crate) struct Frame {
     below: Cell<*const Frame>,
     run: *const CoreRun,
     spec: *const NodeSpec,
-    operation: *mut pyo3::ffi::PyObject,
+    operation: *mut ffi::PyObject,
     pub(crate) task: Task,
     pub(crate) attempt: u32,
-    pub(crate) inputs: Values,
-    outputs: Mutex<Values>,
+    /// Whether any input has neither value nor default.
+    lacks_inputs: bool,
+    /// A place for the callee of a vectorcall, then the inputs in the order of ports; null without value. They belong to
+    /// the slots and constants of the run, to the spec, or to `owned`.
+    places: SmallVec<[*mut ffi::PyObject; 9]>,
+    #[expect(clippy::box_collection, reason = "one null pointer to look at when the frame goes: most own nothing")]
+    owned: Option<Box<Vec<Py<PyAny>>>>,
+    outputs: UnsafeCell<SetOutputs>,
+    /// Of a coroutine, whose child tasks and `to_thread` calls may set outputs beside each other. A frame that is only on
+    /// the stack of one thread needs none.
+    lock: Option<Mutex<()>>,
 }
 
 // SAFETY: the pointers are only followed while the run is alive, which whoever holds the frame sees to; `below` is only
-// touched by the thread that has the frame on its stack, and a frame is on one stack at a time; the rest is `Sync`.
+// touched by the thread that has the frame on its stack, and a frame is on one stack at a time; `outputs` is only
+// touched by `with_outputs`, which takes the lock of a frame that more than one thread can reach; the rest is `Sync`.
 unsafe impl Sync for Frame {}
 // SAFETY: as above.
 unsafe impl Send for Frame {}
@@ -51,21 +77,18 @@ thread_local! {
 pub(crate) struct Pushed<'f>(&'f Frame);
 
 impl Drop for Pushed<'_> {
+    #[inline]
     fn drop(&mut self) {
         TOP.set(self.0.below.get());
     }
 }
 
 impl Frame {
-    /// A frame for an attempt of `operation`. The run must outlive it.
-    pub(crate) fn new(
-        run: &CoreRun,
-        spec: &NodeSpec,
-        operation: &Bound<'_, PyAny>,
-        task: Task,
-        attempt: u32,
-        inputs: Values,
-    ) -> Self {
+    /// A frame for an attempt of `operation`, without inputs yet. The run must outlive it.
+    #[inline]
+    pub(crate) fn new(run: &CoreRun, spec: &NodeSpec, operation: &Bound<'_, PyAny>, task: Task, attempt: u32) -> Self {
+        let mut places = SmallVec::new();
+        places.push(null_mut());
         Self {
             below: Cell::new(null()),
             run,
@@ -73,9 +96,25 @@ impl Frame {
             operation: operation.as_ptr(),
             task,
             attempt,
-            inputs,
-            outputs: Mutex::new(Values::new()),
+            lacks_inputs: false,
+            places,
+            owned: None,
+            outputs: UnsafeCell::new(SetOutputs { first: null_mut(), others: None }),
+            lock: spec.is_coroutine.then(Mutex::default),
         }
+    }
+
+    /// Adds the value of the next input: null for none, otherwise an object that outlives the attempt.
+    #[inline]
+    pub(crate) fn push_input(&mut self, value: *mut ffi::PyObject) {
+        self.lacks_inputs |= value.is_null();
+        self.places.push(value);
+    }
+
+    /// Adds the value of the next input, made for this attempt.
+    pub(crate) fn push_owned_input(&mut self, value: Py<PyAny>) {
+        self.places.push(value.as_ptr());
+        self.owned.get_or_insert_default().push(value);
     }
 
     /// Puts the frame on the calling thread's stack.
@@ -85,8 +124,9 @@ impl Frame {
         Pushed(self)
     }
 
-    pub(crate) fn spec(&self) -> &NodeSpec {
-        // SAFETY: the spec belongs to the program of the run, which outlives the frame.
+    #[inline]
+    pub(crate) fn spec<'s>(&self) -> &'s NodeSpec {
+        // SAFETY: the spec belongs to the program of the run, which outlives the frame and all that is done with it.
         unsafe { &*self.spec }
     }
 
@@ -95,38 +135,90 @@ impl Frame {
         unsafe { &*self.run }
     }
 
-    /// Sets an output; what was set before goes away after the lock.
-    pub(crate) fn store(&self, port: usize, value: Py<PyAny>) {
-        let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
-        if outputs.len() <= port {
-            // Made by the first output that is set: functions set none.
-            outputs.resize_with(self.spec().output_flags.len(), || None);
-        }
-        let before = outputs[port].replace(value);
-        drop(outputs);
-        drop(before);
+    /// The operation that runs, borrowed.
+    #[inline]
+    pub(crate) fn operation(&self) -> *mut ffi::PyObject {
+        self.operation
+    }
+
+    /// Whether every input has a value.
+    #[inline]
+    pub(crate) fn has_all_inputs(&self) -> bool {
+        !self.lacks_inputs
+    }
+
+    /// A free place and the inputs in the order of ports.
+    #[inline]
+    pub(crate) fn places(&self) -> &[*mut ffi::PyObject] {
+        &self.places
+    }
+
+    /// The value of an input or its default, borrowed; null when there is neither.
+    #[inline]
+    pub(crate) fn input(&self, port: usize) -> *mut ffi::PyObject {
+        self.places.get(port + 1).copied().unwrap_or(null_mut())
+    }
+
+    /// Puts an owned reference, or null, in the place of an output; gives what was there.
+    #[inline]
+    fn exchange(&self, port: usize, value: *mut ffi::PyObject) -> *mut ffi::PyObject {
+        let _guard = self.lock.as_ref().map(|lock| lock.lock().unwrap_or_else(PoisonError::into_inner));
+        // SAFETY: a frame without a lock is reached through the stack of the one thread that runs the attempt, and no
+        // Python code runs while the reference lives.
+        unsafe { &mut *self.outputs.get() }.replace(port, value, self.spec().output_flags.len())
+    }
+
+    /// Sets an output; what was set before goes away afterwards.
+    #[inline]
+    pub(crate) fn store(&self, port: usize, value: Bound<'_, PyAny>) {
+        let py = value.py();
+        let before = self.exchange(port, value.into_ptr());
+        // SAFETY: an owned reference or null.
+        drop(unsafe { Bound::from_owned_ptr_or_opt(py, before) });
+    }
+
+    /// Takes an output that the attempt has set.
+    #[inline]
+    pub(crate) fn take_output<'py>(&self, py: Python<'py>, port: usize) -> Option<Bound<'py, PyAny>> {
+        // SAFETY: an owned reference or null.
+        unsafe { Bound::from_owned_ptr_or_opt(py, self.exchange(port, null_mut())) }
     }
 
     /// Takes what the attempt has set.
-    pub(crate) fn take_outputs(&self) -> Values {
-        let mut outputs = std::mem::take(&mut *self.outputs.lock().unwrap_or_else(PoisonError::into_inner));
-        outputs.resize_with(self.spec().output_flags.len(), || None);
-        outputs
-    }
-
-    /// The value of an input: what came, else its default.
-    pub(crate) fn input<'py>(&self, py: Python<'py>, port: usize) -> Option<Bound<'py, PyAny>> {
-        let value = self.inputs.get(port).and_then(Option::as_ref).or(self.spec().input_defaults[port].as_ref());
-        value.map(|value| value.bind(py).clone())
+    pub(crate) fn take_outputs(&self, py: Python<'_>) -> Values {
+        (0..self.spec().output_flags.len()).map(|port| self.take_output(py, port).map(Bound::unbind)).collect()
     }
 
     pub(crate) fn traverse(&self, visit: &PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.inputs.iter().try_for_each(|value| visit.call(value))
+        self.owned.iter().flat_map(|owned| owned.iter()).try_for_each(|value| visit.call(value))
     }
 }
 
+impl Drop for Frame {
+    #[inline]
+    fn drop(&mut self) {
+        let outputs = self.outputs.get_mut();
+        if !outputs.first.is_null() || outputs.others.is_some() {
+            // Those of an attempt that failed.
+            let others = outputs.others.take().into_iter().flatten();
+            for value in std::iter::once(outputs.first).chain(others).filter(|value| !value.is_null()) {
+                // SAFETY: an owned reference; frames end on attached threads.
+                unsafe { ffi::Py_DECREF(value) };
+            }
+        }
+    }
+}
+
+/// The frame on top of the calling thread's stack, if it is that of `operation`.
+#[inline]
+pub(crate) fn top_of<'f>(operation: *mut ffi::PyObject) -> Option<&'f Frame> {
+    let top = TOP.get();
+    // SAFETY: as in `on_stack`.
+    (!top.is_null()).then(|| unsafe { &*top }).filter(|frame| frame.operation == operation)
+}
+
 /// The innermost frame of the calling thread for which `wanted` holds.
-fn on_stack<'f>(wanted: impl Fn(&Frame) -> bool) -> Option<&'f Frame> {
+pub(crate) fn on_stack<'f>(wanted: impl Fn(&Frame) -> bool) -> Option<&'f Frame> {
     let mut at = TOP.get();
     while !at.is_null() {
         // SAFETY: a frame on the stack of this thread is alive until its `Pushed` is dropped, which happens on this
@@ -150,96 +242,9 @@ pub(crate) fn attempt_variable(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     VARIABLE.get_or_try_init(py, make).map(|variable| variable.bind(py))
 }
 
-fn inherited<'py>(py: Python<'py>) -> PyResult<Option<Bound<'py, Attempt>>> {
+pub(crate) fn inherited<'py>(py: Python<'py>) -> PyResult<Option<Bound<'py, Attempt>>> {
     let attempt = attempt_variable(py)?.call_method1(pyo3::intern!(py, "get"), (py.None(),))?;
     Ok(attempt.cast_into::<Attempt>().ok().filter(|attempt| attempt.get().is_live()))
-}
-
-/// Calls `f` with the frame in which `operation` runs.
-#[inline]
-fn with_frame<'py, R>(
-    operation: &Bound<'py, PyAny>,
-    call: &str,
-    port: &Bound<'py, PyString>,
-    f: impl FnOnce(&Frame) -> PyResult<R>,
-) -> PyResult<R> {
-    let py = operation.py();
-    let wanted = |frame: &Frame| frame.operation == operation.as_ptr();
-    if let Some(frame) = on_stack(wanted) {
-        return f(frame);
-    }
-    if let Some(attempt) = inherited(py)?
-        && let Some(frame) = attempt.get().frame().filter(|frame| wanted(frame))
-    {
-        return f(frame);
-    }
-    let class = operation.get_type().name().map_or_else(|_| "operation".to_owned(), |name| name.to_string());
-    Err(python_errors::outside_run(
-        py,
-        format!(
-            "{call}({:?}) of {class} was called outside of a run of that operation. Ports have values only inside \
-             execute(), on the thread or in the coroutine that the engine runs it in; in a thread that execute() \
-             starts itself, read the inputs before and set the outputs after.",
-            port.to_string_lossy()
-        ),
-    ))
-}
-
-/// The native base of `Operation`. It has no fields, so that instances keep CPython's compact layout.
-#[pyclass(frozen, subclass, module = "execution_dataflow._core")]
-pub(crate) struct OperationBase;
-
-#[pymethods]
-impl OperationBase {
-    #[new]
-    #[pyo3(signature = (*_args, **_kwargs))]
-    fn new(_args: &Bound<'_, pyo3::types::PyTuple>, _kwargs: Option<&Bound<'_, pyo3::types::PyDict>>) -> Self {
-        Self
-    }
-
-    fn get_input<'py>(slf: &Bound<'py, Self>, port_name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        with_frame(slf.as_any(), "get_input", port_name, |frame| {
-            let spec = frame.spec();
-            let names = spec.input_names.bind(py);
-            let port = NodeSpec::position(names, port_name).ok_or_else(|| {
-                python_errors::unknown_port(py, &spec.label, &port_name.to_string_lossy(), names, "input")
-            })?;
-            frame.input(py, port).ok_or_else(|| {
-                python_errors::contract(
-                    py,
-                    format!("input {port_name:?} of {} has no value and no default", spec.label),
-                )
-            })
-        })
-    }
-
-    fn set_output(slf: &Bound<'_, Self>, port_name: &Bound<'_, PyString>, value: Bound<'_, PyAny>) -> PyResult<()> {
-        let py = slf.py();
-        with_frame(slf.as_any(), "set_output", port_name, |frame| {
-            let spec = frame.spec();
-            let names = spec.output_names.bind(py);
-            let port = NodeSpec::position(names, port_name).ok_or_else(|| {
-                python_errors::unknown_port(py, &spec.label, &port_name.to_string_lossy(), names, "output")
-            })?;
-            check_output(spec, port, &value)?;
-            frame.store(port, value.unbind());
-            Ok(())
-        })
-    }
-}
-
-/// Raises when the value is not what the output declares.
-#[inline]
-pub(crate) fn check_output(spec: &NodeSpec, port: usize, value: &Bound<'_, PyAny>) -> PyResult<()> {
-    match spec.output_checks[port].fault(value)? {
-        None => Ok(()),
-        Some(fault) => {
-            let py = value.py();
-            let name = spec.output_name(py, port);
-            Err(python_errors::value_type(py, format!("output {name:?} of {} has a wrong value: {fault}", spec.label)))
-        }
-    }
 }
 
 /// Which attempt runs here: what `current_frame` gives.

@@ -5,35 +5,81 @@ use dataflow_core::graph::{INPUT_MANY, INPUT_MUTABLE};
 use dataflow_core::ids::NodeId;
 use dataflow_core::instance::Instance;
 use dataflow_core::plan::{Source, SourceKind};
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use crate::arrays;
 use crate::body::PythonBody;
-use crate::frame::Values;
+use crate::frame::Frame;
 use crate::node_spec::NodeSpec;
 use crate::python_errors;
 
-/// What came for each input of the node; `None` where its default applies.
-pub(crate) fn gather(py: Python<'_>, instance: &Instance<PythonBody>, node: NodeId, attempt: u32) -> PyResult<Values> {
+/// Gives the frame its inputs, each checked: borrowed from the slots, whose shares the attempt gives back only with its
+/// outcome, or made for it.
+#[inline]
+pub(crate) fn gather(py: Python<'_>, instance: &Instance<PythonBody>, frame: &mut Frame) -> PyResult<()> {
+    let node = frame.task.node;
+    let spec = frame.spec();
+    if !spec.takes_values_as_they_are {
+        return gather_specially(py, instance, node, frame);
+    }
+    for (port, source) in instance.plan().sources(node).iter().enumerate() {
+        match borrowed(py, instance, *source) {
+            Some(value) => {
+                if let Some(fault) = spec.input_checks[port].fault(value)? {
+                    return Err(wrong(py, spec, port, &fault));
+                }
+                frame.push_input(value.as_ptr());
+            }
+            None => frame.push_input(default(spec, port)),
+        }
+    }
+    Ok(())
+}
+
+#[inline]
+fn default(spec: &NodeSpec, port: usize) -> *mut ffi::PyObject {
+    spec.input_defaults[port].as_ref().map_or(std::ptr::null_mut(), Py::as_ptr)
+}
+
+/// The value of a source, where it lies.
+#[inline]
+fn borrowed<'a, 'py>(
+    py: Python<'py>,
+    instance: &'a Instance<PythonBody>,
+    source: Source,
+) -> Option<&'a Bound<'py, PyAny>> {
+    match source.kind() {
+        // SAFETY: the caller runs the live attempt of a consumer, whose share is given back only with its outcome.
+        SourceKind::Slot(slot) => unsafe { instance.value(slot) }.map(|value| value.bind(py)),
+        SourceKind::Constant(index) => Some(instance.program().constant(index).bind(py)),
+        SourceKind::Unbound => None,
+    }
+}
+
+/// For a node with inputs that take many values, or that may be written.
+fn gather_specially(py: Python<'_>, instance: &Instance<PythonBody>, node: NodeId, frame: &mut Frame) -> PyResult<()> {
     let plan = instance.plan();
     let spec = instance.program().spec(node);
-    let flags = plan.input_flags(node);
-    let mut values = Values::with_capacity(flags.len());
-    for (port, &flags) in flags.iter().enumerate() {
+    let is_last_attempt = frame.attempt >= spec.max_attempts;
+    for (port, &flags) in plan.input_flags(node).iter().enumerate() {
         let sources = plan.port_sources(node, port as u32);
-        let writes = (flags & INPUT_MUTABLE != 0).then_some(Writes { is_last_attempt: attempt >= spec.max_attempts });
+        let writes = (flags & INPUT_MUTABLE != 0).then_some(Writes { is_last_attempt });
         let value = if flags & INPUT_MANY != 0 {
             Some(many(py, instance, sources, writes)?)
         } else {
             sources.first().and_then(|&source| single(py, instance, source, writes)).transpose()?
         };
-        if let Some(value) = &value {
-            check(spec, port, flags, value)?;
+        match value {
+            Some(value) => {
+                check(spec, port, flags, &value)?;
+                frame.push_owned_input(value.unbind());
+            }
+            None => frame.push_input(default(spec, port)),
         }
-        values.push(value.map(Bound::unbind));
     }
-    Ok(values)
+    Ok(())
 }
 
 /// What an input that may be written needs to know of its attempt.
@@ -42,19 +88,13 @@ struct Writes {
     is_last_attempt: bool,
 }
 
-#[inline]
 fn single<'py>(
     py: Python<'py>,
     instance: &Instance<PythonBody>,
     source: Source,
     writes: Option<Writes>,
 ) -> Option<PyResult<Bound<'py, PyAny>>> {
-    let value = match source.kind() {
-        // SAFETY: the caller runs the live attempt of a consumer, whose share is given back only with its outcome.
-        SourceKind::Slot(slot) => unsafe { instance.value(slot) }?.bind(py).clone(),
-        SourceKind::Constant(index) => instance.program().constant(index).bind(py).clone(),
-        SourceKind::Unbound => return None,
-    };
+    let value = borrowed(py, instance, source)?.clone();
     Some(match writes {
         None => Ok(value),
         Some(Writes { is_last_attempt }) => to_write(instance, source, value, is_last_attempt),
@@ -82,7 +122,7 @@ fn to_write<'py>(
     if let SourceKind::Slot(slot) = source.kind()
         && is_last_attempt
         && arrays::is_plain_array(&value)
-        // SAFETY: as in `single`; no reference from the slot is held, `value` is one of our own.
+        // SAFETY: as in `borrowed`; no reference from the slot is held, `value` is one of our own.
         && let Some(sole) = unsafe { instance.take_input(slot) }
     {
         let py = value.py();
@@ -92,7 +132,6 @@ fn to_write<'py>(
     arrays::writeable(value, false)
 }
 
-#[inline]
 fn check(spec: &NodeSpec, port: usize, flags: u8, value: &Bound<'_, PyAny>) -> PyResult<()> {
     let fault = if flags & INPUT_MANY != 0 {
         let items = value.cast::<PyList>()?.iter();
@@ -105,10 +144,12 @@ fn check(spec: &NodeSpec, port: usize, flags: u8, value: &Bound<'_, PyAny>) -> P
     };
     match fault? {
         None => Ok(()),
-        Some(fault) => {
-            let name = spec.input_name(value.py(), port);
-            let message = format!("input {name:?} of {} got a wrong value: {fault}", spec.label);
-            Err(python_errors::value_type(value.py(), message))
-        }
+        Some(fault) => Err(wrong(value.py(), spec, port, &fault)),
     }
+}
+
+#[cold]
+fn wrong(py: Python<'_>, spec: &NodeSpec, port: usize, fault: &str) -> PyErr {
+    let name = spec.input_name(py, port);
+    python_errors::value_type(py, format!("input {name:?} of {} got a wrong value: {fault}", spec.label))
 }

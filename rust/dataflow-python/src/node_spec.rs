@@ -1,5 +1,8 @@
 //! What all nodes of one class and one set of options have in common: how they are called and what their ports declare.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use dataflow_core::graph::{INPUT_MANY, INPUT_MUTABLE};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
@@ -7,6 +10,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::checks::Check;
 use crate::missing::Missing;
+use crate::python_errors;
 
 /// How the callable of a node takes its inputs.
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -35,13 +39,62 @@ pub(crate) struct NodeSpec {
     /// Which input each argument of a function is; -1 for the context.
     pub(crate) arguments: Box<[i32]>,
     pub(crate) keyword_names: Option<Py<PyTuple>>,
+    pub(crate) keyword_count: usize,
+    /// The arguments of the function are its inputs, in the order of ports.
+    pub(crate) takes_ports_in_order: bool,
+    /// No input takes many values or may be written: values are passed as they lie in their slots.
+    pub(crate) takes_values_as_they_are: bool,
     pub(crate) spread: bool,
+    /// One output; what a function returns is its value.
+    pub(crate) has_one_output: bool,
     #[pyo3(get)]
     pub(crate) is_coroutine: bool,
     #[pyo3(get)]
     pub(crate) retry_policy: Option<Py<PyAny>>,
     #[pyo3(get)]
     pub(crate) max_attempts: u32,
+    pub(crate) duration: Duration,
+}
+
+/// How long attempts took of late, in nanoseconds; 0 when none has ended yet.
+///
+/// Two guesses, each of which moves at once in one direction and slowly in the other: a function that takes long now and
+/// then counts as one that takes long, and one that had to wait for the interpreter as one that may be back sooner.
+/// Relaxed throughout: hints, and an update that is lost changes little. They are written seldom, because workers share
+/// the line.
+#[derive(Default)]
+pub(crate) struct Duration {
+    longest: AtomicU32,
+    shortest: AtomicU32,
+}
+
+impl Duration {
+    /// What the next attempt is unlikely to exceed.
+    #[inline]
+    pub(crate) fn longest(&self) -> u32 {
+        self.longest.load(Ordering::Relaxed)
+    }
+
+    /// What the next attempt is unlikely to fall below.
+    pub(crate) fn shortest(&self) -> u32 {
+        self.shortest.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn note(&self, nanoseconds: u64) {
+        let took = u32::try_from(nanoseconds).unwrap_or(u32::MAX).max(1);
+        let (longest, shortest) = (self.longest(), self.shortest());
+        if took > longest {
+            self.longest.store(took, Ordering::Relaxed);
+        } else if took < longest / 2 {
+            self.longest.store(longest - longest / 8, Ordering::Relaxed);
+        }
+        if took < shortest || shortest == 0 {
+            self.shortest.store(took, Ordering::Relaxed);
+        } else if took / 2 > shortest {
+            self.shortest.store(shortest + shortest / 8 + 1, Ordering::Relaxed);
+        }
+    }
 }
 
 #[pymethods]
@@ -93,9 +146,17 @@ impl NodeSpec {
         let missing = Missing::object(py)?;
         let default = |value: Bound<'_, PyAny>| if value.is(missing) { None } else { Some(value.unbind()) };
         let checks = |checks: Vec<Bound<'_, PyAny>>| checks.iter().map(Check::from_python).collect::<PyResult<_>>();
+        let takes_ports_in_order = arguments.iter().copied().eq(0..inputs as i32);
+        let takes_values_as_they_are =
+            input_flags.as_bytes().iter().all(|flags| flags & (INPUT_MANY | INPUT_MUTABLE) == 0);
         Ok(Self {
             label,
             kind,
+            keyword_count: keywords,
+            takes_ports_in_order,
+            takes_values_as_they_are,
+            has_one_output: outputs == 1 && !spread,
+            duration: Duration::default(),
             function,
             input_checks: checks(input_checks)?,
             input_defaults: input_defaults.into_iter().map(default).collect(),
@@ -137,6 +198,27 @@ impl NodeSpec {
             (0..names.len())
                 .find(|&index| names.get_borrowed_item(index).is_ok_and(|other| other.eq(name).unwrap_or(false)))
         })
+    }
+
+    /// Raises when the value is not what the output declares.
+    #[inline(always)]
+    pub(crate) fn check_output(&self, port: usize, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        if self.output_checks[port].holds_plainly(value) { Ok(()) } else { self.check_output_closely(port, value) }
+    }
+
+    #[cold]
+    fn check_output_closely(&self, port: usize, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        match self.output_checks[port].fault(value)? {
+            None => Ok(()),
+            Some(fault) => {
+                let py = value.py();
+                let name = self.output_name(py, port);
+                Err(python_errors::value_type(
+                    py,
+                    format!("output {name:?} of {} has a wrong value: {fault}", self.label),
+                ))
+            }
+        }
     }
 
     /// The name of an output, for messages.

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,10 +11,11 @@ use dataflow_core::run::{FailurePolicy, Stop};
 use dataflow_core::status::State;
 use pyo3::exceptions::{PyBaseException, PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::body::{CoreRun, Host, PythonBody};
+use crate::body::{CoreRun, PythonBody};
+use crate::convoy::{Convoy, has_interpreter_lock};
 use crate::events::EventQueue;
 use crate::missing::Missing;
 use crate::plan::PyPlan;
@@ -28,13 +29,15 @@ pub(crate) struct PyRun {
     plan: Option<Py<PyPlan>>,
     started: AtomicBool,
     began_ns: u64,
+    /// How many workers it may have.
+    seats: usize,
 }
 
 fn retained(plan: &PyPlan, retain: &Bound<'_, PyAny>) -> PyResult<Box<dyn Fn(SlotId) -> bool>> {
     let consumers: Arc<dataflow_core::plan::Plan> = plan.plan.clone();
     let is_terminal = move |slot: SlotId| consumers.consumer_counts()[slot.index()] == 0;
-    if let Ok(word) = retain.extract::<String>() {
-        return match word.as_str() {
+    if let Ok(word) = retain.cast::<PyString>() {
+        return match word.to_str()? {
             "terminal" => Ok(Box::new(is_terminal)),
             "all" => Ok(Box::new(|_| true)),
             other => Err(PyValueError::new_err(format!("retain is 'terminal', 'all' or slots, not {other:?}"))),
@@ -77,7 +80,7 @@ impl PyRun {
 #[pymethods]
 impl PyRun {
     #[new]
-    #[pyo3(signature = (plan, *, context, record, hooks, base_context, fail_fast, max_workers, driven, retain, events=None))]
+    #[pyo3(signature = (plan, context, record, hooks, base_context, fail_fast, max_workers, driven, retain, events=None))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         plan: Bound<'_, PyPlan>,
@@ -106,9 +109,13 @@ impl PyRun {
             events_sent: AtomicU64::new(0),
             raised: Mutex::new(None),
             lost: AtomicBool::new(false),
+            typical: AtomicU32::new(0),
+            convoy: (max_workers > 1 && has_interpreter_lock(plan.py())).then(Convoy::default),
         };
         let policy = if fail_fast { FailurePolicy::FailFast } else { FailurePolicy::Continue };
         let shared = plan.get();
+        // More workers than nodes find nothing to do.
+        let max_workers = max_workers.min(shared.plan.node_count().max(1));
         let keeps = retained(shared, retain)?;
         let core = CoreRun::new(
             body,
@@ -122,14 +129,24 @@ impl PyRun {
         );
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let began_ns = u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX);
-        Ok(Self { inner: Some(Arc::new(core)), plan: Some(plan.unbind()), started: AtomicBool::new(false), began_ns })
+        Ok(Self {
+            inner: Some(Arc::new(core)),
+            plan: Some(plan.unbind()),
+            started: AtomicBool::new(false),
+            began_ns,
+            seats: max_workers,
+        })
     }
 
-    /// Runs on the calling thread and returns when every node has an outcome.
-    fn drive(&self, is_main_thread: bool) -> PyResult<()> {
+    /// Runs on the calling thread and returns when every node has an outcome; `false` if something from outside of its
+    /// operations ended it: `raised` or `lost` say what.
+    fn drive(&self, py: Python<'_>) -> PyResult<bool> {
         let core = self.start_once()?;
-        workers::pool().drive(core, &mut Host::new(is_main_thread));
-        Ok(())
+        let (body, mut host) = (core.body(), workers::host_of_this_thread());
+        host.native_threads.follow(body.hooks.bind(py));
+        workers::pool().drive(core, &mut host);
+        host.native_threads.released(body.hooks.bind(py));
+        Ok(!body.is_lost() && body.raised.lock().unwrap_or_else(PoisonError::into_inner).is_none())
     }
 
     /// Hands the run to the pool's threads.
@@ -140,8 +157,10 @@ impl PyRun {
     }
 
     /// Works on a submitted run until it has finished: for an operation that waits for it on a worker thread.
-    fn help(&self, is_main_thread: bool) -> PyResult<()> {
-        workers::pool().help(self.core()?, &mut Host::new(is_main_thread));
+    fn help(&self, py: Python<'_>) -> PyResult<()> {
+        let (core, mut host) = (self.core()?, workers::host_of_this_thread());
+        workers::pool().help(core, &mut host);
+        host.native_threads.released(core.body().hooks.bind(py));
         Ok(())
     }
 
@@ -222,6 +241,18 @@ impl PyRun {
         Ok(self.core()?.stopped() == Some(Stop::Cancellation))
     }
 
+    /// Whether a node is in one of these states, which are the bits of a number.
+    fn has_node_in(&self, states: u32) -> PyResult<bool> {
+        let root = self.core()?.root();
+        Ok((0..root.plan().node_count() as u32).any(|node| states & (1 << root.status(NodeId(node)).0 as u32) != 0))
+    }
+
+    /// How many workers it may have.
+    #[getter]
+    fn seats(&self) -> usize {
+        self.seats
+    }
+
     /// When it began, in nanoseconds of the Unix epoch.
     #[getter]
     fn began_ns(&self) -> u64 {
@@ -243,7 +274,7 @@ impl PyRun {
     /// Number of nodes without an outcome.
     #[getter]
     fn remaining(&self) -> PyResult<usize> {
-        Ok(self.core()?.root().remaining())
+        Ok(self.core()?.remaining())
     }
 
     fn state(&self, py: Python<'_>, node: u32) -> PyResult<u8> {

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 use dataflow_core::pool::Pool;
 use pyo3::ffi;
@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use crate::body::{Host, PythonBody};
+use crate::native_threads;
 
 /// More threads than this serve nobody.
 pub(crate) const MAX_WORKERS: usize = 1024;
@@ -37,6 +38,26 @@ pub(crate) fn pool() -> Shared {
     }
     // SAFETY: published pools are never freed.
     unsafe { (*current).clone() }
+}
+
+/// The thread on which signal handlers run; 0 before anybody has said so.
+static MAIN_THREAD: AtomicU64 = AtomicU64::new(0);
+
+/// Says which thread is the one on which signal handlers run.
+#[pyfunction]
+pub(crate) fn note_main_thread(thread: u64) {
+    // Relaxed: whoever asks is the thread itself, or another one, and gets the right answer from any value that was.
+    MAIN_THREAD.store(thread, Ordering::Relaxed);
+}
+
+/// What the calling thread brings along when it works on a run.
+pub(crate) fn host_of_this_thread() -> Host {
+    // SAFETY: it only asks the system for the number of this thread.
+    let this = unsafe { ffi::PyThread_get_thread_ident() };
+    // `c_ulong`, which has 32 bits on Windows.
+    #[allow(clippy::unnecessary_cast)]
+    let this = this as u64;
+    Host::new(this == MAIN_THREAD.load(Ordering::Relaxed))
 }
 
 /// Sets how many threads the pool shall have; gives the numbers of those to start.
@@ -82,5 +103,6 @@ pub(crate) fn post_exception(thread: std::ffi::c_ulong, exception: Bound<'_, PyT
 /// Called in the child of a fork: forgets the parent's threads.
 #[pyfunction]
 pub(crate) fn forget_pool() {
+    native_threads::forget();
     POOL.store(std::ptr::null_mut(), Ordering::Release);
 }

@@ -78,7 +78,9 @@ impl Body for Plain {
 
     fn finished(&self, _run: &Run<Self>) {}
 
-    fn between(&self, _run: &Run<Self>, (): &mut (), _now: u64) {}
+    fn between(&self, _run: &Run<Self>, (): &mut (), now: u64) -> u64 {
+        now
+    }
 
     fn blocking<R: Send>((): &mut (), wait: impl FnOnce() -> R + Send) -> R {
         wait()
