@@ -8,6 +8,9 @@ VERSIONS ?= python3.12 python3.13 python3.14
 ARGS ?=
 # How many times over the soak tests do their work in `make soak`; in `make test` they do it once.
 SOAK_SCALE ?= 20
+# How many samples of each case a benchmark takes, and where the results go.
+ROUNDS ?= 7
+RESULTS ?= benches/results
 LOCKED ?= --locked
 
 SHELL := /bin/sh
@@ -23,11 +26,13 @@ PLAIN_BUILD = CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=
 
 FIND_PYTHON = python=$$(sh scripts/find_python.sh '$(PYTHON)')
 VENV = $(FIND_PYTHON) && "$$python" scripts/make_venv.py
+BENCH_PYTHON = env -u PYTHONPATH .venv-bench/bin/python
+PEERS_PYTHON = env -u PYTHONPATH .venv-peers/bin/python
 
 .PHONY: help
 help: ## list the targets
 	@echo 'make TARGET [PYTHON=python3.12]'
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | awk -F'|' '{ printf "%-16s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 
 # ---------------------------------------------------------------- environments
 
@@ -47,7 +52,7 @@ test-env: wheel
 
 # ---------------------------------------------------------------- what people type
 
-.PHONY: demo examples bench docs
+.PHONY: demo examples docs
 demo: wheel ## run the ETL of the New York flights and show what it found
 	@$(VENV) .venv-demo --requirements requirements/demo.txt --wheels dist
 	@.venv-demo/bin/execution-dataflow demo
@@ -56,20 +61,51 @@ examples: wheel ## run every script in examples/
 	@$(VENV) .venv-demo --requirements requirements/demo.txt --wheels dist
 	@sh scripts/run_examples.sh .venv-demo
 
-bench: wheel ## measure operations beside the hand-written loop, and the core with criterion
-	@$(VENV) .venv-bench --requirements requirements/bench.txt --wheels dist
-	.venv-bench/bin/python benches/ratios.py --million
-	.venv-bench/bin/python benches/latency.py
-	.venv-bench/bin/python benches/building.py --million
-	sh scripts/run_pytest.sh .venv-bench benches --timeout=0 -o faulthandler_timeout=0 -o pythonpath=benches $(ARGS)
-	cargo bench $(LOCKED) -p dataflow-core
-
 docs: wheel ## build the documentation of both languages
 	@$(VENV) .venv-docs --requirements requirements/docs.txt --wheels dist
 	.venv-docs/bin/sphinx-build --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
 	RUSTDOCFLAGS='-D warnings' cargo doc $(LOCKED) --quiet --no-deps --document-private-items -p dataflow-core
 	@echo 'docs/_build/html/index.html'
 	@echo 'target/doc/dataflow_core/index.html'
+
+# ---------------------------------------------------------------- benchmarks
+
+.PHONY: bench-env peers-env bench bench-peers bench-metg bench-native bench-instructions bench-docs
+bench-env: wheel
+	@$(VENV) .venv-bench --requirements requirements/bench.txt --wheels dist
+
+peers-env: wheel
+	@$(VENV) .venv-peers --requirements requirements/bench-peers.txt --wheels dist
+
+bench: bench-env ## measure operations beside the hand-written loop, and the core with criterion
+	$(BENCH_PYTHON) benches/compare.py --engines ours --rounds $(ROUNDS) --out $(RESULTS)/ours.json
+	$(BENCH_PYTHON) benches/ratios.py --million
+	$(BENCH_PYTHON) benches/latency.py
+	$(BENCH_PYTHON) benches/building.py --million
+	sh scripts/run_pytest.sh .venv-bench benches --timeout=0 -o faulthandler_timeout=0 -o pythonpath=benches $(ARGS)
+	cargo bench $(LOCKED) -p dataflow-core
+
+bench-peers: peers-env ## measure all other libraries too, in an environment of their own (ROUNDS=... RESULTS=...)
+	$(PEERS_PYTHON) benches/compare.py --engines all --rounds $(ROUNDS) --out $(RESULTS)/peers.json
+
+bench-metg: peers-env ## measure how small tasks may be on two cores: METG(50%)
+	$(PEERS_PYTHON) benches/metg.py --rounds $(ROUNDS) --out $(RESULTS)/metg.json
+
+bench-native: bench-env ## measure the floor in C, and the Rust core beside C++ Taskflow
+	cargo build $(LOCKED) --release --quiet -p dataflow-bench
+	headers=$$(sh scripts/fetch_cpp_taskflow.sh target/cpp-taskflow) || headers=; \
+	    .venv-bench/bin/python benches/native/build.py --out target/bench-native $${headers:+--taskflow "$$headers"}
+	BENCH_NATIVE=target/bench-native $(BENCH_PYTHON) benches/compare.py --engines native --suites shapes \
+	    --rounds $(ROUNDS) --out $(RESULTS)/native-loop.json
+	$(BENCH_PYTHON) benches/native_cores.py --rust target/release/dataflow-bench --cpp target/bench-native/taskflow \
+	    --rounds $(ROUNDS) --out $(RESULTS)/native-core.json
+
+bench-instructions: rust ## fail if the core needs 5 % more instructions than its baseline (UPDATE=1 rewrites it)
+	@cargo build $(LOCKED) --release --quiet -p dataflow-bench
+	@sh scripts/count_instructions.sh target/release/dataflow-bench $(if $(UPDATE),--update)
+
+bench-docs: bench-env ## write docs/benchmarks.md and its plots from the results
+	$(BENCH_PYTHON) benches/report.py --results $(RESULTS)
 
 # ---------------------------------------------------------------- tests
 

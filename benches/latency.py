@@ -109,7 +109,10 @@ def native_threads(rounds: int, calls: int) -> None:
     print("| --- | --- | --- | --- |")
     for operations in (2, 16, 128):
         graph = wide(operations)
-        contenders = {"auto": lambda: limited.run(graph), "unlimited": lambda: unlimited.run(graph)}  # noqa: B023
+        contenders: dict[str, Callable[[], object]] = {
+            "auto": lambda: limited.run(graph),  # noqa: B023
+            "unlimited": lambda: unlimited.run(graph),  # noqa: B023
+        }
         samples = in_turn(contenders, rounds, calls)
         auto, free = samples["auto"], samples["unlimited"]
         print(f"| {operations} | {median(auto):.1f} | {median(free):.1f} | {ratio(auto, free):.2f}x |")

@@ -20,4 +20,5 @@ pin lint pyproject.toml --extra cli --group pyproject.toml:lint
 pin test pyproject.toml --extra demo --group pyproject.toml:test
 pin docs pyproject.toml --extra cli --group pyproject.toml:docs
 pin bench pyproject.toml --group pyproject.toml:bench
+pin bench-peers pyproject.toml --group pyproject.toml:bench-peers
 pin demo pyproject.toml --extra demo

@@ -47,15 +47,6 @@ struct Gated {
     ready: ReadySet,
 }
 
-/// A task that a worker has found.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// In its own deque: it was pushed or brought there before this worker last read its clock.
-    Own(Task),
-    /// In the injector or in another seat's deque.
-    Elsewhere(Task),
-}
-
 /// A taken seat; dropping it frees the seat.
 pub struct Seat<'q> {
     queue: &'q ReadyQueue,
@@ -208,8 +199,8 @@ impl Seat<'_> {
 
     /// The next task: its own, injected, from behind a gate, or stolen from another seat.
     #[inline]
-    pub fn find(&self) -> Option<Found> {
-        self.own().pop().map(Found::Own).or_else(|| self.find_elsewhere().map(Found::Elsewhere))
+    pub fn find(&self) -> Option<Task> {
+        self.own().pop().or_else(|| self.find_elsewhere())
     }
 
     fn find_elsewhere(&self) -> Option<Task> {
@@ -267,12 +258,12 @@ mod tests {
         let queue = ReadyQueue::new(2);
         let (mine, other) = (queue.take_seat(0).unwrap(), queue.take_seat(1).unwrap());
         (0..3).for_each(|node| mine.push(task(node)));
-        assert_eq!(mine.find(), Some(Found::Own(task(2))));
-        assert_eq!(other.find(), Some(Found::Elsewhere(task(0))));
+        assert_eq!(mine.find(), Some(task(2)));
+        assert_eq!(other.find(), Some(task(0)));
         queue.inject(task(9));
         assert!(queue.has_work());
-        assert_eq!(mine.find(), Some(Found::Own(task(1))));
-        assert_eq!(mine.find(), Some(Found::Elsewhere(task(9))));
+        assert_eq!(mine.find(), Some(task(1)));
+        assert_eq!(mine.find(), Some(task(9)));
         assert!(mine.find().is_none() && !queue.has_work());
     }
 }

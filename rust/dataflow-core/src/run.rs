@@ -9,7 +9,7 @@ use crate::instance::{Instance, Instances};
 use crate::outcome::{Claim, Sink};
 use crate::plan::Plan;
 use crate::pool::{Caller, Pool};
-use crate::ready::{Found, ReadyQueue, Seat, Task};
+use crate::ready::{ReadyQueue, Seat, Task};
 use crate::status::State;
 use crate::sync::{AtomicBool, AtomicU8, Ordering};
 use crate::timers::Timers;
@@ -239,15 +239,10 @@ impl<B: Body> Run<B> {
         let mut was_idle = true;
         loop {
             self.push_due(seat, now);
-            let mut next = match seat.find() {
-                Some(Found::Own(task)) => Some(task),
-                Some(Found::Elsewhere(task)) => {
-                    // Nothing starts before its last predecessor has ended, on whatever worker.
-                    now = self.now();
-                    Some(task)
-                }
-                None => break,
-            };
+            // What comes from another worker may have become ready since this one last read its clock: see
+            // `Instance::timing`, which tells no time before that.
+            let Some(found) = seat.find() else { break };
+            let mut next = Some(found);
             if was_idle {
                 // While this worker was idle it may have been the one that slept until some timer is due.
                 self.pool.hand_over_timers();

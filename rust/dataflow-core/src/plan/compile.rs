@@ -1,7 +1,7 @@
 //! From a graph to a plan.
 
 use super::alive::Values;
-use super::gates::Stack;
+use super::gates::{Stack, along_the_ranks, roots};
 use super::rank::rank;
 use super::sequence::{Terrain, sequence};
 use super::urgency::Urgency;
@@ -77,6 +77,10 @@ impl Plan {
     }
 }
 
+/// Graphs of more nodes than this follow the critical path alone, unless priorities are given: to look for an order of
+/// few values takes longer than all the rest of their compilation.
+const LARGEST: usize = 400_000;
+
 /// In which order the nodes run.
 struct Ordering {
     ranks: Vec<u32>,
@@ -99,15 +103,22 @@ impl Ordering {
         let mut after = before.transposed();
         let ranks = rank(&mut after);
         let urgency = Urgency::new(priorities, &after);
-        let terrain = Terrain { predecessors: &before, successors: &after, values, urgency: &urgency };
-        let (sequence, peak) = sequence(&terrain);
-        let places = places(&sequence);
-        for node in 0..order.len() as u32 {
-            after.row_mut(node).sort_unstable_by_key(|&successor| places[successor as usize]);
-        }
-        let stack = Stack { sequence: &sequence, predecessors: &before, successors: &after };
-        let suffices = urgency.is_even() && stack.stays_within(peak, values);
-        let gates = if suffices { stack.roots() } else { stack.gates() };
+        let (sequence, gates) = if order.len() > LARGEST && urgency.is_even() {
+            let sequence = along_the_ranks(&ranks, &before, &after);
+            let gates = roots(&sequence, &before);
+            (sequence, gates)
+        } else {
+            let terrain = Terrain { predecessors: &before, successors: &after, values, urgency: &urgency };
+            let (sequence, peak) = sequence(&terrain);
+            let places = places(&sequence);
+            for node in 0..order.len() as u32 {
+                after.row_mut(node).sort_unstable_by_key(|&successor| places[successor as usize]);
+            }
+            let stack = Stack { sequence: &sequence, predecessors: &before, successors: &after };
+            let suffices = urgency.is_even() && stack.stays_within(peak, values);
+            let gates = if suffices { roots(&sequence, &before) } else { stack.gates() };
+            (sequence, gates)
+        };
         let name = |position: u32| order[position as usize];
         for (position, &node) in order.iter().enumerate() {
             let row = after.row(position as u32);

@@ -3,8 +3,10 @@
 //! A worker runs what it made ready last, and that is the next node of the sequence nearly always. It is not where a
 //! node becomes ready long before its turn: one part of a thousand that are split off at once, say, while the other
 //! input of each part's consumer has yet to be made. In a plan where that costs memory, such a node gets a gate. Every
-//! root has one, so that a second worker begins with the root that is next and not with one from the far end. What is ready behind a gate is taken only by a worker that has nothing else of its own, the first
-//! in the sequence first.
+//! root has one, so that a second worker begins with the root that is next and not with one from the far end. What is ready
+//! behind a gate is taken only by a worker that has nothing else of its own, the first in the sequence first.
+
+use std::cmp::Reverse;
 
 use super::alive::{Alive, Peak, Values};
 use crate::graph::Adjacency;
@@ -42,11 +44,6 @@ impl Stack<'_> {
         true
     }
 
-    /// The nodes that wait for nothing, in the order of the sequence.
-    pub(super) fn roots(&self) -> Vec<u32> {
-        self.sequence.iter().copied().filter(|&node| self.predecessors.row(node).is_empty()).collect()
-    }
-
     /// Which nodes have a gate, in the order of the sequence.
     ///
     /// Follows the worker along the sequence: a node that it would take from its stack out of turn is gated, and so is
@@ -70,12 +67,36 @@ impl Stack<'_> {
 
     #[inline]
     fn push_ready(&self, node: u32, waiting: &mut [u32], stack: &mut Vec<u32>) {
-        for &successor in self.successors.row(node).iter().rev() {
-            let waiting = &mut waiting[successor as usize];
-            *waiting -= 1;
-            if *waiting == 0 {
-                stack.push(successor);
-            }
+        push_ready(self.successors.row(node), waiting, stack);
+    }
+}
+
+#[inline]
+fn push_ready(successors: &[u32], waiting: &mut [u32], stack: &mut Vec<u32>) {
+    for &successor in successors.iter().rev() {
+        let waiting = &mut waiting[successor as usize];
+        *waiting -= 1;
+        if *waiting == 0 {
+            stack.push(successor);
         }
     }
+}
+
+/// The nodes that wait for nothing, in the order of the sequence.
+pub(super) fn roots(sequence: &[u32], predecessors: &Adjacency) -> Vec<u32> {
+    sequence.iter().copied().filter(|&node| predecessors.row(node).is_empty()).collect()
+}
+
+/// The way of a worker alone that begins with the roots of the highest rank, and of the successors that a node makes ready
+/// runs those of the highest rank first. Rows are sorted so.
+pub(super) fn along_the_ranks(ranks: &[u32], predecessors: &Adjacency, successors: &Adjacency) -> Vec<u32> {
+    let mut waiting = predecessors.degrees();
+    let mut stack: Vec<u32> = (0..ranks.len() as u32).filter(|&node| waiting[node as usize] == 0).collect();
+    stack.sort_unstable_by_key(|&root| (ranks[root as usize], Reverse(root)));
+    let mut sequence = Vec::with_capacity(ranks.len());
+    while let Some(node) = stack.pop() {
+        sequence.push(node);
+        push_ready(successors.row(node), &mut waiting, &mut stack);
+    }
+    sequence
 }
