@@ -18,7 +18,7 @@ pub mod park;
 pub mod plan;
 pub mod pool;
 pub mod ready;
-mod ready_set;
+pub mod ready_set;
 pub mod run;
 pub mod slots;
 pub mod status;

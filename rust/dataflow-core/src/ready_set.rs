@@ -10,14 +10,14 @@ use crate::sync::{AtomicU64, Ordering};
 const WIDTH: usize = u64::BITS as usize;
 
 /// A set of the numbers below a bound.
-pub(crate) struct ReadySet {
+pub struct ReadySet {
     /// The leaves first; the last level is a single word.
     levels: Box<[Box<[AtomicU64]>]>,
 }
 
 impl ReadySet {
     /// An empty set of numbers below `bound`.
-    pub(crate) fn new(bound: usize) -> Self {
+    pub fn new(bound: usize) -> Self {
         let words = |bits: usize| (0..bits.div_ceil(WIDTH)).map(|_| AtomicU64::new(0)).collect::<Box<[_]>>();
         let mut levels = vec![words(bound.max(1))];
         while let Some(below) = levels.last().map(|level| level.len()).filter(|&below| below > 1) {
@@ -28,7 +28,7 @@ impl ReadySet {
 
     /// Puts a number in.
     #[inline]
-    pub(crate) fn put(&self, number: u32) {
+    pub fn put(&self, number: u32) {
         self.raise(0, number as usize);
     }
 
@@ -43,7 +43,7 @@ impl ReadySet {
     }
 
     /// Takes the lowest number.
-    pub(crate) fn take(&self) -> Option<u32> {
+    pub fn take(&self) -> Option<u32> {
         loop {
             let number = self.lowest(self.levels.len() - 1, 0)?;
             if self.lower(number) {
@@ -52,9 +52,9 @@ impl ReadySet {
         }
     }
 
-    /// Whether there is a number. Relaxed: a hint, and where it has to be more, behind a fence (see `Pool::notify`).
+    /// Whether there is a number. Relaxed: a hint, and where it has to be more, behind a fence (see `Pool::notify`). Modelled in `tests/loom_protocols`.
     #[inline]
-    pub(crate) fn has_any(&self) -> bool {
+    pub fn has_any(&self) -> bool {
         self.levels[self.levels.len() - 1][0].load(Ordering::Relaxed) != 0
     }
 

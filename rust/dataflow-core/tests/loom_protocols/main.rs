@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 mod runs;
+mod sets;
 mod words;
 
 /// Most faults of this kind show with two preemptions (Musuvathi and Qadeer, PLDI 2007).
