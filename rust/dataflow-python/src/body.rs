@@ -19,7 +19,7 @@ use pyo3::prelude::*;
 use crate::attempt::Attempt;
 use crate::call;
 use crate::conclude::{self, Via};
-use crate::convoy::{Convoy, Courtesy, Passage};
+use crate::convoy::{self, Convoy, Courtesy, Passage};
 use crate::events::{EventQueue, Kind, Moment, Record};
 use crate::frame::Frame;
 use crate::gate;
@@ -325,8 +325,7 @@ impl Body for PythonBody {
 
     fn blocking<R: Send>(_host: &mut Host, wait: impl FnOnce() -> R + Send) -> R {
         // SAFETY: workers are attached when they begin to wait.
-        let py = unsafe { attached() };
-        py.detach(wait)
+        convoy::wait_detached(unsafe { attached() }, wait)
     }
 
     fn longest_wait(&self, host: &Host) -> Option<Duration> {
