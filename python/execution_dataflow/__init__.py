@@ -64,6 +64,8 @@ from execution_dataflow.events import (
 from execution_dataflow.functions import FunctionOperation, OperationFunction, operation
 from execution_dataflow.graph import GraphDefinition
 from execution_dataflow.handle import RunHandle
+from execution_dataflow.map_errors import ItemFailure, MapError
+from execution_dataflow.mapping import MappedOperation, mapped
 from execution_dataflow.operations import Operation, OutputReference
 from execution_dataflow.plan import Plan
 from execution_dataflow.policies import FailurePolicy, RetryPolicy
@@ -99,6 +101,9 @@ __all__ = [
     "GraphStarted",
     "GraphValidationError",
     "InputPort",
+    "ItemFailure",
+    "MapError",
+    "MappedOperation",
     "MissingExtraError",
     "NoValueError",
     "Operation",
@@ -138,5 +143,6 @@ __all__ = [
     "ValueReleasedError",
     "ValueTypeError",
     "__version__",
+    "mapped",
     "operation",
 ]

@@ -10,6 +10,7 @@ __all__ = [
     "Attempt",
     "EventQueue",
     "Frame",
+    "MapSpec",
     "MissingType",
     "NodeSpec",
     "OperationBase",
@@ -49,6 +50,19 @@ class Topology:
     def __len__(self) -> int: ...
 
 @final
+class MapSpec:
+    def __new__(
+        cls,
+        *,
+        item: NodeSpec,
+        operation: Any,
+        over: Sequence[int],
+        max_concurrency: int | None = None,
+        stack: bool = False,
+        keep_failures: bool = False,
+    ) -> Self: ...
+
+@final
 class NodeSpec:
     def __new__(
         cls,
@@ -69,6 +83,7 @@ class NodeSpec:
         is_coroutine: bool = False,
         retry_policy: Any = None,
         max_attempts: int = 1,
+        map: MapSpec | None = None,
     ) -> Self: ...
     @property
     def label(self) -> str: ...
@@ -118,6 +133,8 @@ class Frame:
     def operation(self) -> Any: ...
     @property
     def spec(self) -> NodeSpec: ...
+    @property
+    def items(self) -> tuple[int, ...]: ...
 
 def current_frame() -> Frame | None: ...
 
@@ -186,6 +203,7 @@ class Run:
     def remaining(self) -> int: ...
     def state(self, node: int) -> int: ...
     def states(self) -> bytes: ...
+    def maps(self) -> list[tuple[int, list[int], int, int]]: ...
     def attempts(self, node: int) -> int: ...
     def timing(self, node: int) -> tuple[int, int, int, int]: ...
     def value(self, node: int, port: int) -> Any: ...

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from execution_dataflow import _core
 from execution_dataflow.error_record import ErrorRecord
+from execution_dataflow.map_hooks import MapHooks
 from execution_dataflow.plan import Plan
 from execution_dataflow.run_record import RunRecord
 from execution_dataflow.signal_handlers import raised_by_signal_handler
@@ -48,7 +49,7 @@ def final_state(run: _core.Run) -> RunState:
     return RunState.CANCELLED if run.cancelled else RunState.FAILED
 
 
-class RunHooks:
+class RunHooks(MapHooks):
     """The Python part of one run.
 
     Parameters
@@ -70,6 +71,7 @@ class RunHooks:
         host: Callable[[], CoroutineHost],
         on_end: Callable[[RunState], object],
     ) -> None:
+        super().__init__()
         self.plan = plan
         self.record = record
         self.run: _core.Run | None = None
@@ -142,6 +144,7 @@ class RunHooks:
         state = final_state(self.run)
         self.ended_ns = self.run.elapsed_ns
         self._waiting.clear()
+        self._waiting_items.clear()
         # The native run holds these hooks: without this, its values would wait for the cycle collector.
         self.run = None
         self._on_end(state)

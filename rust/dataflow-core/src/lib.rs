@@ -13,6 +13,7 @@ pub mod error;
 pub mod graph;
 pub mod ids;
 pub mod instance;
+pub mod items;
 pub mod outcome;
 pub mod park;
 pub mod plan;

@@ -106,6 +106,11 @@ impl ReadyQueue {
         self.injector.push(task);
     }
 
+    /// Whether the injector holds a task.
+    pub(crate) fn has_injected(&self) -> bool {
+        !self.injector.is_empty()
+    }
+
     /// Whether there is something that another worker could take.
     pub fn has_work(&self) -> bool {
         !self.injector.is_empty() || self.stealers().any(|stealer| !stealer.is_empty())
@@ -137,6 +142,17 @@ impl Seat<'_> {
         self.own().push(task);
     }
 
+    /// Whether the seat's own deque holds a task.
+    pub(crate) fn has_own(&self) -> bool {
+        self.queue.places[self.index].stealer.get().is_some_and(|stealer| !stealer.is_empty())
+    }
+
+    /// An injected task, whatever the seat has of its own.
+    pub(crate) fn find_injected(&self) -> Option<Task> {
+        let own = self.own();
+        retry(|| self.queue.injector.steal_batch_and_pop(own))
+    }
+
     /// Notes that a node has its outcome.
     #[inline]
     pub(crate) fn note_done(&self) {
@@ -161,7 +177,7 @@ impl Seat<'_> {
 
     fn find_elsewhere(&self) -> Option<Task> {
         let own = self.own();
-        retry(|| self.queue.injector.steal_batch_and_pop(own)).or_else(|| {
+        self.find_injected().or_else(|| {
             let others = (1..self.queue.places.len()).map(|step| (self.index + step) % self.queue.places.len());
             others
                 .filter_map(|index| self.queue.places[index].stealer.get())

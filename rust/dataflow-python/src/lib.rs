@@ -14,12 +14,16 @@ mod gate;
 mod gather;
 mod interpreters;
 mod isolation;
+mod items;
+mod map_spec;
 mod missing;
 mod node_spec;
 mod operation_base;
 mod plan;
 mod python_errors;
+mod results;
 mod run;
+mod sources;
 mod topology;
 mod workers;
 
@@ -34,6 +38,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<operation_base::OperationBase>()?;
     operation_base::add_raw_methods(module.py())?;
     module.add_class::<missing::Missing>()?;
+    module.add_class::<map_spec::MapSpec>()?;
     module.add_class::<node_spec::NodeSpec>()?;
     module.add_class::<plan::PyPlan>()?;
     module.add_class::<run::PyRun>()?;

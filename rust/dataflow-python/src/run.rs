@@ -251,6 +251,17 @@ impl PyRun {
         Ok(self.core()?.root().status(self.node(py, node)?).0 as u8)
     }
 
+    /// For each map that has begun: its node, the indices of the item that it is (none for a node), how many items are
+    /// done, and how many there are, -1 while that is not known.
+    fn maps(&self) -> PyResult<Vec<(u32, Vec<u32>, usize, i64)>> {
+        let core = self.core()?;
+        let report = |items: &dataflow_core::items::Items<PythonBody>| {
+            let (node, indices) = crate::items::path(core, items.parent().0);
+            (node, indices, items.done(), items.len().map_or(-1, |len| len as i64))
+        };
+        Ok(core.all_items().map(report).collect())
+    }
+
     fn attempts(&self, py: Python<'_>, node: u32) -> PyResult<u32> {
         Ok(self.core()?.root().status(self.node(py, node)?).1)
     }
