@@ -345,7 +345,7 @@ class ExecutionEngine:
         options = RunOptions(
             policy == "fail_fast",
             retained_slots(self._retain if retain is None else retain, plan),
-            min(workers, max(1, len(plan))),
+            workers if (most := plan.most_workers) is None else min(workers, most),
             self._event_drain_seconds,
         )
         host, dispatcher = host or self._threads.loop, self._threads.dispatcher

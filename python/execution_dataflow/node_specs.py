@@ -104,6 +104,8 @@ def _new_spec(operation: Operation, function: Callable[..., Any]) -> NodeSpec:
     check_runnable(operation)
     ports, policy = operation.ports, operation.retry_policy
     kind, label, spread = "method", type(operation).__name__, False
+    if isinstance(operation, MappedOperation):
+        label = label_of(operation)
     arguments: tuple[int, ...] = ()
     keyword_names: tuple[str, ...] = ()
     if isinstance(operation, FunctionOperation) and function is FunctionOperation.execute:

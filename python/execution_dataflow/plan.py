@@ -66,6 +66,7 @@ class Plan:
         self._index = index
         self._specs = tuple(specs)
         self._spec_of = spec_of
+        self._has_maps = any(spec.is_map for spec in self._specs)
 
     @property
     def name(self) -> str:
@@ -96,6 +97,11 @@ class Plan:
     def specs(self) -> tuple[_core.NodeSpec, ...]:
         """The different kinds of node."""
         return self._specs
+
+    @property
+    def most_workers(self) -> int | None:
+        """How many workers can be of use at a time; ``None`` if a map decides that when it runs."""
+        return None if self._has_maps else max(1, len(self))
 
     @property
     def spec_of(self) -> Sequence[int]:

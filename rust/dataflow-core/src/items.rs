@@ -5,8 +5,8 @@
 //! place at a time: with a *lane* (a worker that runs items one after another, or a token in the ready queue for the next
 //! worker), with an item that is under way elsewhere (a coroutine, a map within the map), with an item that waits for its
 //! next attempt, or parked until somebody has pulled the next item. Whoever has a slot either takes the next item with it
-//! or passes it on; it is given back only once the source has nothing more, which stays so. New slots are only made by
-//! those that have one. So while there may be more items somebody has a slot, and the one that gives the last slot back is
+//! or passes it on; it is given back only once the source has nothing more, which stays so. New slots are only made
+//! while there is one. So while there may be more items somebody has a slot, and the one that gives the last slot back is
 //! the one that ends the parent.
 //!
 //! A source of known length is a counter. A source that must be pulled is pulled by one lane at a time; others park their
@@ -167,9 +167,10 @@ impl<B: Body> Items<B> {
         Task { instance: self.id, node: LANE }
     }
 
-    /// Makes another slot, by one who has one. Relaxed: it hands nothing over, and the count cannot reach zero meanwhile.
+    /// Makes another slot, unless none is left: a lane whose slot has gone with an item may come here after that item was
+    /// the last one. Relaxed: it hands nothing over, and it is part of the release sequence of those that give back.
     fn add_slot(&self) -> bool {
-        let more = |slots| (slots < self.limit).then_some(slots + 1);
+        let more = |slots| (slots > 0 && slots < self.limit).then(|| slots + 1);
         self.slots.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 
@@ -230,8 +231,8 @@ impl<B: Body> Run<B> {
         match end {
             ItemEnd::Again(delay, element) => {
                 items.hold(task.node.0, attempt + 1, element);
-                match delay.filter(|delay| !delay.is_zero()) {
-                    None => self.publish_item(task, step),
+                match delay {
+                    None | Some(Duration::ZERO) => self.publish_item(task, step),
                     Some(delay) => self.let_wait(items, task, attempt, delay, step),
                 }
             }
@@ -377,7 +378,7 @@ impl<B: Body> Run<B> {
             step.begin_item(Task { instance: items.id, node: NodeId(index) }, attempt);
             match self.body().run_item(step, items, element, host) {
                 ItemEnd::Done => unseen += 1,
-                ItemEnd::Again(None, element) => again = Some((index, attempt + 1, element)),
+                ItemEnd::Again(None | Some(Duration::ZERO), element) => again = Some((index, attempt + 1, element)),
                 ItemEnd::Again(Some(delay), element) => {
                     let task = step.task();
                     items.hold(index, attempt + 1, element);

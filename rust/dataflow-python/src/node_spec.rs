@@ -163,6 +163,12 @@ impl NodeSpec {
         })
     }
 
+    /// Whether a node runs its operation once for each item.
+    #[getter]
+    fn is_map(&self) -> bool {
+        self.map.is_some()
+    }
+
     fn __repr__(&self) -> String {
         format!("<NodeSpec of {}>", self.label)
     }
