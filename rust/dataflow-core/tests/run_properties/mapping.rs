@@ -120,7 +120,7 @@ impl Body for Mapper {
             return ItemEnd::Again(None, element);
         }
         if load.plan.inner > 0 {
-            let plan = Plan { items: load.plan.inner, inner: 0, fails_at: None, ..load.plan };
+            let plan = Plan { items: load.plan.inner, is_open: false, inner: 0, fails_at: None, ..load.plan };
             step.expand_items(Load::new(plan), Some(plan.items as usize), plan.limit);
             return ItemEnd::Expanded;
         }
