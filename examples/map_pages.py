@@ -49,7 +49,10 @@ def main() -> None:
     result.raise_if_failed()
 
     missing = [item for item in result.get_output(texts) if isinstance(item, ItemFailure)]
-    print(f"{result.get_output(words)} words of {20 - len(missing)} pages; {', '.join(str(item.error) for item in missing)}")
+    print(
+        f"{result.get_output(words)} words of {20 - len(missing)} pages; "
+        f"{', '.join(str(item.error) for item in missing)}"
+    )
 
 
 if __name__ == "__main__":

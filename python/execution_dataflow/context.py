@@ -282,7 +282,9 @@ def _outside(asked_for: str, reason: str) -> OutsideRunError:
 
 
 def _stream_of(
-    variable: ContextVar[_Stream | None], frame: _core.Frame, make: Callable[[RunRecord, int, tuple[int, ...]], _Generator]
+    variable: ContextVar[_Stream | None],
+    frame: _core.Frame,
+    make: Callable[[RunRecord, int, tuple[int, ...]], _Generator],
 ) -> _Generator:
     record, here = cast(RunRecord, frame.run), (frame.node, frame.attempt, frame.items)
     current = variable.get()

@@ -208,18 +208,19 @@ class GraphDefinition:
     ) -> MappedOperation:
         """Add an operation that runs another one once for each item of a source, and gathers the results in order.
 
-        Items come from a list or another sequence, from an array along its first axis (views), or from any other iterable,
-        whose end need not be known. They run side by side, each with the retry policy of `operation`; item 17 of the map
-        ``square`` is called ``square[17]`` in errors, events and logs, and has a random stream of its own.
+        Items come from a list or another sequence, from an array along its first axis (views), or from any other
+        iterable, whose end need not be known. They run side by side, each with the retry policy of `operation`; item
+        17 of the map ``square`` is called ``square[17]`` in errors, events and logs, and has a random stream of its
+        own.
 
         Parameters
         ----------
         operation : Operation or callable
             What runs for each item; `mapped` makes one that is a map itself.
         over : object
-            Where the items come from: an operation of this graph, one of its outputs, or a constant. A dict gives a source
-            to each of several inputs, which must have equally many items. An iterator that is given as a constant serves
-            one run.
+            Where the items come from: an operation of this graph, one of its outputs, or a constant. A dict gives a
+            source to each of several inputs, which must have equally many items. An iterator that is given as a
+            constant serves one run.
         name : str, optional
             Its name; that of `operation` by default.
         stack : bool
@@ -257,9 +258,7 @@ class GraphDefinition:
             refuse_addition(item)
         check_runnable(item)
         sources = zipped_sources(item, over, broadcast)
-        made = mapped(
-            item, over=sources, name=name, stack=stack, max_concurrency=max_concurrency, on_error=on_error
-        )
+        made = mapped(item, over=sources, name=name, stack=stack, max_concurrency=max_concurrency, on_error=on_error)
         return self.add(made, **sources, **broadcast)
 
     def _operation_of(self, function: Callable[..., Any]) -> FunctionOperation:

@@ -69,7 +69,8 @@ class MapHooks:
         if row.shape != array.shape[1:] or row.dtype != array.dtype:
             raise ValueTypeError(
                 f"the result has shape {row.shape} and dtype {row.dtype}, and cannot be stacked with others of shape "
-                f"{array.shape[1:]} and dtype {array.dtype}; return arrays of one shape and dtype, or leave out stack=True"
+                f"{array.shape[1:]} and dtype {array.dtype}; return arrays of one shape and dtype, or leave out "
+                "stack=True"
             )
         array[index] = row
 

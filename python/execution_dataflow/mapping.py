@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import Lock
+from types import GenericAlias
 from typing import Any, Literal, NoReturn, TypeAlias
 
 from execution_dataflow.errors import GraphError, PortError, UnknownPortError
@@ -87,7 +88,7 @@ class MappedOperation(Operation):
 
             return OutputPort(numpy.ndarray)
         hint = port.data_type
-        return OutputPort(list if hint is Any or self.on_error == "keep" else list[hint])
+        return OutputPort(list if hint is Any or self.on_error == "keep" else GenericAlias(list, (hint,)))
 
     def execute(self, context: Any) -> NoReturn:
         """Refuse: the engine runs the item's operation for each item, and never this."""
@@ -138,7 +139,8 @@ def _check_ports(label: str, ports: PortSignature, over: tuple[str, ...]) -> Non
             )
         if given.many and name in over:
             raise PortError(
-                f"{label} cannot be mapped over {name!r}, which takes a list of sources; map over an input that takes one",
+                f"{label} cannot be mapped over {name!r}, which takes a list of sources; map over an input that "
+                "takes one",
                 operation=label,
                 port=name,
             )
@@ -280,7 +282,7 @@ def source_fault(source: object) -> str | None:
         return f"{kind}; give a list of them, or list(data) for the single numbers"
     if isinstance(source, Mapping):
         return f"a {kind}; give list(mapping.values()), .keys() or .items() (over={{port: source}} names inputs)"
-    if getattr(source, "shape", None) == () or not hasattr(source, "__iter__") and not hasattr(source, "__getitem__"):
+    if getattr(source, "shape", None) == () or (not hasattr(source, "__iter__") and not hasattr(source, "__getitem__")):
         return f"{kind}, which has no items; give a sequence, an array or an iterable"
     return None
 
@@ -308,8 +310,8 @@ class OneShot:
             iterator, self._iterator = self._iterator, None
         if iterator is None:
             raise PortError(
-                f"{self._label}.{self._port} was given an iterator, which an earlier run has used up; give a list, or an "
-                "object whose __iter__ begins anew, to run the graph more than once",
+                f"{self._label}.{self._port} was given an iterator, which an earlier run has used up; give a list, or "
+                "an object whose __iter__ begins anew, to run the graph more than once",
                 operation=self._label,
                 port=self._port,
             )

@@ -47,7 +47,8 @@ def run(graph: GraphDefinition, policy: Any = "continue", workers: int = 1) -> E
 
 def map_error(result: ExecutionResult) -> MapError:
     error = result.first_error
-    assert error is not None and isinstance(error.exception, MapError)
+    assert error is not None
+    assert isinstance(error.exception, MapError)
     return error.exception
 
 
@@ -65,14 +66,17 @@ def test_under_continue_all_other_items_run_and_are_usable(source: Any, workers:
     graph.map(fail_at(3, 17), over=source(30), name="square")
     result = run(graph, workers=workers)
     error = map_error(result)
-    assert list(error.errors) == [3, 17] and all(isinstance(fault, ValueError) for fault in error.errors.values())
+    assert list(error.errors) == [3, 17]
+    assert all(isinstance(fault, ValueError) for fault in error.errors.values())
     good = [value for value in error.results if not isinstance(value, ItemFailure)]
     assert good == [x for x in range(30) if x not in (3, 17)]
     assert error.results[17] == ItemFailure(17, error.errors[17])
     assert error.__cause__ is error.errors[3]
     assert str(error) == "square[3] failed: ValueError: bad 3; 1 other item failed too: 17"
     message = result.get_error_message()
-    assert message is not None and "square[3] failed: ValueError: bad 3" in message and "in act" in message
+    assert message is not None
+    assert "square[3] failed: ValueError: bad 3" in message
+    assert "in act" in message
 
 
 @SOURCES
@@ -91,7 +95,8 @@ def test_under_fail_fast_nothing_new_is_taken(source: Any) -> None:
     result = run(graph, "fail_fast")
     assert seen == [0, 1, 2, 3, 4]
     error = map_error(result)
-    assert list(error.errors) == [4] and error.results[:4] == [0, 1, 2, 3]
+    assert list(error.errors) == [4]
+    assert error.results[:4] == [0, 1, 2, 3]
     assert result.get_state(node) is OperationState.FAILED
     assert result.get_state(after) is OperationState.CANCELLED
     if source is range:
@@ -110,9 +115,12 @@ def test_kept_failures_let_the_map_succeed_and_a_reduction_go_on(source: Any, po
     total = graph.add(good, values=node)
     with ExecutionEngine(max_workers=1, failure_policy=policy) as engine:  # type: ignore[arg-type]
         result = engine.run(graph, retain="all")
-    assert result.is_successful() and result.get_output(total) == 0 + 1 + 3 + 4
+    assert result.is_successful()
+    assert result.get_output(total) == 0 + 1 + 3 + 4
     kept = result.get_output(node)[2]
-    assert isinstance(kept, ItemFailure) and kept.index == 2 and str(kept.error) == "bad 2"
+    assert isinstance(kept, ItemFailure)
+    assert kept.index == 2
+    assert str(kept.error) == "bad 2"
 
 
 @SOURCES
@@ -141,7 +149,8 @@ def test_items_are_retried_one_by_one(source: Any, delay: float, is_async: bool,
     result.raise_if_failed()
     assert [(x, attempt) for x, attempt, _ in result.get_output(node)] == [(x, 1 + x % 3) for x in range(40)]
     timing = result.get_timing(node)
-    assert timing is not None and timing.attempts == 1
+    assert timing is not None
+    assert timing.attempts == 1
 
 
 def test_an_item_that_is_out_of_attempts_says_on_which() -> None:
@@ -164,7 +173,8 @@ def test_waiting_for_a_retry_occupies_no_worker_and_fail_fast_ends_the_wait() ->
     began = time.monotonic()
     error = map_error(run(graph, "fail_fast"))
     assert time.monotonic() - began < 10
-    assert sorted(error.errors) == [0, 9] and error.results[1:9] == list(range(1, 9))
+    assert sorted(error.errors) == [0, 9]
+    assert error.results[1:9] == list(range(1, 9))
 
 
 def test_a_failure_elsewhere_fails_an_item_that_waits_for_a_retry() -> None:
@@ -197,7 +207,8 @@ def test_retried_and_failed_items_emit_events_under_their_own_names() -> None:
     told = [(type(e), e.operation) for e in events if isinstance(e, OperationRetrying | OperationFailed)]
     assert told == [(OperationRetrying, "load[2]"), (OperationFailed, "load[2]"), (OperationFailed, "load")]
     failed = [event for event in events if isinstance(event, OperationFailed)]
-    assert isinstance(failed[0].error, ValueError) and isinstance(failed[1].error, MapError)
+    assert isinstance(failed[0].error, ValueError)
+    assert isinstance(failed[1].error, MapError)
 
 
 def test_progress_counts_items_and_an_item_may_report_its_own() -> None:
@@ -218,7 +229,8 @@ def test_progress_counts_items_and_an_item_may_report_its_own() -> None:
         await_event(half)
         assert eventually(lambda: "act" in handle.progress()["operations"])
         fraction, said = handle.progress()["operations"]["act"]
-        assert 0 <= fraction <= 0.5 and said.endswith("of 10 items")
+        assert 0 <= fraction <= 0.5
+        assert said.endswith("of 10 items")
         go_on.set()
         handle.result()
         assert handle.progress()["operations"]["act"] == (1.0, "10 of 10 items")
@@ -246,7 +258,8 @@ def test_a_cancelled_run_takes_nothing_new_and_items_hear_of_it(source: Any) -> 
         handle.cancel("enough")
         result = handle.result()
     assert seen == [0, 1, 2, 3]
-    assert result.state is RunState.CANCELLED and result.get_state(node) is OperationState.CANCELLED
+    assert result.state is RunState.CANCELLED
+    assert result.get_state(node) is OperationState.CANCELLED
 
 
 def test_a_cancellation_ends_items_that_sleep_on_the_loop_or_wait_for_a_retry() -> None:
@@ -279,17 +292,22 @@ def test_a_failure_in_a_nested_map_names_both_indices(policy: str) -> None:
     graph.map(mapped(act, over="y"), over={"x": range(3)}, y=range(4))
     error = map_error(run(graph, policy))
     inner = error.errors[1]
-    assert isinstance(inner, MapError) and "act[1][2] failed: ValueError: here" in str(error)
-    assert inner.results[:2] == [0, 1] and error.results[0] == [0, 0, 0, 0]
+    assert isinstance(inner, MapError)
+    assert "act[1][2] failed: ValueError: here" in str(error)
+    assert inner.results[:2] == [0, 1]
+    assert error.results[0] == [0, 0, 0, 0]
     if policy == "continue":
-        assert inner.results[3] == 3 and error.results[2] == [0, 2, 4, 6]
+        assert inner.results[3] == 3
+        assert error.results[2] == [0, 2, 4, 6]
 
 
 def test_a_map_error_travels_with_its_data() -> None:
     graph = GraphDefinition()
     graph.map(fail_at(0), over=range(2), name="load")
     error = pickle.loads(pickle.dumps(map_error(run(graph))))
-    assert error.operation == "load" and list(error.errors) == [0] and error.results[1] == 1
+    assert error.operation == "load"
+    assert list(error.errors) == [0]
+    assert error.results[1] == 1
 
 
 def test_failed_rows_of_a_stack_are_zero() -> None:

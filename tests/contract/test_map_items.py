@@ -142,7 +142,8 @@ def test_zipped_inputs_of_different_lengths_fail_by_name() -> None:
         graph = GraphDefinition()
         graph.map(add, over={"x": range(3), "y": source})
         message = run(graph).get_error_message()
-        assert message is not None and '"x"' in message and '"y"' in message and "3" in message, message
+        assert message is not None
+        assert all(part in message for part in ('"x"', '"y"', "3")), message
 
 
 def test_arrays_are_mapped_over_along_their_first_axis_without_a_copy() -> None:
@@ -163,17 +164,21 @@ def test_items_of_an_array_from_upstream_are_read_only_views() -> None:
     graph = GraphDefinition()
     graph.map(write, over=graph.add(table))
     message = run(graph).get_error_message()
-    assert message is not None and "write[0] failed" in message and "read-only" in message
+    assert message is not None
+    assert "write[0] failed" in message
+    assert "read-only" in message
 
 
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("source", [range(100), Rows(100)], ids=["sized", "open"])
 def test_stack_puts_results_into_one_array(source: Any, workers: int) -> None:
     scalars = mapped_over(lambda x: x / 2, source, workers, stack=True)
-    assert isinstance(scalars, np.ndarray) and scalars.dtype == np.float64
+    assert isinstance(scalars, np.ndarray)
+    assert scalars.dtype == np.float64
     assert scalars.tolist() == [x / 2 for x in range(100)]
     rows = mapped_over(lambda x: np.full((2, 3), x, np.int16), source, workers, stack=True)
-    assert rows.shape == (100, 2, 3) and rows.dtype == np.int16
+    assert rows.shape == (100, 2, 3)
+    assert rows.dtype == np.int16
     assert rows[:, 1, 2].tolist() == list(range(100))
 
 
@@ -184,8 +189,12 @@ def test_stack_names_the_item_whose_result_does_not_fit(source: Any, odd: Any) -
     node = graph.map(lambda x: odd if x == 2 else np.zeros(3), over=source, stack=True, name="rows")
     result = run(graph)
     message = result.get_error_message()
-    assert message is not None and "2" in message and "stack" in message and "shape" in message
-    assert not result.is_successful() and result.get_state(node).name == "FAILED"
+    assert message is not None
+    assert "2" in message
+    assert "stack" in message
+    assert "shape" in message
+    assert not result.is_successful()
+    assert result.get_state(node).name == "FAILED"
 
 
 def test_an_empty_source_gives_an_empty_result() -> None:
@@ -200,7 +209,9 @@ def test_an_iterator_serves_one_run_and_the_next_one_is_told() -> None:
     node = graph.map(square, over=(x for x in range(3)))
     assert run(graph).get_output(node) == [0, 1, 4]
     message = run(graph).get_error_message()
-    assert message is not None and "used up" in message and "__iter__" in message
+    assert message is not None
+    assert "used up" in message
+    assert "__iter__" in message
 
 
 def test_a_source_that_raises_fails_the_map_with_its_own_exception() -> None:
@@ -211,7 +222,9 @@ def test_a_source_that_raises_fails_the_map_with_its_own_exception() -> None:
     graph = GraphDefinition()
     graph.map(square, over=broken())
     error = run(graph).first_error
-    assert error is not None and isinstance(error.exception, OSError) and error.operation == "square"
+    assert error is not None
+    assert isinstance(error.exception, OSError)
+    assert error.operation == "square"
 
 
 def test_every_output_is_gathered() -> None:
@@ -237,8 +250,10 @@ def test_inputs_and_outputs_of_items_are_checked() -> None:
     graph = GraphDefinition()
     graph.map(square, over=[1, "two"])
     error = run(graph).first_error
-    assert error is not None and isinstance(error.exception.__cause__, ValueTypeError)
-    assert "square[1] failed" in error.message and 'input "x"' in error.message
+    assert error is not None
+    assert isinstance(error.exception.__cause__, ValueTypeError)
+    assert "square[1] failed" in error.message
+    assert 'input "x"' in error.message
 
     def wrong(x: int) -> str:
         return x  # type: ignore[return-value]
@@ -246,7 +261,9 @@ def test_inputs_and_outputs_of_items_are_checked() -> None:
     graph = GraphDefinition()
     graph.map(wrong, over=[1])
     message = run(graph).get_error_message()
-    assert message is not None and "wrong[0] failed" in message and 'output "result"' in message
+    assert message is not None
+    assert "wrong[0] failed" in message
+    assert 'output "result"' in message
 
 
 def test_an_operation_that_sets_no_output_fails_by_index() -> None:
@@ -261,7 +278,8 @@ def test_an_operation_that_sets_no_output_fails_by_index() -> None:
     graph = GraphDefinition()
     graph.map(Forgets(), over=range(3))
     message = run(graph).get_error_message()
-    assert message is not None and "Forgets[1] failed: OutputNotSetError" in message
+    assert message is not None
+    assert "Forgets[1] failed: OutputNotSetError" in message
 
 
 @pytest.mark.parametrize("workers", [1, 4])
@@ -298,7 +316,8 @@ def test_every_item_has_a_random_stream_of_its_own() -> None:
 
     first, again = drawn(1, ExecutionContext(seed=7)), drawn(4, ExecutionContext(seed=7))
     assert first == again
-    assert len({value for value, _, _ in first}) == 200 and len({value for _, value, _ in first}) == 200
+    assert len({value for value, _, _ in first}) == 200
+    assert len({value for _, value, _ in first}) == 200
     assert all(same for _, _, same in first)
 
 
@@ -350,7 +369,9 @@ def test_a_value_that_has_no_items_fails_the_map_when_it_comes() -> None:
         graph = GraphDefinition()
         graph.map(lambda x: x, over=graph.add(operation(lambda value=value: value)), name="mapping")
         message = run(graph).get_error_message()
-        assert message is not None and "'x'" in message and "give" in message, message
+        assert message is not None
+        assert "'x'" in message, message
+        assert "give" in message, message
 
 
 def test_a_wrong_mapping_is_refused_when_it_is_added() -> None:

@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from execution_dataflow import ExecutionContext, ExecutionEngine, GraphDefinition, Operation, RetryPolicy, mapped, operation
+from execution_dataflow import (
+    ExecutionContext,
+    ExecutionEngine,
+    GraphDefinition,
+    Operation,
+    RetryPolicy,
+    mapped,
+    operation,
+)
 
 
 class Gauge:
@@ -146,7 +154,8 @@ def test_a_map_and_a_chain_make_way_for_each_other_on_one_worker() -> None:
     with ExecutionEngine(max_workers=1) as engine:
         engine.run(graph).raise_if_failed()
     half = log[:200]
-    assert half[0] == "item" and half.count("item") > 20 and half.count("link") > 20, half.count("item")
+    assert half[0] == "item"
+    assert 20 < half.count("item") < 180, half.count("item")
 
 
 def test_two_maps_share_one_worker() -> None:

@@ -121,21 +121,6 @@ SITUATIONS = {
                 let_go = time.monotonic()
         go = lambda: engine.run(graph_of(operation(spin), operation(spin)))
     """,
-    "a map on the main thread": """
-        def item(x):
-            if x == 100:
-                ready()
-            time.sleep(0.001)
-        graph = GraphDefinition()
-        graph.map(item, over=range(10**7))
-        go = lambda: ExecutionEngine(max_workers=1).run(graph)
-    """,
-    "a map of builtins on two workers": """
-        threading.Timer(0.3, ready).start()
-        graph = GraphDefinition()
-        graph.map(operation(lambda x: x), over=(x for x in iter(int, 1)))
-        go = lambda: engine.run(graph)
-    """,
     "sleep on the main thread": """
         def nap():
             ready()

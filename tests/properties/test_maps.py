@@ -71,7 +71,8 @@ def test_a_map_is_a_list_comprehension(
     result = ENGINES[workers].run(graph, failure_policy="continue")
     if bad and not keep:
         error = result.errors[0].exception
-        assert isinstance(error, MapError) and list(error.errors) == bad
+        assert isinstance(error, MapError)
+        assert list(error.errors) == bad
         values = error.results
     else:
         values = result.get_output(node)

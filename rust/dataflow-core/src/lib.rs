@@ -14,6 +14,7 @@ pub mod graph;
 pub mod ids;
 pub mod instance;
 pub mod items;
+mod lanes;
 pub mod outcome;
 pub mod park;
 pub mod plan;

@@ -25,7 +25,8 @@ use crate::frame::Frame;
 use crate::gate;
 use crate::gather::gather;
 use crate::isolation::Isolation;
-use crate::items::{self, Element, MapRun};
+use crate::items;
+use crate::map_content::{Element, MapRun};
 use crate::plan::Program;
 
 pub(crate) type CoreRun = Run<PythonBody>;

@@ -1,18 +1,17 @@
 //! The items of a map: how one is run, how it ends, and how the map ends with them.
 #![allow(unsafe_code)]
 
-use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use dataflow_core::ids::InstanceId;
-use dataflow_core::items::{ItemEnd, Items, MAX_ITEMS};
+use dataflow_core::items::{ItemEnd, Items};
 use dataflow_core::ready::Task;
 use dataflow_core::run::{FailurePolicy, Step, Stop};
 use pyo3::exceptions::PyBaseException;
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::{ffi, intern};
 use smallvec::SmallVec;
 
 use crate::attempt::Attempt;
@@ -21,65 +20,13 @@ use crate::call;
 use crate::conclude::{self, Via};
 use crate::events::{Kind, Moment};
 use crate::frame::{Frame, Values};
+use crate::map_content::{Content, Element, MapRun, content};
 use crate::map_spec::MapSpec;
-use crate::node_spec::{CallKind, NodeSpec};
+use crate::node_spec::NodeSpec;
 use crate::python_errors;
 use crate::results::Column;
-use crate::sources::Source;
 
-/// What was pulled for one item: an element of each zipped source.
-pub(crate) type Element = SmallVec<[Py<PyAny>; 1]>;
 type End = ItemEnd<Element>;
-
-/// Where an input of an item comes from.
-#[derive(Copy, Clone)]
-enum Origin {
-    /// The element of a zipped source.
-    Zipped(usize),
-    /// The same for all items, or null: it belongs to the frame of the parent's attempt.
-    Shared(*mut ffi::PyObject),
-}
-
-/// What a map works with, from the expansion of the parent's attempt until it ends.
-struct Content {
-    map: Py<MapSpec>,
-    /// The parent's attempt, which keeps the inputs alive.
-    frame: Frame,
-    sources: SmallVec<[Source; 1]>,
-    origins: SmallVec<[Origin; 4]>,
-    columns: SmallVec<[Column; 1]>,
-    failures: Mutex<Vec<(u32, u32, Py<PyBaseException>)>>,
-    /// What went wrong with a source.
-    fault: Mutex<Option<PyErr>>,
-    /// Whether an item that was taken has no outcome.
-    lacks_outcomes: AtomicBool,
-}
-
-/// The map, for the scheduler.
-pub(crate) struct MapRun(UnsafeCell<Option<Box<Content>>>);
-
-// SAFETY: the content is only shared while the map runs, and only taken by whoever ends it (see `content` and `take`). The
-// pointers in it belong to the parent's attempt, which lives as long; everything else is `Sync`.
-unsafe impl Sync for MapRun {}
-// SAFETY: as above.
-unsafe impl Send for MapRun {}
-
-impl MapRun {
-    /// # Safety
-    /// The caller has a slot of the map.
-    #[inline]
-    unsafe fn content(&self) -> &Content {
-        // SAFETY: the content is taken with the last slot.
-        unsafe { (*self.0.get()).as_deref().expect("a map has its content until it ends") }
-    }
-
-    /// # Safety
-    /// The caller has given the last slot back.
-    unsafe fn take(&self) -> Box<Content> {
-        // SAFETY: nobody else has a slot.
-        unsafe { (*self.0.get()).take().expect("a map ends once") }
-    }
-}
 
 /// Lets the live attempt of `step`, a node or an item, run once for each item of its sources.
 pub(crate) fn expand(
@@ -91,80 +38,11 @@ pub(crate) fn expand(
     let hooks = &step.run().body().hooks;
     match content(py, frame, map, hooks) {
         Ok((content, len)) => {
-            step.expand_items(MapRun(UnsafeCell::new(Some(Box::new(content)))), len, map.get().limit);
+            step.expand_items(MapRun::new(content), len, map.get().limit);
             Ok(())
         }
         Err(refused) => Err(refused),
     }
-}
-
-fn content(
-    py: Python<'_>,
-    frame: Frame,
-    map: &Py<MapSpec>,
-    hooks: &Py<PyAny>,
-) -> Result<(Content, Option<usize>), (PyErr, Frame)> {
-    let spec = map.get();
-    let sources = spec.over.iter().map(|&port| {
-        // SAFETY: an input of a live attempt, which has a value, since the ports that a map goes over are required.
-        let value = unsafe { Bound::from_borrowed_ptr(py, frame.input(port)) };
-        Source::new(&value, &frame.spec().label, &frame.spec().input_name(py, port), hooks)
-    });
-    let sources = match sources.collect::<PyResult<SmallVec<[Source; 1]>>>() {
-        Ok(sources) => sources,
-        Err(error) => return Err((error, frame)),
-    };
-    let len = match common_length(py, &frame, spec, &sources) {
-        Ok(len) => len,
-        Err(error) => return Err((error, frame)),
-    };
-    let item = spec.item.get();
-    let origins = (0..item.input_checks.len()).map(|port| match spec.over.iter().position(|&over| over == port) {
-        Some(source) => Origin::Zipped(source),
-        None => Origin::Shared(frame.input(port)),
-    });
-    let content = Content {
-        origins: origins.collect(),
-        columns: (0..item.output_flags.len()).map(|_| Column::new(len, spec.stacks)).collect(),
-        map: map.clone_ref(py),
-        frame,
-        sources,
-        failures: Mutex::default(),
-        fault: Mutex::default(),
-        lacks_outcomes: AtomicBool::new(false),
-    };
-    Ok((content, len))
-}
-
-/// The number of items, if every source knows it.
-fn common_length(
-    py: Python<'_>,
-    frame: &Frame,
-    spec: &MapSpec,
-    sources: &[Source],
-) -> PyResult<Option<usize>> {
-    let lengths: SmallVec<[Option<usize>; 4]> = sources.iter().map(|source| source.len(py)).collect();
-    let known: SmallVec<[usize; 4]> = lengths.iter().copied().flatten().collect();
-    if let Some(&long) = known.iter().find(|&&len| len > MAX_ITEMS) {
-        return Err(python_errors::contract(
-            py,
-            format!("{} cannot map over {long} items: {MAX_ITEMS} are the most of one map", frame.spec().label),
-        ));
-    }
-    if known.iter().any(|len| *len != known[0]) {
-        let parts = spec.over.iter().zip(&lengths).filter_map(|(&port, len)| {
-            len.map(|len| format!("{:?} has {len}", frame.spec().input_name(py, port)))
-        });
-        return Err(python_errors::contract(
-            py,
-            format!(
-                "{} maps over inputs of different lengths: {}; zipped inputs must have equally many items",
-                frame.spec().label,
-                parts.collect::<Vec<_>>().join(", ")
-            ),
-        ));
-    }
-    Ok(if known.len() == sources.len() { known.first().copied() } else { None })
 }
 
 /// The node that a task belongs to and the indices below it, the outermost first.
@@ -205,7 +83,9 @@ impl PythonBody {
         let (task, attempt, run) = (step.task(), step.attempt(), step.run());
         if attempt > 1 {
             let (node, indices) = path(run, task);
-            if let Err(error) = self.hook(py, run, |hooks| hooks.call_method1(intern!(py, "take_waiting_item"), (node, &indices))) {
+            if let Err(error) =
+                self.hook(py, run, |hooks| hooks.call_method1(intern!(py, "take_waiting_item"), (node, &indices)))
+            {
                 return failed(py, run, items, content, task, attempt, error, step.seat() as u32, None);
             }
         }
@@ -237,7 +117,8 @@ impl PythonBody {
             let _pushed = frame.push();
             call::call(py, spec, &frame, &self.context)
         };
-        let put = returned.and_then(|value| content.put_returned(py, spec, &frame, value, task.node.index(), &self.hooks));
+        let put =
+            returned.and_then(|value| content.put_returned(py, spec, &frame, value, task.node.index(), &self.hooks));
         match put {
             Ok(()) => End::Done,
             Err(error) => {
@@ -266,7 +147,9 @@ impl PythonBody {
             Err(error) => {
                 if self.is_interrupt(py, &error) {
                     self.interrupt(run, error.into_value(py));
-                } else if !(run.stopped() == Some(Stop::Cancellation) && python_errors::is_attempt_cancelled(py, &error)) {
+                } else if !(run.stopped() == Some(Stop::Cancellation)
+                    && python_errors::is_attempt_cancelled(py, &error))
+                {
                     *content.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 }
                 items.close();
@@ -365,104 +248,13 @@ impl PythonBody {
         // What went wrong with the items says more than what went wrong with their results.
         let results = results.unwrap_or_default();
         let (node, indices) = path(run, parent);
-        let error = hooks.call_method1(intern!(py, "map_error"), (node, indices, failures, results, map.item.get().max_attempts))?;
+        let error = hooks
+            .call_method1(intern!(py, "map_error"), (node, indices, failures, results, map.item.get().max_attempts))?;
         Err(PyErr::from_value(error))
     }
 }
 
 impl Content {
-    /// Gives the frame of an item its inputs, each checked. What is made for the item is kept by `own`, or by the frame
-    /// itself if it outlives the call.
-    #[inline]
-    fn give_inputs(
-        &self,
-        py: Python<'_>,
-        frame: &mut Frame,
-        index: usize,
-        pulled: Option<&[Py<PyAny>]>,
-        own: &mut Element,
-        outlives: bool,
-    ) -> PyResult<()> {
-        let spec = frame.spec();
-        for (port, origin) in self.origins.iter().enumerate() {
-            match *origin {
-                Origin::Shared(value) => frame.push_input(value),
-                Origin::Zipped(source) => {
-                    let value = match pulled {
-                        Some(pulled) => pulled[source].bind(py).clone(),
-                        None => self.sources[source].element(py, index)?,
-                    };
-                    if let Some(fault) = spec.input_checks[port].fault(&value)? {
-                        return Err(crate::gather::wrong(py, spec, port, &fault));
-                    }
-                    if outlives {
-                        frame.push_owned_input(value.unbind());
-                    } else {
-                        frame.push_input(value.as_ptr());
-                        own.push(value.unbind());
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn put_returned(
-        &self,
-        py: Python<'_>,
-        spec: &NodeSpec,
-        frame: &Frame,
-        value: Bound<'_, PyAny>,
-        index: usize,
-        hooks: &Py<PyAny>,
-    ) -> PyResult<()> {
-        if spec.has_one_output && spec.kind == CallKind::Function {
-            spec.check_output(0, &value)?;
-            return self.columns[0].put(index, value, hooks);
-        }
-        let outputs = conclude::outputs(py, spec, frame, value)?;
-        self.put_outputs(py, index, outputs, hooks)
-    }
-
-    fn put_outputs(&self, py: Python<'_>, index: usize, outputs: Values, hooks: &Py<PyAny>) -> PyResult<()> {
-        for (column, value) in self.columns.iter().zip(outputs) {
-            let value = value.unwrap_or_else(|| py.None());
-            column.put(index, value.into_bound(py), hooks)?;
-        }
-        Ok(())
-    }
-
-    fn pull(&self, py: Python<'_>, index: usize) -> PyResult<Option<Element>> {
-        if index >= MAX_ITEMS {
-            let label = &self.frame.spec().label;
-            let text = format!("{label} cannot map over more than {MAX_ITEMS} items");
-            return Err(python_errors::contract(py, text));
-        }
-        let elements = self.sources.iter().map(|source| Ok(source.next(py, index)?.map(Bound::unbind)));
-        let elements = elements.collect::<PyResult<SmallVec<[Option<Py<PyAny>>; 4]>>>()?;
-        let Some(ended) = elements.iter().position(Option::is_none) else {
-            return Ok(Some(elements.into_iter().flatten().collect()));
-        };
-        match elements.iter().position(Option::is_some) {
-            None => Ok(None),
-            Some(longer) => {
-                let spec = self.frame.spec();
-                let name = |source: usize| spec.input_name(py, self.map.get().over[source]);
-                Err(python_errors::contract(
-                    py,
-                    format!(
-                        "{} maps over inputs of different lengths: {:?} ended after {index} items, and {:?} has more; \
-                         zipped inputs must have equally many items",
-                        spec.label,
-                        name(ended),
-                        name(longer)
-                    ),
-                ))
-            }
-        }
-    }
-
     fn note_failure(
         &self,
         py: Python<'_>,
@@ -565,17 +357,23 @@ pub(crate) enum Outcome {
 }
 
 /// Ends an item that ran on an event loop, or that was a map itself.
-pub(crate) fn conclude(py: Python<'_>, run: &CoreRun, task: Task, attempt: u32, outcome: Outcome, frame: Option<&Frame>, via: Via<'_, '_, '_>) {
+pub(crate) fn conclude(
+    py: Python<'_>,
+    run: &CoreRun,
+    task: Task,
+    attempt: u32,
+    outcome: Outcome,
+    frame: Option<&Frame>,
+    via: Via<'_, '_, '_>,
+) {
     let items = run.items(task.instance);
     // SAFETY: an item that is under way has a slot.
     let content = unsafe { items.load().content() };
     let outcome = match outcome {
-        Outcome::Outputs(outputs) => {
-            match content.put_outputs(py, task.node.index(), outputs, &run.body().hooks) {
-                Ok(()) => None,
-                Err(error) => Some(error),
-            }
-        }
+        Outcome::Outputs(outputs) => match content.put_outputs(py, task.node.index(), outputs, &run.body().hooks) {
+            Ok(()) => None,
+            Err(error) => Some(error),
+        },
         Outcome::Failed(error) => Some(error),
         Outcome::Cancelled => {
             let end = cancelled(items, content);
@@ -598,7 +396,14 @@ pub(crate) fn conclude(py: Python<'_>, run: &CoreRun, task: Task, attempt: u32, 
 }
 
 /// Ends an attempt of an item with an error of the engine's own.
-pub(crate) fn panicked(py: Python<'_>, run: &CoreRun, items: &Items<PythonBody>, task: Task, attempt: u32, error: PyErr) -> End {
+pub(crate) fn panicked(
+    py: Python<'_>,
+    run: &CoreRun,
+    items: &Items<PythonBody>,
+    task: Task,
+    attempt: u32,
+    error: PyErr,
+) -> End {
     // SAFETY: called by the lane that ran the item.
     let content = unsafe { items.load().content() };
     content.note_failure(py, run, task, attempt, error.into_value(py), u32::MAX);

@@ -15,6 +15,7 @@ mod gather;
 mod interpreters;
 mod isolation;
 mod items;
+mod map_content;
 mod map_spec;
 mod missing;
 mod node_spec;

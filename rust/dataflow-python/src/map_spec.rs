@@ -33,7 +33,9 @@ impl MapSpec {
         let limit = max_concurrency.unwrap_or(usize::MAX);
         let inputs = item.get().input_checks.len();
         if limit == 0 || over.is_empty() || over.iter().any(|&port| port >= inputs) {
-            return Err(PyValueError::new_err("a map goes over at least one of its inputs, one item at a time or more"));
+            return Err(PyValueError::new_err(
+                "a map goes over at least one of its inputs, one item at a time or more",
+            ));
         }
         Ok(Self { item, operation, over: over.into(), limit, stacks: stack, keeps_failures: keep_failures })
     }

@@ -129,7 +129,8 @@ impl Stack {
             // SAFETY: attached, and both are live objects.
             let status = unsafe {
                 let key = ffi::PyLong_FromSize_t(index);
-                let status = if key.is_null() { -1 } else { ffi::PyObject_SetItem(made.array.as_ptr(), key, value.as_ptr()) };
+                let status =
+                    if key.is_null() { -1 } else { ffi::PyObject_SetItem(made.array.as_ptr(), key, value.as_ptr()) };
                 ffi::Py_XDECREF(key);
                 status
             };

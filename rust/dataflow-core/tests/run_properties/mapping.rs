@@ -171,7 +171,8 @@ impl Body for Mapper {
             }
             return;
         }
-        let is_whole = items.is_exhausted() && abandoned == 0 && load.plan.fails_at.is_none_or(|at| at >= load.plan.items);
+        let is_whole =
+            items.is_exhausted() && abandoned == 0 && load.plan.fails_at.is_none_or(|at| at >= load.plan.items);
         let state = match run.stopped() {
             _ if is_whole => State::Succeeded,
             Some(Stop::Cancellation) => State::Cancelled,
