@@ -60,13 +60,7 @@ impl<B: Body> Run<B> {
         self.end_item_into(task, attempt, end, None);
     }
 
-    fn end_item_into(
-        &self,
-        task: Task,
-        attempt: u32,
-        end: ItemEnd<B::Element>,
-        step: Option<&mut Step<'_, '_, B>>,
-    ) {
+    fn end_item_into(&self, task: Task, attempt: u32, end: ItemEnd<B::Element>, step: Option<&mut Step<'_, '_, B>>) {
         let items = self.items(task.instance);
         match end {
             ItemEnd::Again(delay, element) => {

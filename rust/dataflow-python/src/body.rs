@@ -186,8 +186,8 @@ impl PythonBody {
             return conclude::fail(py, run, task, attempt, error, Some(frame), Via::Step(step));
         }
         if let Some(map) = &spec.map {
-            if let Err((error, frame)) = items::expand(py, step, frame, map) {
-                conclude::fail(py, run, task, attempt, error, Some(frame), Via::Step(step));
+            if let Err(error) = items::expand(py, step, frame, map) {
+                conclude::fail(py, run, task, attempt, error, None, Via::Step(step));
             }
             return;
         }

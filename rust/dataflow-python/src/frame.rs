@@ -56,6 +56,8 @@ pub(crate) struct Frame {
     /// A place for the callee of a vectorcall, then the inputs in the order of ports; null without value. They belong to
     /// the slots and constants of the run, to the spec, or to `owned`.
     places: SmallVec<[*mut ffi::PyObject; 9]>,
+    // Boxed, so that it is one word of a frame: few attempts have any.
+    #[allow(clippy::box_collection)]
     owned: Option<Box<Vec<Py<PyAny>>>>,
     outputs: UnsafeCell<SetOutputs>,
     /// Of a coroutine, whose child tasks and `to_thread` calls may set outputs beside each other. A frame that is only on

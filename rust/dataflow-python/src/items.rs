@@ -34,15 +34,10 @@ pub(crate) fn expand(
     step: &mut Step<'_, '_, PythonBody>,
     frame: Frame,
     map: &Py<MapSpec>,
-) -> Result<(), (PyErr, Frame)> {
-    let hooks = &step.run().body().hooks;
-    match content(py, frame, map, hooks) {
-        Ok((content, len)) => {
-            step.expand_items(MapRun::new(content), len, map.get().limit);
-            Ok(())
-        }
-        Err(refused) => Err(refused),
-    }
+) -> PyResult<()> {
+    let (content, len) = content(py, frame, map, &step.run().body().hooks)?;
+    step.expand_items(MapRun::new(content), len, map.get().limit);
+    Ok(())
 }
 
 /// The node that a task belongs to and the indices below it, the outermost first.
@@ -61,7 +56,7 @@ fn of_node(node: u32) -> Task {
 }
 
 /// The spec of the operation that an item runs, as an object.
-pub(crate) fn spec_object<'r>(run: &'r CoreRun, task: Task) -> &'r Py<NodeSpec> {
+pub(crate) fn spec_object(run: &CoreRun, task: Task) -> &Py<NodeSpec> {
     // SAFETY: a frame of the item is alive, so it has its slot.
     &unsafe { run.items(task.instance).load().content() }.map.get().item
 }
@@ -101,10 +96,7 @@ impl PythonBody {
         if let Some(inner) = &spec.map {
             return match expand(py, step, frame, inner) {
                 Ok(()) => End::Expanded,
-                Err((error, frame)) => {
-                    drop(frame);
-                    failed(py, run, items, content, task, attempt, error, step.seat() as u32, element)
-                }
+                Err(error) => failed(py, run, items, content, task, attempt, error, step.seat() as u32, element),
             };
         }
         if spec.is_coroutine {
@@ -370,10 +362,7 @@ pub(crate) fn conclude(
     // SAFETY: an item that is under way has a slot.
     let content = unsafe { items.load().content() };
     let outcome = match outcome {
-        Outcome::Outputs(outputs) => match content.put_outputs(py, task.node.index(), outputs, &run.body().hooks) {
-            Ok(()) => None,
-            Err(error) => Some(error),
-        },
+        Outcome::Outputs(outputs) => content.put_outputs(py, task.node.index(), outputs, &run.body().hooks).err(),
         Outcome::Failed(error) => Some(error),
         Outcome::Cancelled => {
             let end = cancelled(items, content);

@@ -82,21 +82,15 @@ pub(crate) fn content(
     frame: Frame,
     map: &Py<MapSpec>,
     hooks: &Py<PyAny>,
-) -> Result<(Content, Option<usize>), (PyErr, Frame)> {
+) -> PyResult<(Content, Option<usize>)> {
     let spec = map.get();
     let sources = spec.over.iter().map(|&port| {
         // SAFETY: an input of a live attempt, which has a value, since the ports that a map goes over are required.
         let value = unsafe { Bound::from_borrowed_ptr(py, frame.input(port)) };
         Source::new(&value, &frame.spec().label, &frame.spec().input_name(py, port), hooks)
     });
-    let sources = match sources.collect::<PyResult<SmallVec<[Source; 1]>>>() {
-        Ok(sources) => sources,
-        Err(error) => return Err((error, frame)),
-    };
-    let len = match common_length(py, &frame, spec, &sources) {
-        Ok(len) => len,
-        Err(error) => return Err((error, frame)),
-    };
+    let sources = sources.collect::<PyResult<SmallVec<[Source; 1]>>>()?;
+    let len = common_length(py, &frame, spec, &sources)?;
     let item = spec.item.get();
     let origins = (0..item.input_checks.len()).map(|port| match spec.over.iter().position(|&over| over == port) {
         Some(source) => Origin::Zipped(source),

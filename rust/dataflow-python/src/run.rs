@@ -20,6 +20,9 @@ use crate::missing::Missing;
 use crate::plan::PyPlan;
 use crate::workers;
 
+/// A node, the indices below it, items done, items in all.
+type MapProgress = (u32, Vec<u32>, usize, i64);
+
 /// One execution of a plan.
 #[pyclass(name = "Run", weakref, module = "execution_dataflow._core")]
 pub(crate) struct PyRun {
@@ -253,7 +256,7 @@ impl PyRun {
 
     /// For each map that has begun: its node, the indices of the item that it is (none for a node), how many items are
     /// done, and how many there are, -1 while that is not known.
-    fn maps(&self) -> PyResult<Vec<(u32, Vec<u32>, usize, i64)>> {
+    fn maps(&self) -> PyResult<Vec<MapProgress>> {
         let core = self.core()?;
         let report = |items: &dataflow_core::items::Items<PythonBody>| {
             let (node, indices) = crate::items::path(core, items.parent().0);

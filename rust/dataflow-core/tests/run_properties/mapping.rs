@@ -73,7 +73,7 @@ impl Load {
 struct Mapper(Plan);
 
 fn one_in(odds: u32, index: u32, salt: u64) -> bool {
-    odds > 0 && mix(u64::from(index) ^ salt << 32) % u64::from(odds) == 0
+    odds > 0 && mix(u64::from(index) ^ salt << 32).is_multiple_of(u64::from(odds))
 }
 
 impl Body for Mapper {
@@ -144,7 +144,7 @@ impl Body for Mapper {
         let load = items.load();
         assert!(!load.pulling.swap(true, Ordering::SeqCst), "two lanes pull at once");
         let index = load.pulled.fetch_add(1, Ordering::SeqCst) as u32;
-        if index % 5 == 0 {
+        if index.is_multiple_of(5) {
             std::thread::yield_now();
         }
         load.pulling.store(false, Ordering::SeqCst);
@@ -228,7 +228,7 @@ impl Drop for Crew {
 }
 
 fn check(plan: Plan, workers: usize, is_wide: bool, cancel_after: Option<Duration>) {
-    let _watch = watch(&format!("{plan:?} on {workers} workers, cancelled after {cancel_after:?}"));
+    let _watch = watch(format!("{plan:?} on {workers} workers, cancelled after {cancel_after:?}"));
     let crew = Crew::of(workers - 1);
     let graph = if is_wide { wide(6) } else { chain(3) };
     let last = graph.slot_count() as u32 - 1;
