@@ -153,6 +153,13 @@ def test_items_are_retried_one_by_one(source: Any, delay: float, is_async: bool,
     assert timing.attempts == 1
 
 
+def test_the_last_item_of_an_iterator_may_fail() -> None:
+    graph = GraphDefinition()
+    graph.map(fail_at(2), over=open_source(3))
+    error = map_error(run(graph))
+    assert error.results == [0, 1, ItemFailure(2, error.errors[2])]
+
+
 def test_an_item_that_is_out_of_attempts_says_on_which() -> None:
     graph = GraphDefinition()
     graph.map(operation(fail_at(1), retry_policy=RetryPolicy(max_attempts=3)), over=range(3), name="load")

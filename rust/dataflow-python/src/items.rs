@@ -206,7 +206,7 @@ impl PythonBody {
         if failures.is_empty() && !is_whole {
             return conclude::cancel(py, run, parent, attempt, via);
         }
-        match self.gathered(py, run, parent, map, columns, failures, is_whole) {
+        match self.gathered(py, run, parent, map, columns, failures, items.taken(), is_whole) {
             Ok(outputs) => conclude::succeed(py, run, parent, attempt, outputs, via),
             Err(error) => conclude::fail(py, run, parent, attempt, error, None, via),
         }
@@ -222,6 +222,7 @@ impl PythonBody {
         map: &MapSpec,
         columns: SmallVec<[Column; 1]>,
         mut failures: Vec<(u32, u32, Py<PyBaseException>)>,
+        count: usize,
         is_whole: bool,
     ) -> PyResult<Values> {
         failures.sort_unstable_by_key(|failure| failure.0);
@@ -230,7 +231,7 @@ impl PythonBody {
         let missing = |index: usize| places.get_item(index);
         let columns = columns.into_iter().map(|column| {
             let is_open = matches!(column, Column::Open(_));
-            let results = column.into_python(py, missing)?;
+            let results = column.into_python(py, count, missing)?;
             if is_open && map.stacks { hooks.call_method1(intern!(py, "map_stacked"), (results,)) } else { Ok(results) }
         });
         let results = columns.collect::<PyResult<Vec<_>>>();

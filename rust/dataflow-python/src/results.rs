@@ -57,15 +57,21 @@ impl Column {
         Ok(())
     }
 
-    /// The results as a list; `missing` gives what stands in the place of one that is not there.
+    /// The results of `count` items as a list; `missing` gives what stands in the place of one that is not there.
     pub(crate) fn into_python<'py>(
         mut self,
         py: Python<'py>,
+        count: usize,
         missing: impl Fn(usize) -> PyResult<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let places: &mut [AtomicPtr<ffi::PyObject>] = match &mut self {
             Self::Sized(places) => places,
-            Self::Open(places) => places.get_mut().unwrap_or_else(PoisonError::into_inner),
+            Self::Open(places) => {
+                let places = places.get_mut().unwrap_or_else(PoisonError::into_inner);
+                // The last ones may have no result.
+                places.resize_with(count, AtomicPtr::default);
+                places
+            }
             Self::Stack(stack) => return stack.finish(py),
         };
         // Before the list is there: a list with holes is nothing that other code may see.
