@@ -14,11 +14,13 @@ import platform
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import Any
 
+import numpy as np
 from contenders import engine_of, graph_of, loop_of
 from shapes import SHAPES, chain
 
-from execution_dataflow import ExecutionEngine, __version__
+from execution_dataflow import ExecutionEngine, GraphDefinition, __version__
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -60,6 +62,37 @@ def measure(nodes: int, rounds: int) -> None:
         engine.close()
 
 
+def maps(items: int, rounds: int) -> None:
+    """A map over a list and over the rows of an array, beside the list comprehension."""
+    sources: dict[str, Any] = {"a list of int": list(range(items)), "views of an array": np.zeros((items, 4))}
+    print(f"\n| map over {items:,} items | comprehension, s | 1 worker | 2 workers |")
+    print("| --- | --- | --- | --- |")
+    for name, source in sources.items():
+        loop: list[float] = []
+        samples: dict[int, list[float]] = {1: [], 2: []}
+        graph = GraphDefinition()
+        node = graph.map(passes_on, over=source)
+        with ExecutionEngine(max_workers=2) as engine:
+            for _ in range(rounds):
+                began = time.perf_counter()
+                assert len([passes_on(x) for x in source]) == items
+                loop.append(time.perf_counter() - began)
+                for workers, times in samples.items():
+                    began = time.perf_counter()
+                    result = engine.run(graph, max_workers=workers)
+                    times.append(time.perf_counter() - began)
+                    assert len(result.get_output(node)) == items
+                    del result
+        cells = [
+            f"{median(times):.3f} s, {median(map(float.__truediv__, times, loop)):.2f}x" for times in samples.values()
+        ]
+        print(f"| {name} | {median(loop):.3f} | {' | '.join(cells)} |")
+
+
+def passes_on(x: Any) -> Any:
+    return x
+
+
 def million() -> None:
     with ExecutionEngine() as engine:
         shape = chain(1_000_000)
@@ -79,11 +112,13 @@ def million() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--nodes", type=int, default=20_000)
+    parser.add_argument("--items", type=int, default=1_000_000, help="of a map")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--million", action="store_true", help="build and run a graph of a million operations too")
     options = parser.parse_args()
     print(f"execution-dataflow {__version__}, CPython {platform.python_version()}, {platform.machine()}\n")
     measure(options.nodes, options.rounds)
+    maps(options.items, options.rounds)
     if options.million:
         million()
 

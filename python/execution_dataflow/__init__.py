@@ -64,6 +64,8 @@ from execution_dataflow.events import (
 from execution_dataflow.functions import FunctionOperation, OperationFunction, operation
 from execution_dataflow.graph import GraphDefinition
 from execution_dataflow.handle import RunHandle
+from execution_dataflow.map_errors import ItemFailure, MapError
+from execution_dataflow.mapping import MappedOperation, mapped
 from execution_dataflow.operation_arrays import OperationArray, OutputArray
 from execution_dataflow.operations import Operation, OutputReference
 from execution_dataflow.plan import Plan
@@ -100,6 +102,9 @@ __all__ = [
     "GraphStarted",
     "GraphValidationError",
     "InputPort",
+    "ItemFailure",
+    "MapError",
+    "MappedOperation",
     "MissingExtraError",
     "NoValueError",
     "Operation",
@@ -141,5 +146,6 @@ __all__ = [
     "ValueReleasedError",
     "ValueTypeError",
     "__version__",
+    "mapped",
     "operation",
 ]

@@ -114,10 +114,10 @@ class ActiveRun:
     def _listen_to_progress(self, core: weakref.ref[_core.Run]) -> None:
         record, dispatcher = self.record, self.threads.dispatcher
 
-        def emit(node: int, fraction: float, message: str) -> None:
+        def emit(node: int, items: tuple[int, ...], fraction: float, message: str) -> None:
             run = core()
             if run is not None:
-                dispatcher.progress(record, run.elapsed_ns, node, fraction, message)
+                dispatcher.progress(record, run.elapsed_ns, node, fraction, message, items)
 
         record.emit_progress = emit
 
@@ -294,6 +294,10 @@ class ActiveRun:
         """Return how far the run has come."""
         total = len(self.plan)
         done = total - self.core.remaining
+        for node, items, count, of in self.core.maps():
+            if not items:
+                said = f"{count} of {of} items" if of >= 0 else f"{count} items"
+                self.record.progress[node] = (count / of if of > 0 else float(of == 0), said)
         reported = {self.plan.label(node): value for node, value in dict(self.record.progress).items()}
         return {"done": done, "total": total, "operations": reported}
 

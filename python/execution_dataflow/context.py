@@ -37,7 +37,7 @@ _ROUNDING = 1e-6
 # has its own contextvars context (rule R12): what is set here lives as long as the attempt, in whatever thread or task
 # it runs. The run is held weakly: a task that outlives it must not keep its errors, and the arrays in their frames,
 # alive.
-_Stream = tuple[ref[RunRecord], int, int, Any]
+_Stream = tuple[ref[RunRecord], int, int, tuple[int, ...], Any]
 _array_stream: ContextVar[_Stream | None] = ContextVar("execution_dataflow_array_stream", default=None)
 _plain_stream: ContextVar[_Stream | None] = ContextVar("execution_dataflow_plain_stream", default=None)
 
@@ -149,7 +149,7 @@ class ExecutionContext:
         frame = _core.current_frame()
         if frame is None or frame.run.context is not self:
             return RunLogger(self._settings.new_logger(), {"run_id": self._settings.run_id, "operation": None})
-        return cast(RunRecord, frame.run).logger_for(frame.node)
+        return cast(RunRecord, frame.run).logger_for(frame.node, frame.items)
 
     @property
     def clients(self) -> ClientPool:
@@ -168,7 +168,7 @@ class ExecutionContext:
     def operation_name(self) -> str:
         """The stable identity of the operation that is running."""
         frame = self._frame("operation_name")
-        return cast(RunRecord, frame.run).names(frame.node)
+        return cast(RunRecord, frame.run).name_of(frame.node, frame.items)
 
     @property
     def cancelled(self) -> bool:
@@ -206,7 +206,8 @@ class ExecutionContext:
         done = float(fraction)
         if not -_ROUNDING <= done <= 1 + _ROUNDING:
             raise ValueError(f"progress is a fraction from 0 to 1, not {fraction!r}; divide what is done by the total")
-        cast(RunRecord, frame.run).report_progress(frame.node, min(max(done, 0.0), 1.0), str(message))
+        fraction = min(max(done, 0.0), 1.0)
+        cast(RunRecord, frame.run).report_progress(frame.node, fraction, str(message), frame.items)
 
     def rng(self) -> np.random.Generator:
         """Return the numpy generator of this operation, seeded from the run's seed and the operation's identity.
@@ -277,14 +278,16 @@ def _outside(asked_for: str, reason: str) -> OutsideRunError:
 
 
 def _stream_of(
-    variable: ContextVar[_Stream | None], frame: _core.Frame, make: Callable[[RunRecord, int], _Generator]
+    variable: ContextVar[_Stream | None],
+    frame: _core.Frame,
+    make: Callable[[RunRecord, int, tuple[int, ...]], _Generator],
 ) -> _Generator:
-    record, node, attempt = cast(RunRecord, frame.run), frame.node, frame.attempt
+    record, here = cast(RunRecord, frame.run), (frame.node, frame.attempt, frame.items)
     current = variable.get()
-    if current is not None and current[0]() is record and current[1] == node and current[2] == attempt:
-        return cast(_Generator, current[3])
-    stream = make(record, node)
-    variable.set((ref(record), node, attempt, stream))
+    if current is not None and current[0]() is record and current[1:4] == here:
+        return cast(_Generator, current[4])
+    stream = make(record, frame.node, frame.items)
+    variable.set((ref(record), *here, stream))
     return stream
 
 

@@ -105,7 +105,10 @@ class ErrorRecord:
     @property
     def where(self) -> str | None:
         """The innermost line of the user's code that the exception passed, as ``file:line in function``."""
-        return _place(self.exception.__traceback__)
+        place = _place(self.exception.__traceback__)
+        # The error of a map was never raised, and the one of its item was.
+        cause = self.exception.__cause__ if self.exception.__traceback__ is None else None
+        return _place(cause.__traceback__) if place is None and cause is not None else place
 
     @property
     def traceback_text(self) -> str:
@@ -140,7 +143,9 @@ class ErrorRecord:
         text = exception_text(self.exception).rstrip(".")
         cause, depth = self.exception.__cause__, 0
         while cause is not None and depth < _LONGEST_CAUSE_CHAIN:
-            text = f"{text}, caused by {exception_text(cause).rstrip('.')}"
+            why = exception_text(cause).rstrip(".")
+            # The error of a map quotes that of its item.
+            text = text if why in text else f"{text}, caused by {why}"
             cause, depth = cause.__cause__, depth + 1
         return text
 

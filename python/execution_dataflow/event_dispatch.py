@@ -171,14 +171,16 @@ class Dispatcher:
         with self._lock:
             self._streams.pop(record, None)
 
-    def progress(self, record: RunRecord, time_ns: int, node: int, fraction: float, message: str) -> None:
+    def progress(
+        self, record: RunRecord, time_ns: int, node: int, fraction: float, message: str, items: tuple[int, ...] = ()
+    ) -> None:
         """Publish the progress of an operation."""
         with self._lock:
             stream = self._streams.get(record)
             if stream is None:
                 return  # a task that outlives its run
             stream.progressed += 1
-        self.queue.put(_PROGRESS, record, node, 0, 0, time_ns, (fraction, message))
+        self.queue.put(_PROGRESS, record, node, 0, 0, time_ns, (fraction, message, items))
 
     def put(self, kind: int, record: RunRecord | None) -> None:
         """Publish a record that is about no operation."""
@@ -239,10 +241,14 @@ def _event(stream: EventStream, record: _Record) -> Event:
         return OperationCompleted(run_id, sequence, when, name, attempt, seconds)
     if kind == _FAILED:
         error: ErrorRecord | None = payload
-        exception, message = (error.exception, error.message) if error is not None else (None, "")
+        exception, message = None, ""
+        if error is not None:
+            # The name is that of an item of a map, if it is one.
+            exception, message, name = error.exception, error.message, error.operation
         return OperationFailed(run_id, sequence, when, name, attempt, exception, message)
     if kind == _RETRYING:
-        delay, message = payload if payload is not None else (0.0, "")
+        delay, message, *item = payload if payload is not None else (0.0, "")
+        name = item[0] if item else name
         return OperationRetrying(run_id, sequence, when, name, attempt, delay, message)
     if kind == _SKIPPED:
         reason = "something that it requires was skipped or left unset"
@@ -252,5 +258,5 @@ def _event(stream: EventStream, record: _Record) -> Event:
     if kind == _UPSTREAM_FAILED:
         blame = run.names(payload) if payload is not None else ""
         return OperationUpstreamFailed(run_id, sequence, when, name, blame)
-    fraction, message = payload
-    return OperationProgress(run_id, sequence, when, name, fraction, message)
+    fraction, message, items = payload
+    return OperationProgress(run_id, sequence, when, run.name_of(node, items), fraction, message)

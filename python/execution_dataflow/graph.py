@@ -10,9 +10,10 @@ from execution_dataflow import bulk
 from execution_dataflow.building import Building
 from execution_dataflow.channels import DataChannel
 from execution_dataflow.errors import ChannelError, GraphValidationError
-from execution_dataflow.faults import refuse_stranger, structural_faults
+from execution_dataflow.faults import refuse_addition, refuse_stranger, structural_faults
 from execution_dataflow.functions import FunctionOperation
-from execution_dataflow.node_specs import SpecTable
+from execution_dataflow.mapping import MappedOperation, OnError, mapped, zipped_sources
+from execution_dataflow.node_specs import SpecTable, check_runnable
 from execution_dataflow.operation_arrays import OperationArray
 from execution_dataflow.operations import Operation
 from execution_dataflow.plan import Plan
@@ -146,6 +147,73 @@ class GraphDefinition:
         """
         added = self._add_with(operation, inputs)
         return self._building.add_first(operation, inputs) if added is None else added
+
+    def map(
+        self,
+        operation: Operation | Callable[..., Any],
+        /,
+        *,
+        over: Any,
+        name: str | None = None,
+        stack: bool = False,
+        max_concurrency: int | None = None,
+        on_error: OnError = "fail",
+        **broadcast: Any,
+    ) -> MappedOperation:
+        """Add an operation that runs another one once for each item of a source, and gathers the results in order.
+
+        Items come from a list or another sequence, from an array along its first axis (views), or from any other
+        iterable, whose end need not be known. They run side by side, each with the retry policy of `operation`; item
+        17 of the map ``square`` is called ``square[17]`` in errors, events and logs, and has a random stream of its
+        own.
+
+        Parameters
+        ----------
+        operation : Operation or callable
+            What runs for each item; `mapped` makes one that is a map itself.
+        over : object
+            Where the items come from: an operation of this graph, one of its outputs, or a constant. A dict gives a
+            source to each of several inputs, which must have equally many items. An iterator that is given as a
+            constant serves one run.
+        name : str, optional
+            Its name; that of `operation` by default.
+        stack : bool
+            Whether the results go into one array with a row for each item; they must have one shape and dtype.
+        max_concurrency : int, optional
+            How many items may be under way at a time, those that wait for another attempt included.
+        on_error : {"fail", "keep"}
+            Whether a failed item fails the map with a `MapError`, or leaves an `ItemFailure` in its place.
+        **broadcast
+            Inputs that are the same for all items, as for `add`.
+
+        Returns
+        -------
+        MappedOperation
+            The operation that was added. It has the outputs of `operation`, each a list of results.
+
+        Raises
+        ------
+        PortError, UnknownPortError, PortTypeError, UnknownOperationError, GraphError, TypeError
+            It is not clear what is mapped over, or an option has no such value; otherwise as for `add`.
+
+        Examples
+        --------
+        >>> from execution_dataflow import ExecutionEngine
+        >>> def power(base: int, exponent: int) -> int:
+        ...     return base**exponent
+        >>> graph = GraphDefinition("squares")
+        >>> squares = graph.map(power, over={"base": range(5)}, exponent=2)
+        >>> total = graph.add(sum, iterable=squares)
+        >>> ExecutionEngine().run(graph).get_output(total)
+        30
+        """
+        item = operation if isinstance(operation, Operation) else self._building.definition_of(operation).new()
+        if item._ports is None:
+            refuse_addition(item)
+        check_runnable(item)
+        sources = zipped_sources(item, over, broadcast)
+        made = mapped(item, over=sources, name=name, stack=stack, max_concurrency=max_concurrency, on_error=on_error)
+        return self.add(made, **sources, **broadcast)
 
     @overload
     def add_many(

@@ -7,9 +7,10 @@ from inspect import signature
 from types import MethodType
 from typing import Any
 
-from execution_dataflow._core import NodeSpec
+from execution_dataflow._core import MapSpec, NodeSpec
 from execution_dataflow.errors import GraphError
 from execution_dataflow.functions import FunctionOperation
+from execution_dataflow.mapping import MappedOperation
 from execution_dataflow.operations import Operation, check_options, label_of
 from execution_dataflow.parameters import is_coroutine_function
 
@@ -48,12 +49,7 @@ class SpecTable:
         int
             The index in `specs`; equal options have one spec, however many objects they are.
         """
-        # A method of its class is the same function for all instances; an instance may have an `execute` of its own.
-        execute: Any = operation.execute
-        if type(execute) is MethodType and execute.__self__ is operation:
-            function = execute.__func__
-        else:
-            function = _await_own_execute if is_coroutine_function(execute) else _call_own_execute
+        function = _function_of(operation)
         key = (operation._ports, type(operation), function, operation.retry_policy, operation.executor)
         position = self._position_of.get(key)
         if position is None:
@@ -69,6 +65,14 @@ class SpecTable:
         return position
 
 
+def _function_of(operation: Operation) -> Callable[..., Any]:
+    # A method of its class is the same function for all instances; an instance may have an `execute` of its own.
+    execute: Any = operation.execute
+    if type(execute) is MethodType and execute.__self__ is operation:
+        return execute.__func__
+    return _await_own_execute if is_coroutine_function(execute) else _call_own_execute
+
+
 def _call_own_execute(operation: Operation, context: Any) -> None:
     operation.execute(context)
 
@@ -78,6 +82,8 @@ async def _await_own_execute(operation: Operation, context: Any) -> None:
 
 
 def _shared_spec(operation: Operation, function: Callable[..., Any]) -> NodeSpec:
+    if isinstance(operation, MappedOperation):
+        return _new_spec(operation, function)  # whose item may have got another retry policy since
     known = operation.ports.derived
     key = (type(operation), function, operation.retry_policy, operation.executor)
     spec: NodeSpec | None = known.get(key)
@@ -93,6 +99,8 @@ def _new_spec(operation: Operation, function: Callable[..., Any]) -> NodeSpec:
     check_runnable(operation)
     ports, policy = operation.ports, operation.retry_policy
     kind, label, spread = "method", type(operation).__name__, False
+    if isinstance(operation, MappedOperation):
+        label = label_of(operation)
     arguments: tuple[int, ...] = ()
     keyword_names: tuple[str, ...] = ()
     if isinstance(operation, FunctionOperation) and function is FunctionOperation.execute:
@@ -116,6 +124,19 @@ def _new_spec(operation: Operation, function: Callable[..., Any]) -> NodeSpec:
         is_coroutine=is_coroutine_function(function),
         retry_policy=policy,
         max_attempts=1 if policy is None else policy.max_attempts,
+        map=_map_spec(operation) if isinstance(operation, MappedOperation) else None,
+    )
+
+
+def _map_spec(operation: MappedOperation) -> MapSpec:
+    item = operation.item
+    return MapSpec(
+        item=_shared_spec(item, _function_of(item)),
+        operation=item,
+        over=[operation.ports.input_index[port] for port in operation.over],
+        max_concurrency=operation.max_concurrency,
+        stack=operation.stack,
+        keep_failures=operation.on_error == "keep",
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from execution_dataflow import _core
 from execution_dataflow.error_record import ErrorRecord
+from execution_dataflow.map_hooks import MapHooks
 from execution_dataflow.native_threads import native_threads
 from execution_dataflow.plan import Plan
 from execution_dataflow.run_record import RunRecord
@@ -50,7 +51,7 @@ def final_state(run: _core.Run) -> RunState:
     return RunState.CANCELLED if run.cancelled else RunState.FAILED
 
 
-class RunHooks:
+class RunHooks(MapHooks):
     """The Python part of one run.
 
     Parameters
@@ -80,11 +81,13 @@ class RunHooks:
     """
 
     __slots__ = (
+        "_earlier",
         "_ends_limits",
         "_host",
         "_make_host",
         "_native_threads",
         "_waiting",
+        "_waiting_items",
         "ended_ns",
         "on_end",
         "plan",
@@ -96,6 +99,8 @@ class RunHooks:
     )
 
     def __init__(self, plan: Plan, record: RunRecord, host: Callable[[], CoroutineHost], threads: int | str) -> None:
+        self._waiting_items = {}
+        self._earlier = {}
         self.plan = plan
         self.record = record
         self.run: _core.Run | None = None
@@ -174,6 +179,7 @@ class RunHooks:
             self.state = final_state(run)
             self.ended_ns = run.elapsed_ns
             self._waiting.clear()
+            self._waiting_items.clear()
             # The native run holds these hooks: without this, its values would wait for the cycle collector.
             self.run = None
         if self._ends_limits:

@@ -64,7 +64,7 @@ class RunRecord:
     cancel_reason : str or None
         Who or why; set by the engine.
     emit_progress : callable or None
-        Takes node, fraction and message; set by the engine while somebody listens.
+        Takes node, items, fraction and message; set by the engine while somebody listens.
     run_awaitable : callable or None
         Runs an awaitable on the engine's event loop to its end; set by the engine once it has one.
     """
@@ -107,7 +107,7 @@ class RunRecord:
         self.progress: dict[int, tuple[float, str]] = {}
         self.cancel_requested = False
         self.cancel_reason: str | None = None
-        self.emit_progress: Callable[[int, float, str], object] | None = None
+        self.emit_progress: Callable[[int, tuple[int, ...], float, str], object] | None = None
         self.run_awaitable: Callable[[Awaitable[Any]], Any] | None = None
         # Kept here, since a context that a user changes during a run must not change the run.
         self._settings = settings = context._settings
@@ -144,13 +144,32 @@ class RunRecord:
                     self._clients = ClientPool(self._settings.clients)
         return self._clients
 
-    def logger_for(self, node: int | None) -> RunLogger:
+    def name_of(self, node: int, items: tuple[int, ...] = ()) -> str:
+        """Return the stable identity of an operation, or of an item of a map (rule G6).
+
+        Parameters
+        ----------
+        node : int
+            The index of the operation.
+        items : tuple of int
+            The index of the item; of one within a map in a map, that of the outer one first.
+
+        Returns
+        -------
+        str
+            Such as ``"square[17]"``.
+        """
+        return self.names(node) + "".join(f"[{index}]" for index in items)
+
+    def logger_for(self, node: int | None, items: tuple[int, ...] = ()) -> RunLogger:
         """Return the logger of one operation, or of the run itself.
 
         Parameters
         ----------
         node : int or None
             The index of the operation.
+        items : tuple of int
+            Which item of a map it is.
 
         Returns
         -------
@@ -159,40 +178,44 @@ class RunRecord:
         """
         if self._logger is None:
             self._logger = self._settings.new_logger()
-        operation = self.names(node) if node is not None else None
+        operation = self.name_of(node, items) if node is not None else None
         return RunLogger(self._logger, {"run_id": self.run_id, "operation": operation})
 
-    def rng_for(self, node: int) -> np.random.Generator:
+    def rng_for(self, node: int, items: tuple[int, ...] = ()) -> np.random.Generator:
         """Return the numpy generator of one operation, at the beginning of its stream.
 
         Parameters
         ----------
         node : int
             The index of the operation.
+        items : tuple of int
+            Which item of a map it is.
 
         Returns
         -------
         numpy.random.Generator
             The same stream for every attempt and every schedule.
         """
-        return array_stream(self.seed, self.names(node))
+        return array_stream(self.seed, self.name_of(node, items))
 
-    def random_for(self, node: int) -> Random:
+    def random_for(self, node: int, items: tuple[int, ...] = ()) -> Random:
         """Return the standard-library generator of one operation, at the beginning of its stream.
 
         Parameters
         ----------
         node : int
             The index of the operation.
+        items : tuple of int
+            Which item of a map it is.
 
         Returns
         -------
         random.Random
             The same stream for every attempt and every schedule.
         """
-        return plain_stream(self.seed, self.names(node))
+        return plain_stream(self.seed, self.name_of(node, items))
 
-    def report_progress(self, node: int, fraction: float, message: str) -> None:
+    def report_progress(self, node: int, fraction: float, message: str, items: tuple[int, ...] = ()) -> None:
         """Keep the progress of an operation and tell who listens.
 
         Parameters
@@ -203,12 +226,15 @@ class RunRecord:
             How much is done, from 0 to 1.
         message : str
             What is being done.
+        items : tuple of int
+            Which item of a map it is: that is told and not kept, since there may be millions.
         """
         message = self.redact(message)
-        self.progress[node] = (fraction, message)
+        if not items:
+            self.progress[node] = (fraction, message)
         emit = self.emit_progress
         if emit is not None:
-            emit(node, fraction, message)
+            emit(node, items, fraction, message)
 
     def supersede(self, node: int, error: BaseException) -> str:
         """Note a failed attempt that another one will follow.

@@ -7,7 +7,8 @@ import gc
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +16,13 @@ import pytest
 from execution_dataflow import (
     ExecutionContext,
     ExecutionEngine,
+    FailurePolicy,
     GraphDefinition,
     InputPort,
     Operation,
     OutputPort,
     RetryPolicy,
+    mapped,
     operation,
 )
 
@@ -176,6 +179,60 @@ def test_large_arrays_go_with_their_results_without_the_collector(soak_scale: in
                 assert resident_bytes() - before < 40_000_000
         finally:
             gc.enable()
+
+
+@operation(retry_policy=RetryPolicy(max_attempts=2))
+def item(x: int, context: ExecutionContext) -> np.ndarray:
+    array = np.zeros(8)
+    if x % 7 == 0 and context.attempt == 1:
+        raise OSError("busy")
+    if x == 11:
+        raise ValueError("no")
+    return array
+
+
+@operation(retry_policy=RetryPolicy(max_attempts=2))
+async def item_async(x: int, context: ExecutionContext) -> np.ndarray:
+    await asyncio.sleep(0)
+    return item(x, context)
+
+
+@needs_statm
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", [item, item_async])
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("policy", ["continue", "fail_fast"])
+def test_maps_leave_memory_where_it_was(kind: Any, workers: int, policy: FailurePolicy, soak_scale: int) -> None:
+    graph = GraphDefinition()
+    kept = graph.map(kind, over=range(20), on_error="keep")
+    graph.map(mapped(kind, over="x"), over=kept_lists())
+    graph.add(operation(lambda values: len(values)), values=kept)
+    with ExecutionEngine(max_workers=workers, failure_policy=policy) as engine:
+        check_memory(lambda: engine.run(graph).get_error_message(), 500 * soak_scale, warm_up=100)
+
+
+def kept_lists() -> list[range]:
+    return [range(3), range(10, 13), range(2)]
+
+
+@needs_statm
+@pytest.mark.soak
+def test_a_map_over_an_iterator_holds_no_more_than_what_is_under_way(soak_scale: int) -> None:
+    def source() -> Iterator[np.ndarray]:
+        for _ in range(300):
+            yield np.ones(100_000)
+
+    def size(array: np.ndarray) -> int:
+        sizes.append(resident_bytes())
+        return len(array)
+
+    sizes: list[int] = []
+    with ExecutionEngine(max_workers=1) as engine:
+        for _ in range(2 * soak_scale):
+            graph = GraphDefinition()
+            graph.map(size, over=source())
+            engine.run(graph).raise_if_failed()
+    assert max(sizes) - sizes[10] < 20_000_000
 
 
 def test_a_million_operations_are_built_and_run() -> None:

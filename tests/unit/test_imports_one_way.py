@@ -19,7 +19,7 @@ HOME = Path(execution_dataflow.__file__).parent
 
 # From the lowest to the highest. A folder stands for its modules, unless they are named one by one. A module may import
 # what stands before it.
-BOTTOM = ["_version", "_core", "nearest", "errors", "states"]
+BOTTOM = ["_version", "_core", "nearest", "errors", "map_errors", "states"]
 # What a user defines: a graph, down to its ports.
 DEFINITION = [
     "array_rules",
@@ -30,6 +30,7 @@ DEFINITION = [
     "operations",
     "parameters",
     "functions",
+    "mapping",
     "channels",
     "names",
     "node_specs",
@@ -67,6 +68,7 @@ ENGINE = [
     "event_dispatch",
     "engine_threads",
     "engine_options",
+    "map_hooks",
     "run_hooks",
     "active_run",
     "engine_protocol",

@@ -18,6 +18,8 @@ impl Body for Nothing {
     type Value = u32;
     type Program = ();
     type Host = ();
+    type Items = ();
+    type Element = ();
 
     fn execute(&self, step: &mut Step<'_, '_, Self>, (): &mut ()) {
         // Without a look at the clock, which C++ Taskflow does not take either: it costs as much as the rest together.

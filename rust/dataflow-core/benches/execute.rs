@@ -25,6 +25,8 @@ mod execute {
     impl Body for Nothing {
         type Value = u32;
         type Program = ();
+        type Items = ();
+        type Element = ();
         type Host = ();
 
         fn execute(&self, step: &mut Step<'_, '_, Self>, (): &mut ()) {

@@ -2,6 +2,7 @@
 
 use crate::ids::NodeId;
 use crate::instance::Instance;
+use crate::items::{ItemEnd, Items};
 use crate::ready::Task;
 use crate::run::{Run, Step};
 use crate::status::State;
@@ -12,6 +13,10 @@ pub trait Body: Sized + Send + Sync + 'static {
     type Value: Send + Sync;
     /// What the body knows of a plan's nodes; one for each plan instance.
     type Program: Send + Sync;
+    /// What the body knows of the items that a node expanded into: their sources and results.
+    type Items: Send + Sync;
+    /// An item that was pulled from a source.
+    type Element: Send;
     /// What a worker brings along (for Python: the attached thread state).
     type Host;
 
@@ -39,6 +44,41 @@ pub trait Body: Sized + Send + Sync + 'static {
 
     /// Called when all nodes of an expanded instance have an outcome. The body claims the parent's attempt.
     fn expanded(&self, run: &Run<Self>, child: &Instance<Self>);
+
+    /// Runs one attempt of an item: [`Step::task`] is the items' id and its index. `element` is what was pulled for it.
+    fn run_item(
+        &self,
+        _step: &mut Step<'_, '_, Self>,
+        _items: &Items<Self>,
+        _element: Option<Self::Element>,
+        _host: &mut Self::Host,
+    ) -> ItemEnd<Self::Element> {
+        unreachable!("a body that expands nodes into items runs them")
+    }
+
+    /// The next item of a source of unknown length, `None` at its end; called by one thread at a time. A body that
+    /// cannot go on closes the items ([`Items::close`]).
+    fn pull(&self, _run: &Run<Self>, _items: &Items<Self>, _host: &mut Self::Host) -> Option<Self::Element> {
+        None
+    }
+
+    /// Whether items are expected to take so long that another worker is worth calling for them.
+    fn items_are_long(&self, _items: &Items<Self>) -> bool {
+        true
+    }
+
+    /// Called with the time that the last `count` items of a lane took together.
+    fn items_took(&self, _items: &Items<Self>, _nanoseconds: u64, _count: u64) {}
+
+    /// Called for an item whose attempt failed and that will not get another one, since the run has stopped or the items
+    /// were closed.
+    fn item_abandoned(&self, _run: &Run<Self>, _items: &Items<Self>, _task: Task, _attempt: u32) {}
+
+    /// Called when all items that were taken are done. The body ends the parent's attempt: through `step`, which stands
+    /// for it, if there is one. A parent that is an item itself is ended with [`Step::end_item`] or [`Run::end_item`].
+    fn items_ended(&self, _run: &Run<Self>, _items: &Items<Self>, _step: Option<&mut Step<'_, '_, Self>>) {
+        unreachable!("a body that expands nodes into items ends them")
+    }
 
     /// Called once, by the thread that brought the last outcome.
     fn finished(&self, run: &Run<Self>);

@@ -41,4 +41,23 @@ index! {
 impl InstanceId {
     /// The instance that a run starts with.
     pub const ROOT: Self = Self(0);
+
+    const ITEMS: u32 = 1 << 31;
+
+    /// The number of the items that a node expanded into, in the place of an instance's.
+    pub(crate) const fn of_items(number: u32) -> Self {
+        Self(number | Self::ITEMS)
+    }
+
+    /// Whether it stands for items, and the task for one of them, instead of for a plan instance and its node.
+    #[inline]
+    #[must_use]
+    pub const fn is_items(self) -> bool {
+        self.0 & Self::ITEMS != 0
+    }
+
+    /// The number that [`InstanceId::of_items`] was given.
+    pub(crate) const fn items_number(self) -> u32 {
+        self.0 & !Self::ITEMS
+    }
 }

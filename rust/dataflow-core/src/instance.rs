@@ -327,42 +327,64 @@ const BUCKETS: usize = 32;
 /// Cells that are filled once; a bucket is made when its first cell is needed.
 type Bucket<T> = OnceLock<Box<[OnceLock<Box<T>>]>>;
 
-/// The instances of a run: they are added, never moved and never removed before the run is dropped.
-pub(crate) struct Instances<B: Body> {
-    root: Instance<B>,
-    children: [Bucket<Instance<B>>; BUCKETS],
+/// What a run adds while it goes on: never moved and never removed before the run is dropped. Numbers start at 1.
+pub(crate) struct Arena<T> {
+    buckets: [Bucket<T>; BUCKETS],
     next: AtomicU32,
 }
 
-impl<B: Body> Instances<B> {
-    pub(crate) fn new(root: Instance<B>) -> Self {
-        Self { root, children: std::array::from_fn(|_| OnceLock::default()), next: AtomicU32::new(1) }
+impl<T> Arena<T> {
+    pub(crate) fn new() -> Self {
+        Self { buckets: std::array::from_fn(|_| OnceLock::default()), next: AtomicU32::new(1) }
     }
 
     #[inline]
-    pub(crate) fn get(&self, id: InstanceId) -> &Instance<B> {
-        if id == InstanceId::ROOT {
-            return &self.root;
-        }
-        let (bucket, offset) = place(id.0);
-        self.children[bucket]
+    pub(crate) fn get(&self, number: u32) -> &T {
+        let (bucket, offset) = place(number);
+        self.buckets[bucket]
             .get()
             .and_then(|cells| cells[offset].get())
             .expect("an instance is added before its tasks are")
     }
 
+    /// Adds what `make` makes of its number.
+    pub(crate) fn add(&self, make: impl FnOnce(u32) -> T) -> &T {
+        // Relaxed: only the number must be unique; the cell publishes what is in it.
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let (bucket, offset) = place(number);
+        let cells = self.buckets[bucket].get_or_init(|| (0..1usize << bucket).map(|_| OnceLock::default()).collect());
+        cells[offset].get_or_init(|| Box::new(make(number)))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        let cells = self.buckets.iter().filter_map(OnceLock::get).flatten();
+        cells.filter_map(|cell| cell.get().map(AsRef::as_ref))
+    }
+}
+
+/// The instances of a run.
+pub(crate) struct Instances<B: Body> {
+    root: Instance<B>,
+    children: Arena<Instance<B>>,
+}
+
+impl<B: Body> Instances<B> {
+    pub(crate) fn new(root: Instance<B>) -> Self {
+        Self { root, children: Arena::new() }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, id: InstanceId) -> &Instance<B> {
+        if id == InstanceId::ROOT { &self.root } else { self.children.get(id.0) }
+    }
+
     /// Adds the instance that `make` makes of its number.
     pub(crate) fn add(&self, make: impl FnOnce(InstanceId) -> Instance<B>) -> &Instance<B> {
-        // Relaxed: only the number must be unique; the cell publishes the instance.
-        let id = InstanceId(self.next.fetch_add(1, Ordering::Relaxed));
-        let (bucket, offset) = place(id.0);
-        let cells = self.children[bucket].get_or_init(|| (0..1usize << bucket).map(|_| OnceLock::default()).collect());
-        cells[offset].get_or_init(|| Box::new(make(id)))
+        self.children.add(|number| make(InstanceId(number)))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Instance<B>> {
-        let children = self.children.iter().filter_map(OnceLock::get).flatten();
-        std::iter::once(&self.root).chain(children.filter_map(|cell| cell.get().map(AsRef::as_ref)))
+        std::iter::once(&self.root).chain(self.children.iter())
     }
 }
 

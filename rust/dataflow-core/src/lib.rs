@@ -13,6 +13,8 @@ pub mod error;
 pub mod graph;
 pub mod ids;
 pub mod instance;
+pub mod items;
+mod lanes;
 pub mod outcome;
 pub mod park;
 pub mod plan;

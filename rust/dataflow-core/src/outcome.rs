@@ -261,7 +261,9 @@ impl<B: Body> Run<B> {
     fn fail_fast(&self, now: u64, decided: &mut Vec<Outcome>) {
         self.stop.fetch_max(Stop::Failure as u8, Ordering::SeqCst);
         for waiting in self.timers.close() {
-            if let Some(state) = self.claim_waiting(waiting) {
+            if waiting.task.instance.is_items() {
+                self.abandon_item(waiting.task, None);
+            } else if let Some(state) = self.claim_waiting(waiting) {
                 self.tell(waiting.task, state, now);
                 decided.push(Outcome { task: waiting.task, state, left_unset: false });
             }

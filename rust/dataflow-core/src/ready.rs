@@ -6,6 +6,7 @@
 //! Nodes behind a gate (see [`Plan::gates`]) wait in a set of their own, from which whoever has nothing else takes the
 //! first in the sequence.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::deque::{Injector, Steal, Stealer, Worker};
@@ -53,6 +54,7 @@ pub struct Seat<'q> {
     index: usize,
     /// Present until the drop.
     worker: Option<Worker<Task>>,
+    gates_first: Cell<bool>,
 }
 
 impl ReadyQueue {
@@ -123,7 +125,7 @@ impl ReadyQueue {
         };
         // Relaxed: a hint that nobody acts on before a fence.
         self.free.fetch_sub(1, Ordering::Relaxed);
-        Some(Seat { queue: self, index, worker: Some(worker) })
+        Some(Seat { queue: self, index, worker: Some(worker), gates_first: Cell::new(false) })
     }
 
     /// Takes any free seat from `first` on.
@@ -148,11 +150,19 @@ impl ReadyQueue {
         self.injector.push(task);
     }
 
+    /// Whether the injector holds a task.
+    pub(crate) fn has_injected(&self) -> bool {
+        !self.injector.is_empty()
+    }
+
+    /// Whether something waits in the injector or behind a gate.
+    pub(crate) fn has_queued(&self) -> bool {
+        self.has_injected() || self.gated.as_ref().is_some_and(|gated| gated.ready.has_any())
+    }
+
     /// Whether there is something that another worker could take.
     pub fn has_work(&self) -> bool {
-        !self.injector.is_empty()
-            || self.gated.as_ref().is_some_and(|gated| gated.ready.has_any())
-            || self.stealers().any(|stealer| !stealer.is_empty())
+        self.has_queued() || self.stealers().any(|stealer| !stealer.is_empty())
     }
 
     /// Number of nodes that workers have done and not counted yet: a report, while they go on.
@@ -181,6 +191,17 @@ impl Seat<'_> {
         self.own().push(task);
     }
 
+    /// Whether the seat's own deque holds a task.
+    pub(crate) fn has_own(&self) -> bool {
+        self.queue.places[self.index].stealer.get().is_some_and(|stealer| !stealer.is_empty())
+    }
+
+    /// An injected task, whatever the seat has of its own.
+    pub(crate) fn find_injected(&self) -> Option<Task> {
+        let own = self.own();
+        retry(|| self.queue.injector.steal_batch_and_pop(own))
+    }
+
     /// Notes that a node has its outcome.
     #[inline]
     pub(crate) fn note_done(&self) {
@@ -203,10 +224,17 @@ impl Seat<'_> {
         self.own().pop().or_else(|| self.find_elsewhere())
     }
 
+    /// Takes turns between the injector and the gates, so that the lanes of a map, which come back to the injector, do not
+    /// keep roots waiting.
+    fn find_queued(&self) -> Option<Task> {
+        let gates_first = self.queue.gated.is_some() && self.gates_first.replace(!self.gates_first.get());
+        let gated = gates_first.then(|| self.queue.take_behind_gate()).flatten();
+        gated.or_else(|| self.find_injected()).or_else(|| self.queue.take_behind_gate())
+    }
+
     fn find_elsewhere(&self) -> Option<Task> {
         let own = self.own();
-        let injected = retry(|| self.queue.injector.steal_batch_and_pop(own));
-        injected.or_else(|| self.queue.take_behind_gate()).or_else(|| {
+        self.find_queued().or_else(|| {
             let others = (1..self.queue.places.len()).map(|step| (self.index + step) % self.queue.places.len());
             others
                 .filter_map(|index| self.queue.places[index].stealer.get())

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::body::Body;
 use crate::ids::{InstanceId, NodeId, SlotId};
-use crate::instance::{Instance, Instances};
+use crate::instance::{Arena, Instance, Instances};
+use crate::items::Items;
 use crate::outcome::{Claim, Sink};
 use crate::plan::Plan;
 use crate::pool::{Caller, Pool};
@@ -33,11 +34,17 @@ pub enum Stop {
     Cancellation = 2,
 }
 
+/// How often a worker with enough to do of its own looks at what waits in the injector.
+const LOOK_ELSEWHERE_NANOSECONDS: u64 = 2_000_000;
+
 /// One execution of a plan.
 pub struct Run<B: Body> {
     body: B,
     pub(crate) policy: FailurePolicy,
     instances: Instances<B>,
+    items: Arena<Items<B>>,
+    /// Whether a node was ever expanded into items, whose lanes wait in the injector for their turn.
+    has_items: AtomicBool,
     pub(crate) queue: ReadyQueue,
     pub(crate) timers: Timers,
     pub(crate) pool: Arc<Pool<B>>,
@@ -56,12 +63,38 @@ pub struct Step<'s, 'q, B: Body> {
     seat: &'s Seat<'q>,
     task: Task,
     attempt: u32,
-    next: Option<Task>,
+    pub(crate) next: Option<Task>,
     started: u64,
-    now: u64,
+    pub(crate) now: u64,
 }
 
-impl<'s, B: Body> Step<'s, '_, B> {
+impl<'s, 'q, B: Body> Step<'s, 'q, B> {
+    pub(crate) fn new(run: &'s Arc<Run<B>>, seat: &'s Seat<'q>, task: Task, attempt: u32, now: u64) -> Self {
+        Self { run, seat, task, attempt, next: None, started: now, now }
+    }
+
+    pub(crate) fn seat_ref(&self) -> &'s Seat<'q> {
+        self.seat
+    }
+
+    /// Goes on with an item.
+    #[inline]
+    pub(crate) fn begin_item(&mut self, task: Task, attempt: u32) {
+        (self.task, self.attempt, self.started) = (task, attempt, self.now);
+    }
+
+    /// Stands for another live attempt; gives the one before.
+    pub(crate) fn stand_in(&mut self, (task, attempt): (Task, u32)) -> (Task, u32) {
+        (std::mem::replace(&mut self.task, task), std::mem::replace(&mut self.attempt, attempt))
+    }
+
+    /// Adds a task for this worker to go on with.
+    pub(crate) fn offer(&mut self, task: Task) {
+        if let Some(earlier) = self.next.replace(task) {
+            self.seat.push(earlier);
+        }
+    }
+
     /// The run.
     pub fn run(&self) -> &'s Arc<Run<B>> {
         self.run
@@ -134,6 +167,8 @@ impl<B: Body> Run<B> {
             policy,
             queue: ReadyQueue::with_gates(seats, &plan),
             instances: Instances::new(Instance::new(InstanceId::ROOT, plan, program, None, retained)),
+            items: Arena::new(),
+            has_items: AtomicBool::new(false),
             timers: Timers::default(),
             pool,
             stop: AtomicU8::new(0),
@@ -146,6 +181,11 @@ impl<B: Body> Run<B> {
     /// What runs the nodes.
     pub fn body(&self) -> &B {
         &self.body
+    }
+
+    /// What a failure does to the rest of the run.
+    pub fn policy(&self) -> FailurePolicy {
+        self.policy
     }
 
     /// A plan instance of this run.
@@ -163,6 +203,23 @@ impl<B: Body> Run<B> {
         self.instances.iter()
     }
 
+    /// What a node, or an item of another map, was expanded into.
+    #[inline]
+    pub fn items(&self, id: InstanceId) -> &Items<B> {
+        self.items.get(id.items_number())
+    }
+
+    /// Everything that was expanded into items.
+    pub fn all_items(&self) -> impl Iterator<Item = &Items<B>> {
+        self.items.iter()
+    }
+
+    pub(crate) fn add_items(&self, parent: (Task, u32), load: B::Items, len: Option<usize>, limit: usize) -> &Items<B> {
+        // Relaxed: a hint for workers that go on for long.
+        self.has_items.store(true, Ordering::Relaxed);
+        self.items.add(|number| Items::new(InstanceId::of_items(number), parent, load, len, limit))
+    }
+
     /// The first seat that a pool thread may take.
     pub(crate) fn first_free_seat(&self) -> usize {
         usize::from(self.driven)
@@ -171,7 +228,8 @@ impl<B: Body> Run<B> {
     /// Nanoseconds since the run began.
     #[inline]
     pub fn now(&self) -> u64 {
-        let elapsed = self.began.elapsed();
+        // A model must go the same way each time.
+        let elapsed = if cfg!(loom) { Duration::from_nanos(1) } else { self.began.elapsed() };
         elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos())
     }
 
@@ -237,6 +295,7 @@ impl<B: Body> Run<B> {
     pub(crate) fn work(self: &Arc<Self>, seat: &Seat<'_>, host: &mut B::Host) -> bool {
         let mut now = self.now();
         let mut was_idle = true;
+        let mut looked = now;
         loop {
             self.push_due(seat, now);
             // What comes from another worker may have become ready since this one last read its clock: see
@@ -255,6 +314,15 @@ impl<B: Body> Run<B> {
                     // This worker may go on with another task for long.
                     self.notify(self.push_due(seat, now));
                 }
+                if now.wrapping_sub(looked) >= LOOK_ELSEWHERE_NANOSECONDS {
+                    looked = now;
+                    // A chain whose nodes follow each other on this worker must not keep a map waiting for ever.
+                    if self.has_items.load(Ordering::Relaxed)
+                        && let Some(injected) = seat.find_injected()
+                    {
+                        next.replace(injected).into_iter().for_each(|task| seat.push(task));
+                    }
+                }
             }
         }
         self.body.rests(host);
@@ -264,7 +332,7 @@ impl<B: Body> Run<B> {
 
     /// Takes what is due into the seat's own deque; gives the number.
     #[inline]
-    fn push_due(&self, seat: &Seat<'_>, now: u64) -> usize {
+    pub(crate) fn push_due(&self, seat: &Seat<'_>, now: u64) -> usize {
         if self.timers.earliest() > now {
             return 0;
         }
@@ -273,6 +341,9 @@ impl<B: Body> Run<B> {
 
     #[inline]
     fn step(self: &Arc<Self>, task: Task, seat: &Seat<'_>, now: u64, host: &mut B::Host) -> (Option<Task>, u64) {
+        if task.instance.is_items() {
+            return self.run_items(task, seat, now, host);
+        }
         let instance = self.instance(task.instance);
         let status = instance.status_word(task.node);
         if self.stop.load(Ordering::Relaxed) != 0 {
@@ -286,7 +357,7 @@ impl<B: Body> Run<B> {
         if self.queue.seats() > 1 && self.body.is_long(instance, task.node) && self.queue.has_work() {
             self.notify(1);
         }
-        let mut step = Step { run: self, seat, task, attempt, next: None, started: now, now };
+        let mut step = Step::new(self, seat, task, attempt, now);
         self.body.execute(&mut step, host);
         (step.next, step.now)
     }
@@ -311,7 +382,9 @@ impl<B: Body> Run<B> {
         self.stop.fetch_max(reason as u8, Ordering::SeqCst);
         let now = self.now();
         for waiting in self.timers.close() {
-            if let Some(state) = self.claim_waiting(waiting) {
+            if waiting.task.instance.is_items() {
+                self.abandon_item(waiting.task, None);
+            } else if let Some(state) = self.claim_waiting(waiting) {
                 self.settle_decided(waiting.task, state, now, Sink::Injector);
             }
         }

@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use crate::ids::InstanceId;
 use crate::ready::Task;
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 
@@ -80,6 +81,21 @@ impl Timers {
         waiting.into_sorted_vec().into_iter().rev().map(|Reverse(waiting)| waiting).collect()
     }
 
+    /// Takes what waits of one instance, the earliest first.
+    pub fn take_of(&self, instance: InstanceId) -> Vec<Waiting> {
+        let mut heap = lock(&self.heap);
+        let (taken, left): (Vec<_>, Vec<_>) = std::mem::take(&mut heap.waiting)
+            .into_iter()
+            .map(|Reverse(waiting)| waiting)
+            .partition(|waiting| waiting.task.instance == instance);
+        heap.waiting = left.into_iter().map(Reverse).collect();
+        self.note_earliest(&heap);
+        drop(heap);
+        let mut taken = taken;
+        taken.sort_unstable();
+        taken
+    }
+
     fn note_earliest(&self, heap: &Heap) {
         let earliest = heap.waiting.peek().map_or(u64::MAX, |Reverse(first)| first.due);
         self.earliest.store(earliest, Ordering::Relaxed);
@@ -105,6 +121,17 @@ mod tests {
         assert_eq!(timers.pop_due(5), None);
         let order: Vec<u32> = std::iter::from_fn(|| timers.pop_due(30)).map(|w| w.task.node.0).collect();
         assert_eq!(order, [1, 2, 0]);
+        assert_eq!(timers.earliest(), u64::MAX);
+    }
+
+    #[test]
+    fn what_waits_of_one_instance_is_taken_and_the_rest_stays() {
+        let timers = Timers::default();
+        let other = Waiting { task: Task { instance: InstanceId(7), node: NodeId(9) }, ..waiting(5, 9) };
+        assert!(timers.add(waiting(30, 0)) && timers.add(other) && timers.add(waiting(10, 1)));
+        assert_eq!(timers.take_of(InstanceId(7)), [other]);
+        assert_eq!(timers.earliest(), 10);
+        assert_eq!(timers.take_of(InstanceId(0)).iter().map(|w| w.task.node.0).collect::<Vec<_>>(), [1, 0]);
         assert_eq!(timers.earliest(), u64::MAX);
     }
 

@@ -13,6 +13,7 @@ use crate::conclude::{self, Via};
 use crate::frame::{Frame, attempt_variable};
 use crate::gate;
 use crate::isolation;
+use crate::items::{self, Outcome};
 use crate::python_errors;
 
 /// The live attempt of a coroutine operation, and the awaitable that drives it: every `send` into the coroutine happens
@@ -65,6 +66,16 @@ impl Attempt {
     fn coroutine<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let coroutine = self.coroutine.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|c| c.clone_ref(py));
         coroutine.map(|c| c.into_bound(py)).ok_or_else(|| PyRuntimeError::new_err("this attempt has ended"))
+    }
+
+    fn fail_with(&self, py: Python<'_>, error: PyErr) {
+        let (task, attempt) = (self.frame.task, self.frame.attempt);
+        if task.instance.is_items() {
+            let outcome = Outcome::Failed(error);
+            items::conclude(py, &self.run, task, attempt, outcome, Some(&self.frame), Via::Elsewhere);
+        } else {
+            conclude::fail(py, &self.run, task, attempt, error, None, Via::Elsewhere);
+        }
     }
 
     /// `true` for the one caller that ends the attempt.
@@ -139,8 +150,8 @@ impl Attempt {
         let outputs = conclude::outputs(py, self.frame.spec(), &self.frame, value);
         if self.end() {
             match outputs {
-                Ok(outputs) => conclude::succeed(py, &self.run, task, attempt, outputs),
-                Err(error) => conclude::fail(py, &self.run, task, attempt, error, None, Via::Elsewhere),
+                Ok(outputs) => conclude::succeed(py, &self.run, task, attempt, outputs, Via::Elsewhere),
+                Err(error) => self.fail_with(py, error),
             }
         }
     }
@@ -148,8 +159,7 @@ impl Attempt {
     /// Ends the attempt with what the coroutine raised.
     fn fail(&self, py: Python<'_>, error: Bound<'_, PyAny>) {
         if self.end() {
-            let error = PyErr::from_value(error);
-            conclude::fail(py, &self.run, self.frame.task, self.frame.attempt, error, None, Via::Elsewhere);
+            self.fail_with(py, PyErr::from_value(error));
         }
     }
 

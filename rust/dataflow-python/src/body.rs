@@ -9,6 +9,7 @@ use std::time::Duration;
 use dataflow_core::body::Body;
 use dataflow_core::ids::NodeId;
 use dataflow_core::instance::Instance;
+use dataflow_core::items::{ItemEnd, Items};
 use dataflow_core::ready::Task;
 use dataflow_core::run::{Run, Step, Stop};
 use dataflow_core::status::State;
@@ -25,6 +26,8 @@ use crate::frame::Frame;
 use crate::gate;
 use crate::gather::gather;
 use crate::isolation::Isolation;
+use crate::items;
+use crate::map_content::{Element, MapRun};
 use crate::native_threads::OfThread;
 use crate::node_spec::NodeSpec;
 use crate::plan::Program;
@@ -75,11 +78,17 @@ impl Host {
             native_threads: OfThread::default(),
         }
     }
+
+    /// Sees to it that the thread is in a context with the variables of `base` and no others.
+    #[inline]
+    pub(crate) fn renew_isolation(&mut self, py: Python<'_>, base: &Py<PyAny>) -> PyResult<()> {
+        self.isolation.renew(py, base)
+    }
 }
 
 /// An operation that takes longer than this is worth the waking of another worker for what else there is to do: a few
 /// times what it costs to wake a thread and to hand it the interpreter.
-const LONG_NANOSECONDS: u32 = 5_000;
+pub(crate) const LONG_NANOSECONDS: u32 = 5_000;
 
 /// Calls to builtins never reach the interpreter's own eval breaker; CPython's switch interval is 5 ms.
 const YIELD_NANOSECONDS: u64 = 5_000_000;
@@ -197,6 +206,12 @@ impl PythonBody {
         {
             return conclude::fail(py, run, task, attempt, error, Some(frame), Via::Step(step));
         }
+        if let Some(map) = &spec.map {
+            if let Err(error) = items::expand(py, step, frame, map) {
+                conclude::fail(py, run, task, attempt, error, None, Via::Step(step));
+            }
+            return;
+        }
         if spec.is_coroutine {
             if let Err(error) = Attempt::launch(py, run, frame) {
                 conclude::fail(py, run, task, attempt, error, None, Via::Step(step));
@@ -215,9 +230,16 @@ impl PythonBody {
     }
 }
 
+fn internal_error(panic: &(dyn std::any::Any + Send)) -> PyErr {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    PySystemError::new_err(format!("internal error of the engine: {}; please report it", text.unwrap_or("panic")))
+}
+
 impl Body for PythonBody {
     type Value = Py<PyAny>;
     type Program = Arc<Program>;
+    type Items = MapRun;
+    type Element = Element;
     type Host = Host;
 
     #[inline]
@@ -227,9 +249,7 @@ impl Body for PythonBody {
         let (task, attempt, run) = (step.task(), step.attempt(), step.run());
         let caught = catch_unwind(AssertUnwindSafe(|| self.run_attempt(py, step, host)));
         if let Err(panic) = caught {
-            let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-            let text = format!("internal error of the engine: {}; please report it", text.unwrap_or("panic"));
-            conclude::fail(py, run, task, attempt, PySystemError::new_err(text), None, Via::Step(step));
+            conclude::fail(py, run, task, attempt, internal_error(&*panic), None, Via::Step(step));
         }
     }
 
@@ -285,6 +305,45 @@ impl Body for PythonBody {
 
     fn expanded(&self, _run: &CoreRun, _child: &Instance<Self>) {
         // Nothing in this version makes a node expand.
+    }
+
+    #[inline]
+    fn run_item(
+        &self,
+        step: &mut Step<'_, '_, Self>,
+        items: &Items<Self>,
+        element: Option<Element>,
+        host: &mut Host,
+    ) -> ItemEnd<Element> {
+        // SAFETY: workers are attached when they run items.
+        let py = unsafe { attached() };
+        let (task, attempt, run) = (step.task(), step.attempt(), step.run());
+        let caught = catch_unwind(AssertUnwindSafe(|| self.run_item_attempt(py, step, items, element, host)));
+        caught.unwrap_or_else(|panic| items::panicked(py, run, items, task, attempt, internal_error(&*panic)))
+    }
+
+    fn pull(&self, run: &CoreRun, items: &Items<Self>, host: &mut Host) -> Option<Element> {
+        // SAFETY: workers are attached when they pull.
+        self.pull_element(unsafe { attached() }, run, items, host)
+    }
+
+    #[inline]
+    fn items_are_long(&self, items: &Items<Self>) -> bool {
+        self.are_long(items)
+    }
+
+    fn items_took(&self, items: &Items<Self>, nanoseconds: u64, count: u64) {
+        self.note_items(items, nanoseconds, count);
+    }
+
+    fn item_abandoned(&self, run: &CoreRun, items: &Items<Self>, task: Task, attempt: u32) {
+        // SAFETY: whoever stops a run or closes a map is attached.
+        self.abandon_item(unsafe { attached() }, run, items, task, attempt);
+    }
+
+    fn items_ended(&self, run: &CoreRun, items: &Items<Self>, step: Option<&mut Step<'_, '_, Self>>) {
+        // SAFETY: outcomes are delivered by attached threads only.
+        self.end_map(unsafe { attached() }, run, items, step);
     }
 
     fn finished(&self, run: &CoreRun) {

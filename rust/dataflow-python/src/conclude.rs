@@ -17,6 +17,7 @@ use crate::arrays;
 use crate::body::{CoreRun, PythonBody};
 use crate::events::{Kind, Moment};
 use crate::frame::{Frame, Values};
+use crate::items::{self, Outcome};
 use crate::node_spec::{CallKind, NodeSpec};
 use crate::python_errors;
 
@@ -34,7 +35,7 @@ impl Via<'_, '_, '_> {
         }
     }
 
-    fn seat(&self) -> u32 {
+    pub(crate) fn seat(&self) -> u32 {
         match self {
             Via::Step(step) => step.seat() as u32,
             Via::Elsewhere => u32::MAX,
@@ -207,17 +208,27 @@ fn share_all(
     Ok(())
 }
 
-/// Commits the outputs of an attempt that ended on an event loop, all of them or, when it is stale, none.
-pub(crate) fn succeed(py: Python<'_>, run: &CoreRun, task: Task, attempt: u32, mut outputs: Values) {
+/// Commits the outputs of an attempt that ended on an event loop, or as a map: all of them or, when it is stale, none.
+pub(crate) fn succeed(
+    py: Python<'_>,
+    run: &CoreRun,
+    task: Task,
+    attempt: u32,
+    mut outputs: Values,
+    mut via: Via<'_, '_, '_>,
+) {
+    if task.instance.is_items() {
+        return items::conclude(py, run, task, attempt, Outcome::Outputs(outputs), None, via);
+    }
     let instance = run.instance(task.instance);
     if let Err(error) = share_all(py, instance, instance.plan().slots_of(task.node), &mut outputs) {
-        return fail(py, run, task, attempt, error, None, Via::Elsewhere);
+        return fail(py, run, task, attempt, error, None, via);
     }
-    let now = run.now();
+    let now = via.clock(run);
     let Some(claim) = run.claim(task, attempt, State::Succeeded, now) else { return };
     let claim = Outputs::Many(outputs).put(py, claim);
-    run.body().tell(py, Kind::Completed, task, attempt, Moment::elsewhere(now), None);
-    run.deliver(claim);
+    run.body().tell(py, Kind::Completed, task, attempt, Moment { seat: via.seat(), time: now }, None);
+    via.deliver(run, claim);
 }
 
 /// Ends an attempt that failed: retried if the policy says so and the run goes on, otherwise final. The frame, if there
@@ -232,6 +243,9 @@ pub(crate) fn fail(
     mut via: Via<'_, '_, '_>,
 ) {
     drop(frame);
+    if task.instance.is_items() {
+        return items::conclude(py, run, task, attempt, Outcome::Failed(error), None, via);
+    }
     let body = run.body();
     if body.is_interrupt(py, &error) {
         body.interrupt(run, error.into_value(py));
@@ -315,6 +329,9 @@ fn note(
 
 /// Ends an attempt because the run was cancelled.
 pub(crate) fn cancel(py: Python<'_>, run: &CoreRun, task: Task, attempt: u32, mut via: Via<'_, '_, '_>) {
+    if task.instance.is_items() {
+        return items::conclude(py, run, task, attempt, Outcome::Cancelled, None, via);
+    }
     let now = via.clock(run);
     if let Some(claim) = run.claim(task, attempt, State::Cancelled, now) {
         run.body().tell(py, Kind::Cancelled, task, attempt, Moment { seat: via.seat(), time: now }, None);

@@ -14,11 +14,13 @@ use dataflow_core::ready::Task;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use pyo3::types::PyTuple;
 use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
 
 use crate::attempt::Attempt;
 use crate::body::CoreRun;
+use crate::items;
 use crate::node_spec::NodeSpec;
 
 pub(crate) type Values = SmallVec<[Option<Py<PyAny>>; 4]>;
@@ -255,26 +257,36 @@ pub(crate) struct FrameInfo {
     attempt: u32,
     operation: Py<PyAny>,
     spec: Py<NodeSpec>,
+    /// Which item of a map it is: indices, that of the outermost map first; empty for a node.
+    items: Py<PyTuple>,
 }
 
-fn info(py: Python<'_>, frame: &Frame) -> FrameInfo {
-    let run = frame.run();
-    let program = run.instance(frame.task.instance).program();
-    FrameInfo {
+fn info(py: Python<'_>, frame: &Frame) -> PyResult<FrameInfo> {
+    let (run, task) = (frame.run(), frame.task);
+    let (node, indices, spec) = if task.instance.is_items() {
+        let (node, indices) = items::path(run, task);
+        (node, indices, items::spec_object(run, task))
+    } else {
+        (task.node.0, Vec::new(), run.instance(task.instance).program().spec_object(task.node))
+    };
+    // SAFETY: the operation belongs to the program of the run, or to the map that the frame is of.
+    let operation = unsafe { Bound::from_borrowed_ptr(py, frame.operation) };
+    Ok(FrameInfo {
         run: run.body().record.clone_ref(py),
-        node: frame.task.node.0,
+        node,
         attempt: frame.attempt,
-        operation: program.operation(py, frame.task.node).clone().unbind(),
-        spec: program.spec_object(frame.task.node).clone_ref(py),
-    }
+        operation: operation.unbind(),
+        spec: spec.clone_ref(py),
+        items: PyTuple::new(py, indices)?.unbind(),
+    })
 }
 
 /// The innermost operation that runs on this thread, or that this task or `to_thread` call belongs to.
 #[pyfunction]
 pub(crate) fn current_frame(py: Python<'_>) -> PyResult<Option<FrameInfo>> {
     if let Some(frame) = on_stack(|_| true) {
-        return Ok(Some(info(py, frame)));
+        return info(py, frame).map(Some);
     }
     let attempt = inherited(py)?;
-    Ok(attempt.and_then(|attempt| attempt.get().frame().map(|frame| info(py, frame))))
+    attempt.and_then(|attempt| attempt.get().frame().map(|frame| info(py, frame))).transpose()
 }

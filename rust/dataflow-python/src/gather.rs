@@ -149,7 +149,7 @@ fn check(spec: &NodeSpec, port: usize, flags: u8, value: &Bound<'_, PyAny>) -> P
 }
 
 #[cold]
-fn wrong(py: Python<'_>, spec: &NodeSpec, port: usize, fault: &str) -> PyErr {
+pub(crate) fn wrong(py: Python<'_>, spec: &NodeSpec, port: usize, fault: &str) -> PyErr {
     let name = spec.input_name(py, port);
     python_errors::value_type(py, format!("input {name:?} of {} got a wrong value: {fault}", spec.label))
 }

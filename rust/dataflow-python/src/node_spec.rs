@@ -9,6 +9,7 @@ use pyo3::types::{PyBytes, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::checks::Check;
+use crate::map_spec::MapSpec;
 use crate::missing::Missing;
 use crate::python_errors;
 
@@ -53,6 +54,8 @@ pub(crate) struct NodeSpec {
     pub(crate) retry_policy: Option<Py<PyAny>>,
     #[pyo3(get)]
     pub(crate) max_attempts: u32,
+    /// Of a node that runs its operation once for each item.
+    pub(crate) map: Option<Py<MapSpec>>,
     pub(crate) duration: Duration,
 }
 
@@ -102,7 +105,7 @@ impl NodeSpec {
     #[new]
     #[pyo3(signature = (*, label, kind, function, input_names, input_flags, input_checks, input_defaults, output_names,
         output_flags, output_checks, arguments=vec![], keyword_names=None, spread=false, is_coroutine=false,
-        retry_policy=None, max_attempts=1))]
+        retry_policy=None, max_attempts=1, map=None))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -122,6 +125,7 @@ impl NodeSpec {
         is_coroutine: bool,
         retry_policy: Option<Py<PyAny>>,
         max_attempts: u32,
+        map: Option<Py<MapSpec>>,
     ) -> PyResult<Self> {
         let kind = match kind {
             "method" => CallKind::Method,
@@ -170,7 +174,14 @@ impl NodeSpec {
             is_coroutine,
             retry_policy,
             max_attempts,
+            map,
         })
+    }
+
+    /// Whether a node runs its operation once for each item.
+    #[getter]
+    fn is_map(&self) -> bool {
+        self.map.is_some()
     }
 
     fn __repr__(&self) -> String {
@@ -183,6 +194,7 @@ impl NodeSpec {
         visit.call(&self.output_names)?;
         visit.call(&self.keyword_names)?;
         visit.call(&self.retry_policy)?;
+        visit.call(&self.map)?;
         self.input_defaults.iter().try_for_each(|default| visit.call(default))?;
         self.input_checks.iter().chain(&self.output_checks).try_for_each(|check| check.traverse(&visit))
     }

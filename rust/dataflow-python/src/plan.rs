@@ -18,6 +18,7 @@ pub(crate) struct Program {
     spec_of: Vec<u32>,
     operations: Vec<Py<PyAny>>,
     constants: Vec<Py<PyAny>>,
+    has_maps: bool,
 }
 
 impl Program {
@@ -47,7 +48,13 @@ impl Program {
             }
             latest = Some(shape);
         }
-        Ok(Self { specs, spec_of, operations, constants })
+        let has_maps = specs.iter().any(|spec| spec.get().map.is_some());
+        Ok(Self { specs, spec_of, operations, constants, has_maps })
+    }
+
+    /// Whether some node runs an operation for each of its items.
+    pub(crate) fn has_maps(&self) -> bool {
+        self.has_maps
     }
 
     #[inline]

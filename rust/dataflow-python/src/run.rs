@@ -21,6 +21,9 @@ use crate::missing::Missing;
 use crate::plan::PyPlan;
 use crate::workers;
 
+/// A node, the indices below it, items done, items in all.
+type MapProgress = (u32, Vec<u32>, usize, i64);
+
 /// One execution of a plan.
 #[pyclass(name = "Run", weakref, module = "execution_dataflow._core")]
 pub(crate) struct PyRun {
@@ -115,7 +118,9 @@ impl PyRun {
         let policy = if fail_fast { FailurePolicy::FailFast } else { FailurePolicy::Continue };
         let shared = plan.get();
         // More workers than nodes find nothing to do.
-        let max_workers = max_workers.min(shared.plan.node_count().max(1));
+        // How many items a map has is known when it runs.
+        let useful = if shared.program.has_maps() { usize::MAX } else { shared.plan.node_count().max(1) };
+        let max_workers = max_workers.min(useful);
         let keeps = retained(shared, retain)?;
         let core = CoreRun::new(
             body,
@@ -279,6 +284,17 @@ impl PyRun {
 
     fn state(&self, py: Python<'_>, node: u32) -> PyResult<u8> {
         Ok(self.core()?.root().status(self.node(py, node)?).0 as u8)
+    }
+
+    /// For each map that has begun: its node, the indices of the item that it is (none for a node), how many items are
+    /// done, and how many there are, -1 while that is not known.
+    fn maps(&self) -> PyResult<Vec<MapProgress>> {
+        let core = self.core()?;
+        let report = |items: &dataflow_core::items::Items<PythonBody>| {
+            let (node, indices) = crate::items::path(core, items.parent().0);
+            (node, indices, items.done(), items.len().map_or(-1, |len| len as i64))
+        };
+        Ok(core.all_items().map(report).collect())
     }
 
     fn attempts(&self, py: Python<'_>, node: u32) -> PyResult<u32> {

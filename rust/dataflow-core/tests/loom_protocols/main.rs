@@ -7,6 +7,7 @@
 #![cfg(loom)]
 #![allow(unsafe_code)]
 
+mod lanes;
 mod runs;
 mod sets;
 mod words;

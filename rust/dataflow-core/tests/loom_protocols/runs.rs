@@ -67,6 +67,8 @@ impl Adder {
 impl Body for Adder {
     type Value = u64;
     type Program = Vec<Act>;
+    type Items = ();
+    type Element = ();
     type Host = ();
 
     fn execute(&self, step: &mut Step<'_, '_, Self>, (): &mut ()) {

@@ -192,6 +192,8 @@ fn dawdle(task: Task) {
 impl Body for Scripted {
     type Value = Value;
     type Program = Arc<Execution>;
+    type Items = ();
+    type Element = ();
     type Host = ();
 
     fn execute(&self, step: &mut Step<'_, '_, Self>, (): &mut ()) {

@@ -5,6 +5,7 @@
 
 mod body;
 mod expansion;
+mod mapping;
 mod oracle;
 mod plain;
 mod pools;

@@ -48,6 +48,8 @@ impl Plain {
 impl Body for Plain {
     type Value = u64;
     type Program = ();
+    type Items = ();
+    type Element = ();
     type Host = ();
 
     fn execute(&self, step: &mut Step<'_, '_, Self>, (): &mut ()) {
