@@ -49,11 +49,21 @@ START = """
             **more,
         }), flush=True)
 
+    def interrupt_inside(function, raised):
+        # Not the lines of a test around it, which nobody guards.
+        def handler(number, frame):
+            while frame is not None:
+                if frame.f_code is function.__code__:
+                    raised.append(number)
+                    raise KeyboardInterrupt
+                frame = frame.f_back
+        signal.signal(signal.SIGINT, handler)
+
     engine = ExecutionEngine(max_workers=2)
 
 """
 
-# Works afterwards: nothing is left running, and the engine can be used again.
+# Nothing is left running, and the engine can be used again.
 AGAIN = """
     again = engine.run(graph_of(lambda: 1, lambda: 2))
     print(json.dumps({"again": again.is_successful()}), flush=True)
@@ -100,14 +110,18 @@ SITUATIONS = {
         def spin(context: ExecutionContext):
             global let_go
             if threading.current_thread() is main:
-                return
-            ready()
-            end = time.monotonic() + 0.5
-            while time.monotonic() < end and not context.cancelled:
+                return wait_for_worker()
+            threading.Timer(0.3, ready).start()
+            while not context.cancelled:
                 pass
             let_go = time.monotonic()
         def wait_for_worker(): time.sleep(0.05)
-        go = lambda: engine.run(graph_of(*[wait_for_worker] * 3, *[operation(spin)] * 4))
+        def go():
+            graph = graph_of(*[wait_for_worker] * 3, *[operation(spin)] * 4)
+            first, last = graph.operations, graph.add(wait_for_worker)
+            for each in first:
+                graph.add_dependency(each, last)
+            engine.run(graph)
     """,
     "python on both threads": """
         threading.Timer(0.3, ready).start()
@@ -421,15 +435,9 @@ def test_interrupts_at_any_moment_leave_a_process_that_works(tmp_path: Path) -> 
     signal.signal(signal.SIGUSR1, lambda number, frame: done.append(number))
     def one_run():
         engine.run(graph, failure_policy="continue")
-    def interrupt_the_run(number, frame):
-        # Not the lines of this test around it, which nobody guards.
-        while frame is not None:
-            if frame.f_code is one_run.__code__:
-                raise KeyboardInterrupt
-            frame = frame.f_back
     # All threads are there from now on: to start one, threading waits in a way that an interrupt confuses.
     one_run()
-    signal.signal(signal.SIGINT, interrupt_the_run)
+    interrupt_inside(one_run, [])
     ready()
     while not done:
         try:
@@ -469,13 +477,7 @@ def test_interrupts_at_any_moment_let_an_engine_close(tmp_path: Path) -> None:
             print("go", flush=True)
             while not done:
                 engine.run(graph)
-    def interrupt_the_engine(number, frame):
-        while frame is not None:
-            if frame.f_code is one_engine.__code__:
-                raised.append(number)
-                raise KeyboardInterrupt
-            frame = frame.f_back
-    signal.signal(signal.SIGINT, interrupt_the_engine)
+    interrupt_inside(one_engine, raised)
     ready()
     while not done:
         try:

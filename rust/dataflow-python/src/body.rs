@@ -272,6 +272,8 @@ impl Body for PythonBody {
     fn rests(&self, host: &mut Host) {
         // SAFETY: workers are attached when they look for work.
         let py = unsafe { attached() };
+        // The next run that this worker joins has a clock of its own.
+        host.courtesy = Courtesy::new();
         if let Err(error) = host.isolation.leave(py) {
             error.write_unraisable(py, Some(self.hooks.bind(py)));
         }
