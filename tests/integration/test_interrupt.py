@@ -49,7 +49,7 @@ START = """
             **more,
         }), flush=True)
 
-    def interrupt_inside(function, raised):
+    def interrupt_inside(function, raised, done):
         # Not the lines of a test around it, which nobody guards.
         def handler(number, frame):
             while frame is not None:
@@ -58,7 +58,7 @@ START = """
                     raise KeyboardInterrupt
                 frame = frame.f_back
         signal.signal(signal.SIGINT, handler)
-
+        signal.signal(signal.SIGUSR1, lambda number, frame: done.append(number))
     engine = ExecutionEngine(max_workers=2)
 
 """
@@ -432,12 +432,11 @@ def test_interrupts_at_any_moment_leave_a_process_that_works(tmp_path: Path) -> 
         graph.add(nap)
     engine.subscribe(lambda event: None)
     kinds, done = {}, []
-    signal.signal(signal.SIGUSR1, lambda number, frame: done.append(number))
     def one_run():
         engine.run(graph, failure_policy="continue")
     # All threads are there from now on: to start one, threading waits in a way that an interrupt confuses.
     one_run()
-    interrupt_inside(one_run, [])
+    interrupt_inside(one_run, [], done)
     ready()
     while not done:
         try:
@@ -468,7 +467,6 @@ def test_interrupts_at_any_moment_let_an_engine_close(tmp_path: Path) -> None:
     # With runs so short that most signals hit the lines before and after one.
     program = """
     done, raised, caught = [], [], 0
-    signal.signal(signal.SIGUSR1, lambda number, frame: done.append(number))
     graph = graph_of(lambda: None)
     def one_engine():
         with ExecutionEngine(max_workers=1) as engine:
@@ -477,7 +475,7 @@ def test_interrupts_at_any_moment_let_an_engine_close(tmp_path: Path) -> None:
             print("go", flush=True)
             while not done:
                 engine.run(graph)
-    interrupt_inside(one_engine, raised)
+    interrupt_inside(one_engine, raised, done)
     ready()
     while not done:
         try:
