@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the Python suite on each further interpreter that this machine has; one that it lacks is named and passed over.
 #   test_versions.sh MATURIN PYTHON3.X...
+# TESTS names the folders and files; all of them by default.
 set -eu
 maturin=$1
 shift
@@ -14,7 +15,8 @@ for name in "$@"; do
     # Not in dist/: these wheels are built to be tested, not to be given away.
     CARGO_TARGET_DIR=target/$name "$python" scripts/build_wheel.py --maturin "$maturin" --out "target/$name/dist"
     "$python" scripts/make_venv.py ".venv-$name" --requirements requirements/test.txt --wheels "target/$name/dist"
-    sh scripts/run_pytest.sh ".venv-$name" tests --ignore=tests/integration/test_wheel_installed.py
+    # shellcheck disable=SC2086 # several paths
+    sh scripts/run_pytest.sh ".venv-$name" ${TESTS:-tests} --ignore=tests/integration/test_wheel_installed.py
     ran=$((ran + 1))
 done
 echo "--- the suite ran on $ran further interpreter(s)"
