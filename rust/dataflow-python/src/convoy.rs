@@ -43,12 +43,13 @@ pub(crate) fn wait_detached<R: Send>(py: Python<'_>, wait: impl FnOnce() -> R + 
 }
 
 /// The operations of one run that take long, while they run.
-#[derive(Default)]
 pub(crate) struct Convoy {
     running: AtomicU32,
     ended: AtomicU32,
     /// When the one that started last ought to end, in nanoseconds since the run began.
     due: AtomicU64,
+    /// Whether the plan has operations that took long in earlier runs: a worker that joins is worth giving way to.
+    has_long: bool,
 }
 
 /// One operation that takes long; dropped when it has ended and its worker has the interpreter again.
@@ -75,6 +76,10 @@ impl Courtesy {
 }
 
 impl Convoy {
+    pub(crate) fn new(has_long: bool) -> Self {
+        Self { running: AtomicU32::new(0), ended: AtomicU32::new(0), due: AtomicU64::new(0), has_long }
+    }
+
     /// Notes an operation that starts now and ought to end at `due`.
     pub(crate) fn enter(&self, due: u64) -> Passage<'_> {
         self.due.store(due, Ordering::Relaxed);
@@ -86,7 +91,7 @@ impl Convoy {
     #[inline]
     pub(crate) fn is_due(&self, courtesy: &Courtesy, now: u64) -> bool {
         let is_overdue = self.running.load(Ordering::Relaxed) != 0 && now >= self.due.load(Ordering::Relaxed);
-        (is_overdue || ARRIVING.load(Ordering::Relaxed) != 0) && now >= courtesy.not_before
+        (is_overdue || self.has_long && ARRIVING.load(Ordering::Relaxed) != 0) && now >= courtesy.not_before
     }
 
     /// Lets the interpreter go until somebody has taken it, for a short time at most.

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use pyo3::{PyTraverseError, PyVisit};
 
+use crate::body::LONG_NANOSECONDS;
 use crate::node_spec::NodeSpec;
 
 /// Specs, operations and constants of a plan's nodes.
@@ -50,6 +51,12 @@ impl Program {
         }
         let has_maps = specs.iter().any(|spec| spec.get().map.is_some());
         Ok(Self { specs, spec_of, operations, constants, has_maps })
+    }
+
+    /// Whether some operation took long in an earlier run. Of a plan with very many kinds the first ones are asked.
+    pub(crate) fn expects_long(&self) -> bool {
+        const ASKED: usize = 256;
+        self.specs.iter().take(ASKED).any(|spec| spec.get().duration.longest() > LONG_NANOSECONDS)
     }
 
     /// Whether some node runs an operation for each of its items.

@@ -113,7 +113,8 @@ impl PyRun {
             raised: Mutex::new(None),
             lost: AtomicBool::new(false),
             typical: AtomicU32::new(0),
-            convoy: (max_workers > 1 && has_interpreter_lock(plan.py())).then(Convoy::default),
+            convoy: (max_workers > 1 && has_interpreter_lock(plan.py()))
+                .then(|| Convoy::new(plan.get().program.expects_long())),
         };
         let policy = if fail_fast { FailurePolicy::FailFast } else { FailurePolicy::Continue };
         let shared = plan.get();
