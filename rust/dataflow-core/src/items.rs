@@ -1,5 +1,5 @@
 //! What a node expands into when it runs once for each item of a source: a map. How its items are run is said in
-//! [`crate::lanes`].
+//! `lanes.rs`.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -24,9 +24,9 @@ pub enum ItemEnd<E> {
     Done,
     /// Another attempt follows, after a delay or at once, with the element that was pulled for it.
     Again(Option<Duration>, Option<E>),
-    /// Somebody ends it later with [`Run::end_item`]; the lane goes on with the next item.
+    /// Somebody ends it later with [`Run::end_item`](crate::run::Run::end_item); the lane goes on with the next item.
     Elsewhere,
-    /// It expanded itself ([`Step::expand_items`]) and ends with what it expanded into.
+    /// It expanded itself ([`Step::expand_items`](crate::run::Step::expand_items)) and ends with what it expanded into.
     Expanded,
 }
 
