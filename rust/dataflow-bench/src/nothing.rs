@@ -1,7 +1,6 @@
 //! A body that sets its output and does nothing else, and runs of it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use dataflow_core::body::Body;
 use dataflow_core::ids::NodeId;
@@ -38,16 +37,8 @@ impl Body for Nothing {
 
     fn finished(&self, _run: &Run<Self>) {}
 
-    fn between(&self, _run: &Run<Self>, (): &mut (), now: u64) -> u64 {
-        now
-    }
-
     fn blocking<R: Send>((): &mut (), wait: impl FnOnce() -> R + Send) -> R {
         wait()
-    }
-
-    fn longest_wait(&self, (): &()) -> Option<Duration> {
-        None
     }
 }
 

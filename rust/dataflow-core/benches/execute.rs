@@ -4,7 +4,6 @@
 mod execute {
     use std::hint::black_box;
     use std::sync::Arc;
-    use std::time::Duration;
 
     use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
     use dataflow_core::body::Body;
@@ -43,16 +42,8 @@ mod execute {
 
         fn finished(&self, _run: &Run<Self>) {}
 
-        fn between(&self, _run: &Run<Self>, (): &mut (), now: u64) -> u64 {
-            now
-        }
-
         fn blocking<R: Send>((): &mut (), wait: impl FnOnce() -> R + Send) -> R {
             wait()
-        }
-
-        fn longest_wait(&self, (): &()) -> Option<Duration> {
-            None
         }
     }
 

@@ -84,18 +84,16 @@ pub trait Body: Sized + Send + Sync + 'static {
     fn finished(&self, run: &Run<Self>);
 
     /// Called when a thread of the pool begins to work for a run, in a seat.
-    fn joins(&self, seat: usize, host: &mut Self::Host) {
-        let _ = (seat, host);
-    }
+    fn joins(&self, _seat: usize, _host: &mut Self::Host) {}
 
     /// Called when it ends that work.
-    fn leaves(&self, host: &mut Self::Host) {
-        let _ = host;
-    }
+    fn leaves(&self, _host: &mut Self::Host) {}
 
     /// Called between two nodes of one worker, with the nanoseconds since the run began; gives them back, read anew when it
     /// took its time.
-    fn between(&self, run: &Run<Self>, host: &mut Self::Host, now: u64) -> u64;
+    fn between(&self, _run: &Run<Self>, _host: &mut Self::Host, now: u64) -> u64 {
+        now
+    }
 
     /// Runs a wait, with nothing held that others may need.
     fn blocking<R>(host: &mut Self::Host, wait: impl FnOnce() -> R + Send) -> R
@@ -103,5 +101,7 @@ pub trait Body: Sized + Send + Sync + 'static {
         R: Send;
 
     /// The longest time that this worker may sleep in one go, `None` for no limit.
-    fn longest_wait(&self, host: &Self::Host) -> Option<std::time::Duration>;
+    fn longest_wait(&self, _host: &Self::Host) -> Option<std::time::Duration> {
+        None
+    }
 }

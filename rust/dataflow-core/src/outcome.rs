@@ -239,7 +239,7 @@ impl<B: Body> Run<B> {
                 Sink::Seat(seat, _) => self.count(instance, seat),
                 Sink::Injector => self.count_down(instance, 1),
             }
-            current = if decided.is_empty() { None } else { decided.pop() };
+            current = decided.pop();
         }
         if let Some(task) = held {
             match &mut sink {

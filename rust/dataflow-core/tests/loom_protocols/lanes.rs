@@ -1,7 +1,6 @@
 //! Maps of a few items: who pulls, who parks, who ends.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use dataflow_core::body::Body;
 use dataflow_core::graph::Graph;
@@ -91,16 +90,8 @@ impl Body for Lanes {
 
     fn finished(&self, _run: &Run<Self>) {}
 
-    fn between(&self, _run: &Run<Self>, (): &mut (), now: u64) -> u64 {
-        now
-    }
-
     fn blocking<R: Send>((): &mut (), wait: impl FnOnce() -> R + Send) -> R {
         wait()
-    }
-
-    fn longest_wait(&self, (): &()) -> Option<Duration> {
-        None
     }
 }
 

@@ -288,15 +288,7 @@ impl Body for Scripted {
         self.finished.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn between(&self, _run: &Run<Self>, (): &mut (), now: u64) -> u64 {
-        now
-    }
-
     fn blocking<R: Send>((): &mut (), wait: impl FnOnce() -> R + Send) -> R {
         wait()
-    }
-
-    fn longest_wait(&self, (): &()) -> Option<Duration> {
-        None
     }
 }

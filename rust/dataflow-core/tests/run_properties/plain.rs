@@ -80,16 +80,8 @@ impl Body for Plain {
 
     fn finished(&self, _run: &Run<Self>) {}
 
-    fn between(&self, _run: &Run<Self>, (): &mut (), now: u64) -> u64 {
-        now
-    }
-
     fn blocking<R: Send>((): &mut (), wait: impl FnOnce() -> R + Send) -> R {
         wait()
-    }
-
-    fn longest_wait(&self, (): &()) -> Option<Duration> {
-        None
     }
 }
 
