@@ -116,6 +116,7 @@ class NodeSpec:
         output_names: tuple[str, ...],
         output_flags: bytes,
         output_checks: Sequence[Any],
+        settings: Any,
         arguments: Sequence[int] = ...,
         keyword_names: tuple[str, ...] | None = None,
         spread: bool = False,
@@ -138,6 +139,8 @@ class NodeSpec:
     def retry_policy(self) -> Any: ...
     @property
     def max_attempts(self) -> int: ...
+    @property
+    def settings(self) -> Any: ...
 
 @final
 class Plan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 from typing import Any, Generic, ParamSpec, Self, TypedDict, TypeVar, Unpack, cast, overload
 
@@ -21,6 +21,7 @@ from execution_dataflow.parameters import (
     type_hints,
 )
 from execution_dataflow.policies import RetryPolicy
+from execution_dataflow.rate_limits import RateLimit
 from execution_dataflow.signatures import PortSignature
 
 __all__ = ["FunctionOperation", "OperationFunction", "Options", "operation"]
@@ -37,6 +38,14 @@ class Options(TypedDict, total=False):
     executor: ExecutorName | None
     priority: int | None
     description: str | None
+    timeout_seconds: float | None
+    resources: Mapping[str, float] | None
+    max_concurrency: int | None
+    rate_limit: RateLimit | None
+    tags: Iterable[str] | None
+    output_bytes: int | None
+    on_failure: Any
+    always_run: bool | None
 
 
 class OperationFunction(Generic[P, R]):

@@ -67,12 +67,12 @@ class MappedOperation(Operation):
         super().__init__(name=name, priority=priority, description=description)
         if not isinstance(item, Operation):
             raise TypeError(f"MappedOperation takes an operation, not {item!r}; mapped() takes functions too")
+        _check_options(label_of(item), stack, max_concurrency, on_error)
         self.item = item
         self.over = (over,) if isinstance(over, str) else tuple(over)
         self.stack = stack
         self.max_concurrency = max_concurrency
         self.on_error = on_error
-        _check_options(label_of(item), stack, max_concurrency, on_error)
         item._ports = ports = item.ports.frozen
         _check_ports(label_of(item), ports, self.over)
         # A signature of its own: what the native core derives from it holds the item's operation.

@@ -11,10 +11,23 @@ from execution_dataflow._core import MapSpec, NodeSpec
 from execution_dataflow.errors import GraphError
 from execution_dataflow.functions import FunctionOperation
 from execution_dataflow.mapping import MappedOperation
+from execution_dataflow.operation_settings import DEFAULT_SETTINGS
 from execution_dataflow.operations import Operation, check_options, label_of
 from execution_dataflow.parameters import is_coroutine_function
 
 __all__ = ["SpecTable", "check_runnable"]
+
+# Options that an operation may be given and that no engine of this version acts on.
+_UNAVAILABLE = (
+    "timeout_seconds",
+    "resources",
+    "max_concurrency",
+    "rate_limit",
+    "tags",
+    "output_bytes",
+    "on_failure",
+    "always_run",
+)
 
 # Retry policies that are computed for every instance must not pile up with a class for ever.
 _MOST_SPECS_OF_A_SIGNATURE = 4096
@@ -50,7 +63,8 @@ class SpecTable:
             The index in `specs`; equal options have one spec, however many objects they are.
         """
         function = _function_of(operation)
-        key = (operation._ports, type(operation), function, operation.retry_policy, operation.executor)
+        settings = operation._settings.key
+        key = (operation._ports, type(operation), function, operation.retry_policy, operation.executor, settings)
         position = self._position_of.get(key)
         if position is None:
             try:
@@ -85,7 +99,7 @@ def _shared_spec(operation: Operation, function: Callable[..., Any]) -> NodeSpec
     if isinstance(operation, MappedOperation):
         return _new_spec(operation, function)  # whose item may have got another retry policy since
     known = operation.ports.derived
-    key = (type(operation), function, operation.retry_policy, operation.executor)
+    key = (type(operation), function, operation.retry_policy, operation.executor, operation._settings.key)
     spec: NodeSpec | None = known.get(key)
     if spec is None:
         spec = _new_spec(operation, function)
@@ -124,6 +138,7 @@ def _new_spec(operation: Operation, function: Callable[..., Any]) -> NodeSpec:
         is_coroutine=is_coroutine_function(function),
         retry_policy=policy,
         max_attempts=1 if policy is None else policy.max_attempts,
+        settings=operation._settings,
         map=_map_spec(operation) if isinstance(operation, MappedOperation) else None,
     )
 
@@ -171,6 +186,12 @@ def check_runnable(operation: Operation) -> None:
     if not callable(execute):
         raise GraphError(f"{label}.execute must be a method that takes the context, not {execute!r}")
     _check_takes_context(label, execute)
+    settings = operation._settings
+    for option in _UNAVAILABLE:
+        if option == "max_concurrency" and isinstance(operation, MappedOperation):
+            continue  # of its items
+        if getattr(settings, option) is not getattr(DEFAULT_SETTINGS, option):
+            raise GraphError(f"{label}({option}=) is not available in this version; leave it out")
     executor = operation.executor
     check_options(label, {"retry_policy": operation.retry_policy, "executor": executor})
     is_coroutine = is_coroutine_function(operation.function if isinstance(operation, FunctionOperation) else execute)

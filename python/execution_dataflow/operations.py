@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Never, TypeAlias, TypeVar
 
 from execution_dataflow._core import OperationBase
 from execution_dataflow.errors import GraphError, PortError, UnknownPortError
 from execution_dataflow.nearest import nearest_name
+from execution_dataflow.operation_settings import (
+    DEFAULT_SETTINGS,
+    SETTINGS,
+    OperationSettings,
+    Setting,
+    collect_settings,
+)
 from execution_dataflow.policies import RetryPolicy
 from execution_dataflow.ports import InputPort, OutputPort
+from execution_dataflow.rate_limits import RateLimit
 from execution_dataflow.signatures import PortSignature, as_input_port, as_output_port
 
 __all__ = ["OPTIONS", "ExecutorName", "Operation", "OutputReference", "check_options", "label_of"]
@@ -20,7 +29,8 @@ ExecutorName: TypeAlias = Literal["thread", "async"]
 """Where an operation runs: on a worker thread, or on the event loop."""
 
 _EXECUTORS = ("thread", "async")
-OPTIONS = ("name", "retry_policy", "executor", "priority", "description")
+_PLAIN_OPTIONS = ("name", "retry_policy", "executor", "priority", "description")
+OPTIONS = (*_PLAIN_OPTIONS, *SETTINGS)
 """The names of the options that every operation takes."""
 _NO_ARGUMENTS: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
 
@@ -103,11 +113,24 @@ class Operation(OperationBase):
     priority: int = 0
     description: str | None = None
 
+    # What few operations have shares one record: the class's, until an instance is given something of its own.
+    _settings: OperationSettings = DEFAULT_SETTINGS
+    _given_settings: ClassVar[OperationSettings] = DEFAULT_SETTINGS
+    _computed_settings: ClassVar[tuple[str, ...]] = ()
+
     _declared: ClassVar[PortSignature]
     _ports: PortSignature | None = None
     _arguments: tuple[tuple[Any, ...], dict[str, Any]] = _NO_ARGUMENTS
 
     if TYPE_CHECKING:
+        timeout_seconds: float | None
+        resources: Mapping[str, float]
+        max_concurrency: int | None
+        rate_limit: RateLimit | None
+        tags: Iterable[str]
+        output_bytes: int | None
+        on_failure: Any
+        always_run: bool
 
         def __init__(
             self,
@@ -117,6 +140,14 @@ class Operation(OperationBase):
             executor: ExecutorName | None = None,
             priority: int | None = None,
             description: str | None = None,
+            timeout_seconds: float | None = None,
+            resources: Mapping[str, float] | None = None,
+            max_concurrency: int | None = None,
+            rate_limit: RateLimit | None = None,
+            tags: Iterable[str] | None = None,
+            output_bytes: int | None = None,
+            on_failure: Any = None,
+            always_run: bool | None = None,
         ) -> None: ...
 
     else:
@@ -149,7 +180,8 @@ class Operation(OperationBase):
             else:
                 signature = signature.with_output(name, port)
         cls._declared = signature
-        defaults = {option: getattr(cls, option) for option in OPTIONS}
+        collect_settings(cls)
+        defaults = {option: getattr(cls, option) for option in _PLAIN_OPTIONS}
         check_options(cls.__name__, {name: value for name, value in defaults.items() if not hasattr(value, "__get__")})
 
     @property
@@ -276,6 +308,14 @@ def _options(
     executor: ExecutorName | None = None,
     priority: int | None = None,
     description: str | None = None,
+    timeout_seconds: float | None = None,
+    resources: Mapping[str, float] | None = None,
+    max_concurrency: int | None = None,
+    rate_limit: RateLimit | None = None,
+    tags: Iterable[str] | None = None,
+    output_bytes: int | None = None,
+    on_failure: Any = None,
+    always_run: bool | None = None,
 ) -> None:
     """Take the options; arguments of its own stay with a subclass."""
 
@@ -283,6 +323,8 @@ def _options(
 # What help() and inspect.signature() show for the class.
 Operation.__init__.__wrapped__ = _options  # type: ignore[attr-defined]
 Operation._declared = PortSignature("Operation")
+for _setting in SETTINGS:
+    setattr(Operation, _setting, Setting(_setting))
 _RESERVED = frozenset(dir(Operation))
 
 
@@ -331,12 +373,12 @@ def check_options(owner: str, options: dict[str, Any]) -> None:
     owner : str
         Its name, for messages.
     options : dict of str to object
-        Those of ``name``, ``retry_policy``, ``executor``, ``priority`` and ``description`` that are given.
+        Those that are given.
 
     Raises
     ------
-    TypeError
-        An option does not exist, or is of the wrong type.
+    TypeError, ValueError
+        An option does not exist, is of the wrong type, or out of its range.
     GraphError
         The executor does not exist, or the name is empty.
     """
@@ -345,6 +387,8 @@ def check_options(owner: str, options: dict[str, Any]) -> None:
             _refuse_unknown_option(owner, option)
         if value is None:
             continue
+        if option in SETTINGS:
+            DEFAULT_SETTINGS.given(owner, option, value)
         if option == "retry_policy" and not isinstance(value, RetryPolicy):
             raise TypeError(f"{owner}(retry_policy=) must be a RetryPolicy, not {value!r}")
         if option == "priority" and (isinstance(value, bool) or not isinstance(value, int)):

@@ -27,6 +27,8 @@ DEFINITION = [
     "ports",
     "signatures",
     "policies",
+    "rate_limits",
+    "operation_settings",
     "operations",
     "parameters",
     "functions",

@@ -14,7 +14,7 @@ import pytest
 
 from execution_dataflow.functions import operation
 from execution_dataflow.graph import GraphDefinition
-from execution_dataflow.operations import Operation
+from execution_dataflow.operations import OPTIONS, Operation
 from execution_dataflow.ports import InputPort, OutputPort
 
 
@@ -142,13 +142,7 @@ def test_an_abstract_class_of_operations_has_no_instances() -> None:
 
 
 def test_signatures_show_the_options() -> None:
-    assert list(inspect.signature(Operation).parameters) == [
-        "name",
-        "retry_policy",
-        "executor",
-        "priority",
-        "description",
-    ]
+    assert list(inspect.signature(Operation).parameters) == list(OPTIONS)
     assert list(inspect.signature(InputPort).parameters)[:4] == ["data_type", "default", "optional", "many"]
     assert list(inspect.signature(OutputPort).parameters)[:2] == ["data_type", "optional"]
     with pytest.raises(TypeError, match=r"InputPort\.__init__\(\) got an unexpected keyword argument 'defualt'"):

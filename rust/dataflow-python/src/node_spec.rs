@@ -54,6 +54,9 @@ pub(crate) struct NodeSpec {
     pub(crate) retry_policy: Option<Py<PyAny>>,
     #[pyo3(get)]
     pub(crate) max_attempts: u32,
+    /// The Python `OperationSettings`.
+    #[pyo3(get)]
+    pub(crate) settings: Py<PyAny>,
     /// Of a node that runs its operation once for each item.
     pub(crate) map: Option<Py<MapSpec>>,
     pub(crate) duration: Duration,
@@ -104,7 +107,7 @@ impl Duration {
 impl NodeSpec {
     #[new]
     #[pyo3(signature = (*, label, kind, function, input_names, input_flags, input_checks, input_defaults, output_names,
-        output_flags, output_checks, arguments=vec![], keyword_names=None, spread=false, is_coroutine=false,
+        output_flags, output_checks, settings, arguments=vec![], keyword_names=None, spread=false, is_coroutine=false,
         retry_policy=None, max_attempts=1, map=None))]
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -119,6 +122,7 @@ impl NodeSpec {
         output_names: Bound<'_, PyTuple>,
         output_flags: Bound<'_, PyBytes>,
         output_checks: Vec<Bound<'_, PyAny>>,
+        settings: Py<PyAny>,
         arguments: Vec<i32>,
         keyword_names: Option<Bound<'_, PyTuple>>,
         spread: bool,
@@ -174,6 +178,7 @@ impl NodeSpec {
             is_coroutine,
             retry_policy,
             max_attempts,
+            settings,
             map,
         })
     }
@@ -194,6 +199,7 @@ impl NodeSpec {
         visit.call(&self.output_names)?;
         visit.call(&self.keyword_names)?;
         visit.call(&self.retry_policy)?;
+        visit.call(&self.settings)?;
         visit.call(&self.map)?;
         self.input_defaults.iter().try_for_each(|default| visit.call(default))?;
         self.input_checks.iter().chain(&self.output_checks).try_for_each(|check| check.traverse(&visit))

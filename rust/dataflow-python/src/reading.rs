@@ -61,8 +61,9 @@ pub(crate) fn compile<'py>(
     }
 }
 
-/// What tells operations of one kind apart: the function, the retry policy and the executor, by their addresses.
-type Options = (u32, [usize; 3]);
+/// What tells operations of one kind apart: the function, the retry policy, the executor and the other settings, by their
+/// addresses.
+type Options = (u32, [usize; 4]);
 
 struct Reading<'a, 'py> {
     resolve: &'a Bound<'py, PyAny>,
@@ -75,7 +76,7 @@ struct Reading<'a, 'py> {
     known: SpreadMap<Options, i64>,
     latest: Option<(Options, i64)>,
     /// What the addresses belong to: while it lives, nothing else has them.
-    kept: Vec<[Bound<'py, PyAny>; 3]>,
+    kept: Vec<[Bound<'py, PyAny>; 4]>,
 }
 
 impl<'a, 'py> Reading<'a, 'py> {
@@ -100,6 +101,7 @@ impl<'a, 'py> Reading<'a, 'py> {
             method_of_class(operation, operation.getattr(intern!(py, "execute"))?)?,
             operation.getattr(intern!(py, "retry_policy"))?,
             operation.getattr(intern!(py, "executor"))?,
+            operation.getattr(intern!(py, "_settings"))?,
         ];
         if !operation.getattr(intern!(py, "name"))?.is_none() {
             self.named.append(operation)?;
@@ -113,7 +115,7 @@ impl<'a, 'py> Reading<'a, 'py> {
             let priority = of.bind(py).call1((operation,))?.extract()?;
             self.priorities.push((NodeId(self.spec_of.len() as u32), priority));
         }
-        let key = (kind, [options[0].as_ptr() as usize, options[1].as_ptr() as usize, options[2].as_ptr() as usize]);
+        let key = (kind, options.each_ref().map(|option| option.as_ptr() as usize));
         let spec = match self.latest {
             Some((latest, spec)) if latest == key => spec,
             _ => self.look_up(key, operation, options)?,
@@ -133,7 +135,7 @@ impl<'a, 'py> Reading<'a, 'py> {
         &mut self,
         key: Options,
         operation: &Bound<'py, PyAny>,
-        options: [Bound<'py, PyAny>; 3],
+        options: [Bound<'py, PyAny>; 4],
     ) -> PyResult<i64> {
         if let Some(&spec) = self.known.get(&key) {
             return Ok(spec);
