@@ -15,6 +15,7 @@ from execution_dataflow import (
     Operation,
     OperationFunction,
     OutputPort,
+    RateLimit,
     RetryPolicy,
     operation,
 )
@@ -141,8 +142,22 @@ class Built:
         return [place[id(operation)] for operation in self.operations]
 
 
-def build(script: GraphScript) -> Built:
-    operations: list[Operation] = [_operation(node) for node in script.nodes]
+LIMITS: dict[str, Any] = {"resources": {"a": 1, "b": 3}, "tag_limits": {"t": (2, RateLimit(1_000_000))}}
+"""What an engine needs to run a graph that was built with limits."""
+
+# What operations ask for, one after the other.
+_DEMANDS: tuple[dict[str, Any], ...] = (
+    {},
+    {"resources": {"a": 1}},
+    {"resources": {"b": 1}, "tags": ["t"]},
+    {"resources": {"b": 3}},
+    {"max_concurrency": 1},
+)
+
+
+def build(script: GraphScript, *, limited: bool = False) -> Built:
+    """Make the graph of a script, in which operations ask for what there is little of if `limited`."""
+    operations: list[Operation] = [_operation(node, limited) for node in script.nodes]
     graph = GraphDefinition("random")
     if script.adding_order is None:
         for node, made in zip(script.nodes, operations, strict=True):
@@ -166,8 +181,10 @@ def input_name(node: NodeScript, number: int) -> str:
     return "extra" if not node.is_class and number == len(node.inputs) - 1 else f"i{number}"
 
 
-def _operation(node: NodeScript) -> Operation:
+def _operation(node: NodeScript, limited: bool) -> Operation:
     options: dict[str, Any] = {"name": f"n{node.index}"}
+    if limited:
+        options |= _DEMANDS[node.index % len(_DEMANDS)]
     if node.max_attempts > 1:
         options["retry_policy"] = RetryPolicy(node.max_attempts, node.delay_seconds, give_up_on=Hopeless)
     if node.is_class:

@@ -64,6 +64,7 @@ from execution_dataflow.events import (
 from execution_dataflow.functions import FunctionOperation, OperationFunction, operation
 from execution_dataflow.graph import GraphDefinition
 from execution_dataflow.handle import RunHandle
+from execution_dataflow.limit_errors import ResourceError
 from execution_dataflow.map_errors import ItemFailure, MapError
 from execution_dataflow.mapping import MappedOperation, mapped
 from execution_dataflow.operation_arrays import OperationArray, OutputArray
@@ -71,9 +72,11 @@ from execution_dataflow.operations import Operation, OutputReference
 from execution_dataflow.plan import Plan
 from execution_dataflow.policies import FailurePolicy, RetryPolicy
 from execution_dataflow.ports import InputPort, OutputPort
+from execution_dataflow.rate_limits import RateLimit
 from execution_dataflow.result import ExecutionResult
 from execution_dataflow.secrets import Secret
 from execution_dataflow.shared_state import SharedState
+from execution_dataflow.sizes import register_size
 from execution_dataflow.states import OperationState, RunState
 from execution_dataflow.timing import OperationTiming
 
@@ -130,6 +133,8 @@ __all__ = [
     "PortDirectionError",
     "PortError",
     "PortTypeError",
+    "RateLimit",
+    "ResourceError",
     "RetryPolicy",
     "RunCancelled",
     "RunFailed",
@@ -148,4 +153,5 @@ __all__ = [
     "__version__",
     "mapped",
     "operation",
+    "register_size",
 ]

@@ -91,6 +91,12 @@ class ActiveRun:
         self._is_given_up = False
         self.record = record = RunRecord(None, plan.name, context, plan.label)
         self._hooks = hooks = RunHooks(plan, record, host or threads.loop, options.native_threads)
+        limits = options.limits
+        limited = None
+        if plan.limited or limits.memory is not None:
+            record.held = limits.held_by_callers()
+            record.limits = limits
+            limited = limits.of_plan(plan, record.held)
         self.core = hooks.run = _core.Run(
             plan.core,
             context,
@@ -102,6 +108,7 @@ class ActiveRun:
             driven,
             options.retain_word or options.retained_in(plan),
             dispatcher.queue if listens else None,
+            limited,
         )
 
     def _begin(self) -> None:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from execution_dataflow import _core
 from execution_dataflow.active_run import ActiveRun
 from execution_dataflow.context import ExecutionContext
 from execution_dataflow.cpus import usable_cpus
+from execution_dataflow.engine_limits import (
+    EngineLimits,
+    TagLimit,
+    checked_memory,
+    checked_resources,
+    checked_tags,
+)
 from execution_dataflow.engine_options import RunOptions, checked_executor
 from execution_dataflow.engine_threads import EngineThreads
 from execution_dataflow.errors import EngineClosedError
@@ -61,6 +68,14 @@ class ExecutionEngine:
         How many threads BLAS and OpenMP may use for one worker. ``"auto"``: while several workers are at work, each
         has its share of the CPUs; a worker that is alone has what the libraries have by themselves. ``"unlimited"``:
         the libraries are left alone. A number: so many, in every run from its start, however many workers there are.
+    resources : mapping of str to float, optional
+        How much there is of what operations ask for with ``resources=``, for all runs of this engine together.
+    tag_limits : mapping of str to (int, RateLimit or tuple of both), optional
+        How many of the operations with a tag may run at the same time, and how often they may start.
+    memory_limit : int or str, optional
+        What the values between operations may hold, in bytes or as ``"4 GB"``: operations whose outputs would go
+        beyond it wait until others have freed enough, as long as anything else of their run goes on. What an operation
+        uses while it works, and what a result keeps after its run, does not count.
 
     Examples
     --------
@@ -85,6 +100,9 @@ class ExecutionEngine:
         executor: str | None = None,
         event_drain_seconds: float = 5.0,
         native_threads: Literal["auto", "unlimited"] | int = "auto",
+        resources: Mapping[str, float] | None = None,
+        tag_limits: Mapping[str, TagLimit] | None = None,
+        memory_limit: int | str | None = None,
     ) -> None:
         self._options = RunOptions(
             usable_cpus() if max_workers is None else max_workers,
@@ -92,6 +110,7 @@ class ExecutionEngine:
             retain,
             event_drain_seconds,
             native_threads,
+            EngineLimits(checked_resources(resources), checked_tags(tag_limits), checked_memory(memory_limit)),
         )
         checked_executor(executor)
         self._threads = EngineThreads()
@@ -389,6 +408,7 @@ class ExecutionEngine:
         """Start afresh: the threads are in the parent."""
         self._lock = threading.RLock()
         self._threads.after_fork_in_child()
+        self._options.limits.after_fork_in_child()
         self._submitted_seats = 0
 
     def at_exit(self, step: ExitStep, deadline: float) -> None:

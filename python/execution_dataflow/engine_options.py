@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from execution_dataflow import _core
+from execution_dataflow.engine_limits import EngineLimits
 from execution_dataflow.errors import UnknownPortError
 from execution_dataflow.operations import Operation
 from execution_dataflow.plan import Plan
@@ -33,6 +34,8 @@ class RunOptions:
         How long the end of a run waits for subscribers.
     native_threads : {"auto", "unlimited"} or int
         How many threads a native library may use for one worker.
+    limits : EngineLimits
+        What the runs of the engine share in limited amounts.
 
     Raises
     ------
@@ -45,6 +48,7 @@ class RunOptions:
         "fail_fast",
         "failure_policy",
         "is_auto",
+        "limits",
         "max_workers",
         "native_threads",
         "retain",
@@ -58,7 +62,9 @@ class RunOptions:
         retain: object,
         event_drain_seconds: float,
         native_threads: int | str,
+        limits: EngineLimits,
     ) -> None:
+        self.limits = limits
         checked_retain(retain)
         self.max_workers = checked_workers(max_workers)
         self.failure_policy = check_failure_policy(failure_policy)
@@ -79,6 +85,7 @@ class RunOptions:
             self.retain if retain is None else retain,
             self.event_drain_seconds,
             self.native_threads,
+            self.limits,
         )
 
     def retained_in(self, plan: Plan) -> str | list[int]:

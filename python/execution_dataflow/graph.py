@@ -433,7 +433,7 @@ class GraphDefinition:
         faults = [*table.faults, *structural_faults(found, self.operations if found else (), named)]
         if faults or core is None:
             raise GraphValidationError(self._name, faults)
-        return Plan(self._name, core, table.specs)
+        return Plan(self._name, core, table.specs, table.limited)
 
     def __len__(self) -> int:
         return len(self._builder)

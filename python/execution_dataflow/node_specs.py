@@ -15,16 +15,11 @@ from execution_dataflow.operation_settings import DEFAULT_SETTINGS
 from execution_dataflow.operations import Operation, check_options, label_of
 from execution_dataflow.parameters import is_coroutine_function
 
-__all__ = ["SpecTable", "check_runnable"]
+__all__ = ["SpecTable", "check_runnable", "kind_of"]
 
 # Options that an operation may be given and that no engine of this version acts on.
 _UNAVAILABLE = (
     "timeout_seconds",
-    "resources",
-    "max_concurrency",
-    "rate_limit",
-    "tags",
-    "output_bytes",
     "on_failure",
     "always_run",
 )
@@ -42,11 +37,14 @@ class SpecTable:
         The different specs.
     faults : list of GraphError
         What keeps operations from running.
+    limited : list of (NodeSpec, object)
+        Those that ask for something limited, each with what the operations of its kind have in common.
     """
 
     def __init__(self) -> None:
         self.specs: list[NodeSpec] = []
         self.faults: list[GraphError] = []
+        self.limited: list[tuple[NodeSpec, Any]] = []
         self._position_of: dict[Any, int] = {}
 
     def resolve(self, operation: Operation) -> int:
@@ -75,8 +73,23 @@ class SpecTable:
             else:
                 position = len(self.specs)
                 self.specs.append(spec)
+                self._note_limited(operation, spec)
             self._position_of[key] = position
         return position
+
+    def _note_limited(self, operation: Operation, spec: NodeSpec) -> None:
+        while isinstance(operation, MappedOperation):
+            item = spec.item
+            assert item is not None
+            operation, spec = operation.item, item
+        settings = operation._settings
+        if settings.resources or settings.tags or settings.max_concurrency or settings.rate_limit:
+            self.limited.append((spec, kind_of(operation)))
+
+
+def kind_of(operation: Operation) -> Any:
+    """Return what the operations of one kind have in common: their function, or else their class."""
+    return operation.definition.function if isinstance(operation, FunctionOperation) else type(operation)
 
 
 def _function_of(operation: Operation) -> Callable[..., Any]:
@@ -188,8 +201,6 @@ def check_runnable(operation: Operation) -> None:
     _check_takes_context(label, execute)
     settings = operation._settings
     for option in _UNAVAILABLE:
-        if option == "max_concurrency" and isinstance(operation, MappedOperation):
-            continue  # of its items
         if getattr(settings, option) is not getattr(DEFAULT_SETTINGS, option):
             raise GraphError(f"{label}({option}=) is not available in this version; leave it out")
     executor = operation.executor

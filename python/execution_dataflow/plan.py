@@ -30,6 +30,8 @@ class Plan:
         The native plan.
     specs : sequence of _core.NodeSpec
         The different kinds of node.
+    limited : sequence of (_core.NodeSpec, object)
+        Those that ask for something limited, each with what the operations of its kind have in common.
 
     Examples
     --------
@@ -45,8 +47,15 @@ class Plan:
     ('double', 'double_2')
     """
 
-    def __init__(self, name: str, core: _core.Plan, specs: Sequence[_core.NodeSpec]) -> None:
+    def __init__(
+        self,
+        name: str,
+        core: _core.Plan,
+        specs: Sequence[_core.NodeSpec],
+        limited: Sequence[tuple[_core.NodeSpec, object]] = (),
+    ) -> None:
         self._name = name
+        self._limited = tuple(limited)
         self._core = core
         self._specs = tuple(specs)
 
@@ -79,6 +88,11 @@ class Plan:
     def specs(self) -> tuple[_core.NodeSpec, ...]:
         """The different kinds of node."""
         return self._specs
+
+    @property
+    def limited(self) -> tuple[tuple[_core.NodeSpec, object], ...]:
+        """The kinds of node that ask for something limited, each with what its operations have in common."""
+        return self._limited
 
     @cached_property
     def spec_of(self) -> Sequence[int]:

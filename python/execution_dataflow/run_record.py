@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = ["RunConfiguration", "RunRecord"]
+
+_NOTHING: Mapping[int, int] = {}
 
 
 class RunConfiguration(Protocol):
@@ -83,6 +85,8 @@ class RunRecord:
         "emit_progress",
         "errors",
         "graph_name",
+        "held",
+        "limits",
         "names",
         "progress",
         "run_awaitable",
@@ -99,6 +103,9 @@ class RunRecord:
         seed: int | None = None,
     ) -> None:
         self.graph_name = graph_name
+        # What its operations ask for is counted there; this much is held by those that wait for this run.
+        self.limits: object | None = None
+        self.held: Mapping[int, int] = _NOTHING
         self.context = context
         self.names = names
         self.errors: dict[int, ErrorRecord] = {}

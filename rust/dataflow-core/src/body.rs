@@ -1,5 +1,7 @@
 //! What runs a node. The scheduler knows nothing of it; Python is one body, a native no-op in the benches another.
 
+use std::sync::Arc;
+
 use crate::ids::NodeId;
 use crate::instance::Instance;
 use crate::items::{ItemEnd, Items};
@@ -29,6 +31,25 @@ pub trait Body: Sized + Send + Sync + 'static {
     fn is_long(&self, _instance: &Instance<Self>, _node: NodeId) -> bool {
         true
     }
+
+    /// Asked before each start in a run with limits ([`Run::with_limits`]). `false` when the task has to wait: the body
+    /// keeps it and calls [`Run::resume`] once, after which it is asked again. It is asked until the attempt begins, and
+    /// told by [`Body::left`] when what it let through has ended, or has not begun after all.
+    fn admits(&self, _run: &Arc<Run<Self>>, _task: Task) -> bool {
+        true
+    }
+
+    /// Called in a run with limits when an attempt has ended, and for a task that was resumed and will not start.
+    fn left(&self, _run: &Run<Self>, _task: Task) {}
+
+    /// Called in a run with limits when nothing new starts any more: what waits to be admitted is to be resumed.
+    fn stopped(&self, _run: &Run<Self>) {}
+
+    /// Called in a run with limits when it has nothing to do, while others may be at work on it.
+    fn idles(&self, _run: &Run<Self>) {}
+
+    /// Called at a moment that was asked for with [`Run::look_again`].
+    fn looks_again(&self, _run: &Run<Self>) {}
 
     /// Lets go of a value that nobody will ask for any more.
     fn discard(&self, value: Self::Value) {

@@ -62,6 +62,10 @@ impl<B: Body> Run<B> {
 
     fn end_item_into(&self, task: Task, attempt: u32, end: ItemEnd<B::Element>, step: Option<&mut Step<'_, '_, B>>) {
         let items = self.items(task.instance);
+        let is_elsewhere = step.is_none();
+        if self.has_limits {
+            self.body().left(self, task);
+        }
         match end {
             ItemEnd::Again(delay, element) => {
                 items.hold(task.node.0, attempt + 1, element);
@@ -77,6 +81,9 @@ impl<B: Body> Run<B> {
                     self.publish_item(items.lane(), step);
                 } else {
                     self.give_back(items, step);
+                }
+                if self.has_limits && is_elsewhere {
+                    self.look_after_limits();
                 }
             }
             ItemEnd::Elsewhere | ItemEnd::Expanded => debug_assert!(false, "these leave the item live"),
@@ -190,6 +197,9 @@ impl<B: Body> Run<B> {
             let (index, attempt, element) = match again.take() {
                 Some((index, attempt, element)) if items.is_closed() => {
                     let task = Task { instance: items.id(), node: NodeId(index) };
+                    if self.has_limits {
+                        self.body().left(self, task);
+                    }
                     self.body().item_abandoned(self, items, task, attempt - 1);
                     drop(element);
                     continue;
@@ -209,8 +219,18 @@ impl<B: Body> Run<B> {
             if self.queue.seats() > 1 {
                 self.call_for_help(items, step.seat_ref());
             }
-            step.begin_item(Task { instance: items.id(), node: NodeId(index) }, attempt);
-            match self.body().run_item(step, items, element, host) {
+            let task = Task { instance: items.id(), node: NodeId(index) };
+            step.begin_item(task, attempt);
+            let element = match self.admit_item(items, task, attempt, element) {
+                Ok(element) => element,
+                // The slot waits with the item.
+                Err(()) => return self.leave(items, step, unseen),
+            };
+            let end = self.body().run_item(step, items, element, host);
+            if self.has_limits && matches!(end, ItemEnd::Done | ItemEnd::Again(..)) {
+                self.body().left(self, task);
+            }
+            match end {
                 ItemEnd::Done => unseen += 1,
                 ItemEnd::Again(None | Some(Duration::ZERO), element) => again = Some((index, attempt + 1, element)),
                 ItemEnd::Again(Some(delay), element) => {
@@ -261,6 +281,23 @@ impl<B: Body> Run<B> {
                 }
             }
         }
+    }
+
+    /// Lets an item start, or holds it until the body resumes it.
+    #[inline]
+    fn admit_item(
+        self: &Arc<Self>,
+        items: &Items<B>,
+        task: Task,
+        attempt: u32,
+        element: Option<B::Element>,
+    ) -> Result<Option<B::Element>, ()> {
+        if !self.has_limits {
+            return Ok(element);
+        }
+        // Held before it is asked for: it may be resumed at once.
+        items.hold(task.node.0, attempt, element);
+        if self.body().admits(self, task) { Ok(items.release(task.node.0).element) } else { Err(()) }
     }
 
     /// A lane ends whose slot is with an item, or parked.

@@ -15,6 +15,7 @@ pub mod ids;
 pub mod instance;
 pub mod items;
 mod lanes;
+pub mod ledger;
 pub mod outcome;
 pub mod park;
 pub mod plan;

@@ -31,6 +31,11 @@ impl<'r, B: Body> Claim<'r, B> {
         self.instance
     }
 
+    /// The node.
+    pub fn task(&self) -> Task {
+        self.task
+    }
+
     /// Stores an output; hands the value back when nobody will ask for it.
     #[inline(always)]
     pub fn put(&mut self, port: u32, value: B::Value) -> Option<B::Value> {
@@ -110,6 +115,9 @@ impl<B: Body> Run<B> {
         if !status.claim(attempt, State::Retrying) {
             return;
         }
+        if self.has_limits {
+            self.body().left(self, task);
+        }
         let now = self.now();
         match delay.filter(|delay| !delay.is_zero()) {
             None => match &mut sink {
@@ -141,11 +149,19 @@ impl<B: Body> Run<B> {
     #[inline]
     pub(crate) fn settle(&self, claim: Claim<'_, B>, now: u64, sink: Sink<'_, '_>) {
         let left_unset = claim.state == State::Succeeded && claim.left_unset();
+        let task = claim.task;
+        let is_elsewhere = matches!(sink, Sink::Injector);
         match sink {
             Sink::Seat(seat, next) if claim.state == State::Succeeded && !left_unset => {
                 self.settle_success(claim.instance, claim.task, now, seat, next);
             }
-            sink => self.settle_all(Outcome { task: claim.task, state: claim.state, left_unset }, now, sink),
+            sink => self.settle_all(Outcome { task, state: claim.state, left_unset }, now, sink),
+        }
+        if self.has_limits {
+            self.body().left(self, task);
+            if is_elsewhere {
+                self.look_after_limits();
+            }
         }
     }
 
@@ -261,12 +277,18 @@ impl<B: Body> Run<B> {
     fn fail_fast(&self, now: u64, decided: &mut Vec<Outcome>) {
         self.stop.fetch_max(Stop::Failure as u8, Ordering::SeqCst);
         for waiting in self.timers.close() {
+            if waiting.is_look() {
+                continue;
+            }
             if waiting.task.instance.is_items() {
                 self.abandon_item(waiting.task, None);
             } else if let Some(state) = self.claim_waiting(waiting) {
                 self.tell(waiting.task, state, now);
                 decided.push(Outcome { task: waiting.task, state, left_unset: false });
             }
+        }
+        if self.has_limits {
+            self.body().stopped(self);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::pool::{Caller, Pool};
 use crate::ready::{ReadyQueue, Seat, Task};
 use crate::status::State;
 use crate::sync::{AtomicBool, AtomicU8, Ordering};
-use crate::timers::Timers;
+use crate::timers::{Timers, Waiting};
 
 /// What a failure does to the rest of the run (rule R4).
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub struct Run<B: Body> {
     pub(crate) caller: Caller,
     /// Seat 0 is kept for a calling thread.
     driven: bool,
+    /// Starts have to be admitted.
+    pub(crate) has_limits: bool,
     began: Instant,
 }
 
@@ -163,6 +165,7 @@ impl<B: Body> Run<B> {
     ) -> Self {
         Self {
             driven,
+            has_limits: false,
             body,
             policy,
             queue: ReadyQueue::with_gates(seats, &plan),
@@ -176,6 +179,12 @@ impl<B: Body> Run<B> {
             caller: Caller::default(),
             began: Instant::now(),
         }
+    }
+
+    /// Has the body asked before each start ([`Body::admits`]).
+    pub fn with_limits(mut self) -> Self {
+        self.has_limits = true;
+        self
     }
 
     /// What runs the nodes.
@@ -326,6 +335,9 @@ impl<B: Body> Run<B> {
             }
         }
         self.body.rests(host);
+        if self.has_limits {
+            self.look_after_limits();
+        }
         self.count_done(seat);
         !was_idle
     }
@@ -336,7 +348,38 @@ impl<B: Body> Run<B> {
         if self.timers.earliest() > now {
             return 0;
         }
-        std::iter::from_fn(|| self.timers.pop_due(now)).map(|waiting| seat.push(waiting.task)).count()
+        let mut pushed = 0;
+        while let Some(waiting) = self.timers.pop_due(now) {
+            if waiting.is_look() {
+                self.body.looks_again(self);
+            } else {
+                seat.push(waiting.task);
+                pushed += 1;
+            }
+        }
+        pushed
+    }
+
+    /// Tells the body when nothing is left to be found. What others still have in their hands ends with a look of theirs.
+    pub(crate) fn look_after_limits(&self) {
+        if !self.queue.has_work() {
+            self.body.idles(self);
+        }
+    }
+
+    /// Publishes a task that the body has kept from starting.
+    pub fn resume(&self, task: Task) {
+        self.queue.inject(task);
+        self.notify(1);
+    }
+
+    /// Has [`Body::looks_again`] called after `delay` nanoseconds, unless the run stops before.
+    pub fn look_again(&self, delay: u64) {
+        let due = self.now().saturating_add(delay).min(u64::MAX - 1);
+        if self.timers.add(Waiting::look(due)) {
+            // A sleeper must learn of the new moment.
+            self.notify(1);
+        }
     }
 
     #[inline]
@@ -348,6 +391,9 @@ impl<B: Body> Run<B> {
         let status = instance.status_word(task.node);
         if self.stop.load(Ordering::Relaxed) != 0 {
             return (self.pass_over(task, seat, now), now);
+        }
+        if self.has_limits && !self.body.admits(self, task) {
+            return (None, now);
         }
         let attempt = status.begin();
         instance.note_start(task.node, now, seat.index());
@@ -365,6 +411,9 @@ impl<B: Body> Run<B> {
     /// Ends a task that would have started after the run stopped.
     #[cold]
     fn pass_over(&self, task: Task, seat: &Seat<'_>, now: u64) -> Option<Task> {
+        if self.has_limits {
+            self.body.left(self, task);
+        }
         let status = self.instance(task.instance).status_word(task.node);
         let mut next = None;
         let state = self.abandoned(status.load().0);
@@ -382,11 +431,17 @@ impl<B: Body> Run<B> {
         self.stop.fetch_max(reason as u8, Ordering::SeqCst);
         let now = self.now();
         for waiting in self.timers.close() {
+            if waiting.is_look() {
+                continue;
+            }
             if waiting.task.instance.is_items() {
                 self.abandon_item(waiting.task, None);
             } else if let Some(state) = self.claim_waiting(waiting) {
                 self.settle_decided(waiting.task, state, now, Sink::Injector);
             }
+        }
+        if self.has_limits {
+            self.body.stopped(self);
         }
         // Those that sleep must drain the queue.
         self.notify(usize::MAX);

@@ -99,6 +99,11 @@ impl<V> SlotTable<V> {
         None
     }
 
+    /// How many shares of a slot are not given back yet.
+    pub fn shares(&self, slot: SlotId) -> u32 {
+        self.slots[slot.index()].shares.load(Ordering::Acquire)
+    }
+
     /// Whether somebody still owns a share of the slot.
     pub fn is_kept(&self, slot: SlotId) -> bool {
         self.slots[slot.index()].shares.load(Ordering::Acquire) > 0

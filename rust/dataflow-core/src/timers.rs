@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::ids::InstanceId;
+use crate::ids::{InstanceId, NodeId};
 use crate::ready::Task;
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 
@@ -15,8 +15,20 @@ pub struct Waiting {
     pub due: u64,
     /// What waits.
     pub task: Task,
-    /// The attempt that failed; the next one is live when it wakes.
+    /// The attempt that failed; the next one is live when it wakes. 0 for a moment at which the body wants to look at its
+    /// limits.
     pub attempt: u32,
+}
+
+impl Waiting {
+    /// Nothing that waits for an attempt: a moment at which the body looks again at what it holds back.
+    pub(crate) fn look(due: u64) -> Self {
+        Self { due, task: Task { instance: InstanceId::ROOT, node: NodeId(0) }, attempt: 0 }
+    }
+
+    pub(crate) fn is_look(&self) -> bool {
+        self.attempt == 0
+    }
 }
 
 struct Heap {

@@ -27,6 +27,7 @@ use crate::gate;
 use crate::gather::gather;
 use crate::isolation::Isolation;
 use crate::items;
+use crate::limits::RunLimits;
 use crate::map_content::{Element, MapRun};
 use crate::native_threads::OfThread;
 use crate::node_spec::NodeSpec;
@@ -53,6 +54,8 @@ pub(crate) struct PythonBody {
     pub(crate) lost: AtomicBool,
     /// How long the last attempt took, in nanoseconds: what to expect of an operation that never ran. 0 before the first.
     pub(crate) typical: AtomicU32,
+    /// Present where starts have to be admitted.
+    pub(crate) limits: Option<RunLimits>,
     /// Present where workers stand in line for the interpreter: several of them, and a lock.
     pub(crate) convoy: Option<Convoy>,
 }
@@ -202,7 +205,8 @@ impl PythonBody {
             }
         }
         let mut frame = Frame::new(run, spec, program.operation(py, task.node), task, attempt);
-        if let Err(error) = gather(py, instance, &mut frame).and_then(|()| host.isolation.renew(py, &self.base_context))
+        if let Err(error) =
+            gather(py, self, instance, &mut frame).and_then(|()| host.isolation.renew(py, &self.base_context))
         {
             return conclude::fail(py, run, task, attempt, error, Some(frame), Via::Step(step));
         }
@@ -263,10 +267,44 @@ impl Body for PythonBody {
         expected == 0 || expected > LONG_NANOSECONDS
     }
 
+    fn admits(&self, run: &Arc<CoreRun>, task: Task) -> bool {
+        // SAFETY: asked by workers, which are attached.
+        let py = unsafe { attached() };
+        self.limits.as_ref().is_none_or(|limits| limits.admits(py, run, task))
+    }
+
+    fn left(&self, run: &CoreRun, task: Task) {
+        if let Some(limits) = &self.limits {
+            limits.left(run, task);
+        }
+    }
+
+    fn stopped(&self, run: &CoreRun) {
+        if let Some(limits) = &self.limits {
+            limits.stopped(run);
+        }
+    }
+
+    fn idles(&self, run: &CoreRun) {
+        if let Some(limits) = &self.limits {
+            limits.idles(run);
+        }
+    }
+
+    fn looks_again(&self, _run: &CoreRun) {
+        if let Some(limits) = &self.limits {
+            limits.looks_again();
+        }
+    }
+
     #[inline]
     fn discard(&self, value: Py<PyAny>) {
         // SAFETY: outcomes are delivered by attached threads only.
-        drop(value.into_bound(unsafe { attached() }));
+        let value = value.into_bound(unsafe { attached() });
+        if let Some(limits) = &self.limits {
+            limits.value_leaves(&value);
+        }
+        drop(value);
     }
 
     fn rests(&self, host: &mut Host) {
@@ -351,6 +389,9 @@ impl Body for PythonBody {
     fn finished(&self, run: &CoreRun) {
         // SAFETY: the last outcome is delivered by an attached thread.
         let py = unsafe { attached() };
+        if let Some(limits) = &self.limits {
+            limits.run_ends(py, run);
+        }
         let task = Task { instance: dataflow_core::ids::InstanceId::ROOT, node: dataflow_core::ids::NodeId(0) };
         let state = match self.hook(py, run, |hooks| gate::method(hooks, intern!(py, "run_ends"), &[])) {
             Ok(state) => Some(state.unbind()),

@@ -18,6 +18,7 @@ use crate::body::{CoreRun, PythonBody};
 use crate::events::{Kind, Moment};
 use crate::frame::{Frame, Values};
 use crate::items::{self, Outcome};
+use crate::limits::RunLimits;
 use crate::node_spec::{CallKind, NodeSpec};
 use crate::python_errors;
 
@@ -92,7 +93,7 @@ pub(crate) fn commit<'a, 's, 'q>(
     run.body().typical.store(u32::try_from(took).unwrap_or(u32::MAX), Ordering::Relaxed);
     // Nobody else can end the attempt of an operation that runs on a worker.
     let claim = run.claim_own(task, attempt, State::Succeeded, now);
-    let claim = outputs.put(py, claim);
+    let claim = outputs.put(py, run, claim);
     if run.body().events.is_some() {
         let at = Moment { seat: step.seat() as u32, time: now };
         run.body().tell(py, Kind::Completed, task, attempt, at, None);
@@ -108,7 +109,10 @@ enum Outputs<'py> {
 
 impl Outputs<'_> {
     #[inline]
-    fn put<'r>(self, py: Python<'_>, mut claim: Claim<'r, PythonBody>) -> Claim<'r, PythonBody> {
+    fn put<'r>(self, py: Python<'_>, run: &CoreRun, mut claim: Claim<'r, PythonBody>) -> Claim<'r, PythonBody> {
+        if let Some(limits) = &run.body().limits {
+            return self.put_counted(py, run, limits, claim);
+        }
         let mut put = |port, value: Py<PyAny>| {
             if let Some(unwanted) = claim.put(port, value) {
                 drop(unwanted.into_bound(py));
@@ -124,6 +128,35 @@ impl Outputs<'_> {
                 }
             }
         }
+        claim
+    }
+}
+
+impl Outputs<'_> {
+    /// As `put`, where it may matter how large the values are.
+    #[cold]
+    fn put_counted<'r>(
+        self,
+        py: Python<'_>,
+        run: &CoreRun,
+        limits: &RunLimits,
+        mut claim: Claim<'r, PythonBody>,
+    ) -> Claim<'r, PythonBody> {
+        let values = match self {
+            Self::One(value) => std::iter::once(Some(value.unbind())).collect(),
+            Self::Many(values) => values,
+        };
+        let mut bytes = 0;
+        for (port, value) in values.into_iter().enumerate() {
+            let Some(value) = value else { continue };
+            bytes += limits.value_comes(value.bind(py));
+            if let Some(unwanted) = claim.put(port as u32, value) {
+                let unwanted = unwanted.into_bound(py);
+                limits.value_leaves(&unwanted);
+                drop(unwanted);
+            }
+        }
+        limits.note_outputs(run.instance(claim.task().instance).program().spec(claim.task().node), bytes);
         claim
     }
 }
@@ -226,7 +259,7 @@ pub(crate) fn succeed(
     }
     let now = via.clock(run);
     let Some(claim) = run.claim(task, attempt, State::Succeeded, now) else { return };
-    let claim = Outputs::Many(outputs).put(py, claim);
+    let claim = Outputs::Many(outputs).put(py, run, claim);
     run.body().tell(py, Kind::Completed, task, attempt, Moment { seat: via.seat(), time: now }, None);
     via.deliver(run, claim);
 }

@@ -12,17 +12,23 @@ use pyo3::types::PyList;
 use crate::arrays;
 use crate::body::PythonBody;
 use crate::frame::Frame;
+use crate::limits::RunLimits;
 use crate::node_spec::NodeSpec;
 use crate::python_errors;
 
 /// Gives the frame its inputs, each checked: borrowed from the slots, whose shares the attempt gives back only with its
 /// outcome, or made for it.
 #[inline]
-pub(crate) fn gather(py: Python<'_>, instance: &Instance<PythonBody>, frame: &mut Frame) -> PyResult<()> {
+pub(crate) fn gather(
+    py: Python<'_>,
+    body: &PythonBody,
+    instance: &Instance<PythonBody>,
+    frame: &mut Frame,
+) -> PyResult<()> {
     let node = frame.task.node;
     let spec = frame.spec();
     if !spec.takes_values_as_they_are {
-        return gather_specially(py, instance, node, frame);
+        return gather_specially(py, body.limits.as_ref(), instance, node, frame);
     }
     for (port, source) in instance.plan().sources(node).iter().enumerate() {
         match borrowed(py, instance, *source) {
@@ -59,13 +65,19 @@ fn borrowed<'a, 'py>(
 }
 
 /// For a node with inputs that take many values, or that may be written.
-fn gather_specially(py: Python<'_>, instance: &Instance<PythonBody>, node: NodeId, frame: &mut Frame) -> PyResult<()> {
+fn gather_specially(
+    py: Python<'_>,
+    limits: Option<&RunLimits>,
+    instance: &Instance<PythonBody>,
+    node: NodeId,
+    frame: &mut Frame,
+) -> PyResult<()> {
     let plan = instance.plan();
     let spec = instance.program().spec(node);
     let is_last_attempt = frame.attempt >= spec.max_attempts;
     for (port, &flags) in plan.input_flags(node).iter().enumerate() {
         let sources = plan.port_sources(node, port as u32);
-        let writes = (flags & INPUT_MUTABLE != 0).then_some(Writes { is_last_attempt });
+        let writes = (flags & INPUT_MUTABLE != 0).then_some(Writes { is_last_attempt, limits });
         let value = if flags & INPUT_MANY != 0 {
             Some(many(py, instance, sources, writes)?)
         } else {
@@ -84,20 +96,21 @@ fn gather_specially(py: Python<'_>, instance: &Instance<PythonBody>, node: NodeI
 
 /// What an input that may be written needs to know of its attempt.
 #[derive(Copy, Clone)]
-struct Writes {
+struct Writes<'a> {
     is_last_attempt: bool,
+    limits: Option<&'a RunLimits>,
 }
 
 fn single<'py>(
     py: Python<'py>,
     instance: &Instance<PythonBody>,
     source: Source,
-    writes: Option<Writes>,
+    writes: Option<Writes<'_>>,
 ) -> Option<PyResult<Bound<'py, PyAny>>> {
     let value = borrowed(py, instance, source)?.clone();
     Some(match writes {
         None => Ok(value),
-        Some(Writes { is_last_attempt }) => to_write(instance, source, value, is_last_attempt),
+        Some(writes) => to_write(instance, source, value, writes),
     })
 }
 
@@ -106,7 +119,7 @@ fn many<'py>(
     py: Python<'py>,
     instance: &Instance<PythonBody>,
     sources: &[Source],
-    writes: Option<Writes>,
+    writes: Option<Writes<'_>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let items = sources.iter().filter_map(|&source| single(py, instance, source, writes));
     Ok(PyList::new(py, items.collect::<PyResult<Vec<_>>>()?)?.into_any())
@@ -117,16 +130,19 @@ fn to_write<'py>(
     instance: &Instance<PythonBody>,
     source: Source,
     value: Bound<'py, PyAny>,
-    is_last_attempt: bool,
+    writes: Writes<'_>,
 ) -> PyResult<Bound<'py, PyAny>> {
     if let SourceKind::Slot(slot) = source.kind()
-        && is_last_attempt
+        && writes.is_last_attempt
         && arrays::is_plain_array(&value)
         // SAFETY: as in `borrowed`; no reference from the slot is held, `value` is one of our own.
         && let Some(sole) = unsafe { instance.take_input(slot) }
     {
         let py = value.py();
         drop(value);
+        if let Some(limits) = writes.limits {
+            limits.value_leaves(sole.bind(py));
+        }
         return arrays::writeable(sole.into_bound(py), true);
     }
     arrays::writeable(value, false)

@@ -194,7 +194,11 @@ impl PythonBody {
         let content = unsafe { items.load().take() };
         let (parent, attempt) = items.parent();
         let via = step.map_or(Via::Elsewhere, Via::Step);
-        let Content { map, frame, sources, columns, failures, fault, lacks_outcomes, .. } = *content;
+        let Content { map, frame, sources, columns, failures, fault, lacks_outcomes, held, .. } = *content;
+        if let Some(limits) = &self.limits {
+            // From now on they count as the value of an output.
+            limits.results_leave(held.into_inner());
+        }
         drop((frame, sources));
         let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
         let map = map.get();

@@ -21,6 +21,7 @@ mod isolation;
 mod items;
 mod kinds;
 mod layout;
+mod limits;
 mod map_content;
 mod map_spec;
 mod missing;
@@ -37,6 +38,7 @@ mod registry;
 mod results;
 mod run;
 mod sources;
+mod value_sizes;
 mod weak_registry;
 mod workers;
 
@@ -52,6 +54,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<operation_base::OperationBase>()?;
     operation_base::add_raw_methods(module.py())?;
     module.add_class::<layout::PortLayout>()?;
+    module.add_class::<limits::Limits>()?;
     module.add_class::<missing::Missing>()?;
     module.add_class::<map_spec::MapSpec>()?;
     module.add_class::<node_spec::NodeSpec>()?;

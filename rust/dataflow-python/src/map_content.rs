@@ -3,7 +3,7 @@
 
 use std::cell::UnsafeCell;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use dataflow_core::items::MAX_ITEMS;
 use pyo3::exceptions::PyBaseException;
@@ -44,6 +44,8 @@ pub(crate) struct Content {
     pub(crate) fault: Mutex<Option<PyErr>>,
     /// Whether an item that was taken has no outcome.
     pub(crate) lacks_outcomes: AtomicBool,
+    /// What the results hold so far, in bytes, where memory is limited.
+    pub(crate) held: AtomicU64,
 }
 
 /// The map, for the scheduler.
@@ -105,6 +107,7 @@ pub(crate) fn content(
         failures: Mutex::default(),
         fault: Mutex::default(),
         lacks_outcomes: AtomicBool::new(false),
+        held: AtomicU64::new(0),
     };
     Ok((content, len))
 }
@@ -186,6 +189,7 @@ impl Content {
     ) -> PyResult<()> {
         if spec.has_one_output && spec.kind == CallKind::Function {
             spec.check_output(0, &value)?;
+            self.weigh(&value);
             return self.columns[0].put(index, value, hooks);
         }
         let outputs = conclude::outputs(py, spec, frame, value)?;
@@ -195,9 +199,17 @@ impl Content {
     pub(crate) fn put_outputs(&self, py: Python<'_>, index: usize, outputs: Values, hooks: &Py<PyAny>) -> PyResult<()> {
         for (column, value) in self.columns.iter().zip(outputs) {
             let value = value.unwrap_or_else(|| py.None());
+            self.weigh(value.bind(py));
             column.put(index, value.into_bound(py), hooks)?;
         }
         Ok(())
+    }
+
+    #[inline]
+    fn weigh(&self, value: &Bound<'_, PyAny>) {
+        if let Some(limits) = &self.frame.run().body().limits {
+            self.held.fetch_add(limits.result_comes(self.map.get().item.get(), value), Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn pull(&self, py: Python<'_>, index: usize) -> PyResult<Option<Element>> {

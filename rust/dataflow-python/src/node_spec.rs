@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use dataflow_core::graph::{INPUT_MANY, INPUT_MUTABLE};
 use pyo3::exceptions::PyValueError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
@@ -12,6 +13,7 @@ use crate::checks::Check;
 use crate::map_spec::MapSpec;
 use crate::missing::Missing;
 use crate::python_errors;
+use crate::value_sizes::OutputSize;
 
 /// How the callable of a node takes its inputs.
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -60,6 +62,7 @@ pub(crate) struct NodeSpec {
     /// Of a node that runs its operation once for each item.
     pub(crate) map: Option<Py<MapSpec>>,
     pub(crate) duration: Duration,
+    pub(crate) output_size: OutputSize,
 }
 
 /// How long attempts took of late, in nanoseconds; 0 when none has ended yet.
@@ -165,6 +168,7 @@ impl NodeSpec {
             takes_values_as_they_are,
             has_one_output: outputs == 1 && !spread,
             duration: Duration::default(),
+            output_size: OutputSize::new(settings.bind(py).getattr(intern!(py, "output_bytes"))?.extract()?),
             function,
             input_checks: checks(input_checks)?,
             input_defaults: input_defaults.into_iter().map(default).collect(),
@@ -181,6 +185,12 @@ impl NodeSpec {
             settings,
             map,
         })
+    }
+
+    /// What is run for each item of a map.
+    #[getter]
+    fn item(&self, py: Python<'_>) -> Option<Py<Self>> {
+        self.map.as_ref().map(|map| map.get().item.clone_ref(py))
     }
 
     /// Whether a node runs its operation once for each item.

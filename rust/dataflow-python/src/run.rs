@@ -17,9 +17,14 @@ use pyo3::{PyTraverseError, PyVisit};
 use crate::body::{CoreRun, PythonBody};
 use crate::convoy::{Convoy, has_interpreter_lock};
 use crate::events::EventQueue;
+use crate::limits::{Limits, RunLimits};
 use crate::missing::Missing;
+use crate::node_spec::NodeSpec;
 use crate::plan::PyPlan;
 use crate::workers;
+
+/// The limits of the engine, the groups of the kinds of operation that are limited, and the group of the others.
+type GivenLimits = (Py<Limits>, Vec<(Py<NodeSpec>, u32)>, Option<u32>);
 
 /// A node, the indices below it, items done, items in all.
 type MapProgress = (u32, Vec<u32>, usize, i64);
@@ -83,7 +88,8 @@ impl PyRun {
 #[pymethods]
 impl PyRun {
     #[new]
-    #[pyo3(signature = (plan, context, record, hooks, base_context, fail_fast, max_workers, driven, retain, events=None))]
+    #[pyo3(signature = (plan, context, record, hooks, base_context, fail_fast, max_workers, driven, retain, events=None,
+        limits=None))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         plan: Bound<'_, PyPlan>,
@@ -96,6 +102,7 @@ impl PyRun {
         driven: bool,
         retain: &Bound<'_, PyAny>,
         events: Option<Py<EventQueue>>,
+        limits: Option<GivenLimits>,
     ) -> PyResult<Self> {
         if !(1..=workers::MAX_WORKERS).contains(&max_workers) {
             return Err(PyValueError::new_err(format!(
@@ -103,6 +110,7 @@ impl PyRun {
                 workers::MAX_WORKERS
             )));
         }
+        let has_limits = limits.is_some();
         let body = PythonBody {
             context,
             record,
@@ -113,6 +121,7 @@ impl PyRun {
             raised: Mutex::new(None),
             lost: AtomicBool::new(false),
             typical: AtomicU32::new(0),
+            limits: limits.map(|(limits, groups, others)| RunLimits::new(limits, &groups, others, &plan.get().plan)),
             convoy: (max_workers > 1 && has_interpreter_lock(plan.py()))
                 .then(|| Convoy::new(plan.get().program.expects_long())),
         };
@@ -133,6 +142,7 @@ impl PyRun {
             driven,
             keeps,
         );
+        let core = if has_limits { core.with_limits() } else { core };
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let began_ns = u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX);
         Ok(Self {
