@@ -13,6 +13,7 @@ __all__ = [
     "EventQueue",
     "Frame",
     "GraphBuilder",
+    "Limits",
     "MapSpec",
     "MissingType",
     "NodeSpec",

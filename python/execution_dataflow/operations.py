@@ -76,10 +76,20 @@ class Operation(OperationBase):
         0 by default.
     description : str, optional
         What it is for.
+    resources : mapping of str to float, optional
+        What it holds of the engine's resources while it runs.
+    max_concurrency : int, optional
+        How many operations of its class, or of its function, may run at the same time.
+    rate_limit : RateLimit, optional
+        How often operations of its class, or of its function, may start.
+    tags : iterable of str, optional
+        What the engine's ``tag_limits`` know it as.
+    output_bytes : int, optional
+        How large its outputs are together, for an engine with a ``memory_limit``; seen from earlier ones by default.
 
     Raises
     ------
-    TypeError, GraphError
+    TypeError, ValueError, GraphError
         An option does not exist or has no such value.
 
     Examples

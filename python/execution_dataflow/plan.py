@@ -33,6 +33,11 @@ class Plan:
     limited : sequence of (_core.NodeSpec, object)
         Those that ask for something limited, each with what the operations of its kind have in common.
 
+    Attributes
+    ----------
+    limited : tuple of (_core.NodeSpec, object)
+        As given.
+
     Examples
     --------
     >>> from execution_dataflow.functions import operation
@@ -55,7 +60,8 @@ class Plan:
         limited: Sequence[tuple[_core.NodeSpec, object]] = (),
     ) -> None:
         self._name = name
-        self._limited = tuple(limited)
+        # A field and no property: every run looks at it.
+        self.limited = tuple(limited)
         self._core = core
         self._specs = tuple(specs)
 
@@ -88,11 +94,6 @@ class Plan:
     def specs(self) -> tuple[_core.NodeSpec, ...]:
         """The different kinds of node."""
         return self._specs
-
-    @property
-    def limited(self) -> tuple[tuple[_core.NodeSpec, object], ...]:
-        """The kinds of node that ask for something limited, each with what its operations have in common."""
-        return self._limited
 
     @cached_property
     def spec_of(self) -> Sequence[int]:
