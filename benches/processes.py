@@ -2,9 +2,9 @@
 
     python benches/processes.py [--rounds 5] [--calls 2000]
 
-Every round measures all contenders once, in turn, with their processes started before. The first table is the time per
-operation of many that do nothing, in flight together: 2 workers, the goal is 30 µs. The second is one at a time: the way
-there and back. The third is pure Python of about a millisecond, which threads cannot run side by side: how much faster
+Every round measures all contenders once, in turn, with their processes started before. The first table is the time of
+one of many operations that do nothing, in flight together: 2 workers, the goal is 30 µs. The second is one at a time: the
+way there and back. The third is pure Python of about a millisecond, which threads cannot run side by side: how much faster
 two workers are than one; the goal is 1.8.
 """
 
@@ -76,6 +76,11 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
+def repeat(times: int, call: Callable[[], object]) -> None:
+    for _ in range(times):
+        call()
+
+
 def table(title: str, samples: dict[str, list[float]], scale: float, unit: str) -> None:
     print(f"\n{title}")
     for name, values in samples.items():
@@ -118,11 +123,11 @@ def main() -> None:
 
         few = 200
         contenders = {
-            "engine.run of one operation": lambda: [run(two, single) for _ in range(few)],
-            "ProcessPoolExecutor.submit().result()": lambda: [standard.submit(nothing, 1).result() for _ in range(few)],
+            "engine.run of one operation": lambda: repeat(few, lambda: run(two, single)),
+            "ProcessPoolExecutor.submit().result()": lambda: repeat(few, lambda: standard.submit(nothing, 1).result()),
         }
         if loky is not None:
-            contenders["loky submit().result()"] = lambda: [loky.submit(nothing, 1).result() for _ in range(few)]
+            contenders["loky submit().result()"] = lambda: repeat(few, lambda: loky.submit(nothing, 1).result())
         table("there and back, one at a time", measure(arguments.rounds, contenders), 1e6 / few, "µs")
 
         spins = mapped(spin, 300)

@@ -44,7 +44,7 @@ _submitted: dict[ActiveRun, int] = {}
 
 
 class ExecutionEngine:
-    """Runs graphs on the threads of this process, in worker processes and, for coroutine operations, on an event loop.
+    """Runs graphs on threads of this process, in worker processes and, for coroutine operations, on an event loop.
 
     An engine may run any number of graphs, one after the other or at the same time, from any thread. Engines share one
     pool of worker threads. The calling thread of ``run`` is a worker too.

@@ -427,7 +427,7 @@ def test_context_is_a_copy_with_what_was_added_to_it(processes: ExecutionEngine)
 
 def test_shared_state_is_the_one_of_the_run(processes: ExecutionEngine) -> None:
     def count(x: int, context: ExecutionContext) -> int:
-        context.shared.update("seen", lambda seen: seen + [x], default=[])
+        context.shared.update("seen", lambda seen: [*seen, x], default=[])
         return context.shared.update("total", lambda total: total + x, default=0)
 
     context = ExecutionContext(shared={"kept": 1})

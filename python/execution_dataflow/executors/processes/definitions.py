@@ -1,8 +1,8 @@
 """Functions and classes that a worker process cannot import: each is sent once, and named by a number from then on.
 
 What a module has that both processes can import passes by its name, as pickle does it. Lambdas, closures and what
-``__main__`` defines is pickled by value with cloudpickle. That takes long, and a class that comes back must be the class
-that was sent: so values refer to such a definition by its key, and both sides keep what the key stands for.
+``__main__`` defines is pickled by value with cloudpickle. That takes long, and a class that comes back must be the
+class that was sent: so values refer to such a definition by its key, and both sides keep what the key stands for.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ class DefinitionPickler(cloudpickle.CloudPickler):  # type: ignore[misc]
         super().__init__(file, _PROTOCOL, buffer_callback)
 
     def reducer_override(self, obj: Any) -> Any:
+        """Return what ``__reduce__`` would, for objects that pass in another way than pickle does it."""
         if type(obj) is OperationFunction and is_local(obj):
             # It would pass by its name.
             return OperationFunction, (obj.function, obj._outputs, obj._options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from itertools import pairwise
 from traceback import TracebackException
 from typing import Any
 
@@ -33,7 +34,7 @@ def pack_failure(error: BaseException, pack: Callable[[Any], Packed]) -> tuple[P
 def attach_traceback(streams: list[bytes], text: str, where: str | None) -> BaseException:
     """Return the exception that was sent, with the traceback as its cause, and its own causes below that."""
     chain = [_loaded(stream, text) for stream in streams]
-    for error, cause in zip(chain[1:], chain[2:], strict=False):
+    for error, cause in pairwise(chain[1:]):
         error.__cause__ = cause
     traceback = RemoteTraceback(text, where)
     traceback.__cause__ = chain[1] if len(chain) > 1 else None

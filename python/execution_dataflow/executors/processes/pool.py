@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -136,7 +137,7 @@ class ProcessPool:
                 if key.data is None:
                     self._clear_wake()
                 else:
-                    self._guarded(key.data, lambda key=key, events=events: self._attend(key.data, key.fileobj, events))
+                    self._guarded(key.data, partial(self._attend, key.data, key.fileobj, events))
             self._take_incoming()
             if self._is_closing:
                 break
@@ -145,7 +146,7 @@ class ProcessPool:
         self._shut_down()
 
     def _guarded(self, member: Member, action: Callable[[], None]) -> None:
-        """Do something for one process; should that go wrong, in a way that nobody thought of, end that process alone."""
+        """Do something for one process; should that go wrong in a way that nobody thought of, end that one alone."""
         try:
             action()
         except Exception:
@@ -189,7 +190,7 @@ class ProcessPool:
                 self._start_for(len(waiting))
                 break
             heapq.heappop(waiting)
-            self._guarded(member, lambda member=member, task=task: member.assign(task, self._definitions))
+            self._guarded(member, partial(member.assign, task, self._definitions))
         for member in list(self._members):
             self._send(member)
 
@@ -213,9 +214,9 @@ class ProcessPool:
         expected = task.ready.operation.expected_ns
         best: Member | None = None
         for member in self._members:
-            if member.is_ready and not member.grace_ends and member.has_room_for(expected):
-                if best is None or len(member.tasks) < len(best.tasks):
-                    best = member
+            takes_more = member.is_ready and not member.grace_ends and member.has_room_for(expected)
+            if takes_more and (best is None or len(member.tasks) < len(best.tasks)):
+                best = member
         return best
 
     def _start_for(self, waiting: int) -> None:
@@ -338,7 +339,7 @@ class ProcessPool:
     # -- ends
 
     def _bury(self, member: Member) -> None:
-        """A process has ended, or its connection: what it worked on has failed, what waited behind that is sent anew."""
+        """A process has ended, or its connection: what it worked on has failed, what waited for it is sent anew."""
         self._members.remove(member)
         self._selector.unregister(member.connection)
         if member.watch is not None:
@@ -355,8 +356,8 @@ class ProcessPool:
                 how = f"signal {ending.signal}" if ending.signal is not None else f"exit code {ending.exit_code}"
                 self._fail_all(
                     WorkerStartError(
-                        f"{_MOST_FAILED_STARTS} worker processes in a row ended before they took any work, the last one "
-                        f"with {how}; what they wrote to stderr says why"
+                        f"{_MOST_FAILED_STARTS} worker processes in a row ended before they took any work, the last "
+                        f"one with {how}; what they wrote to stderr says why"
                     )
                 )
         if running is None:

@@ -81,6 +81,7 @@ class RemoteState(SharedState):
         return parent().ask(self._key, method, arguments)
 
     def get(self, key: str, default: Any = None) -> Any:
+        """Ask for the value of a key."""
         is_there, value = self._ask("look", key)
         return value if is_there else default
 
@@ -97,9 +98,11 @@ class RemoteState(SharedState):
                 return value
 
     def setdefault(self, key: str, default: Any = None) -> Any:
+        """Ask for the value of a key, to be set if it was absent."""
         return self._ask("setdefault", key, default)
 
     def pop(self, key: str, default: Any = ABSENT) -> Any:
+        """Ask for a key to be removed."""
         was_there, value = self._ask("take", key)
         if was_there:
             return value
@@ -108,6 +111,7 @@ class RemoteState(SharedState):
         return default
 
     def snapshot(self) -> dict[str, Any]:
+        """Ask for a copy of everything."""
         found: dict[str, Any] = self._ask("snapshot")
         return found
 

@@ -13,8 +13,8 @@ from execution_dataflow.executors.processes.marker import Marker
 
 __all__ = ["Started", "start_worker"]
 
-# Ctrl-C is the parent's to act on. It is blocked when the process starts, and ignored before it is let through. The path
-# of modules comes from the parent, ours included; `-P` keeps the working directory out of the search for those before.
+# Ctrl-C is the parent's to act on. It is blocked when the process starts, and ignored before it is let through. Where
+# modules are found comes from the parent; `-P` keeps the working directory out of the search for those before that.
 _PROGRAM = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)

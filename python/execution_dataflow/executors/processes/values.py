@@ -1,7 +1,7 @@
 """Values as bytes and back: the one place that knows how a value passes from process to process.
 
-A value becomes a pickle (protocol 5) and the buffers that pickled out of band, which are neither copied nor looked at here.
-A buffer that may not be written comes back as one that may not be written.
+A value becomes a pickle (protocol 5) and the buffers that pickled out of band, which are neither copied nor looked at
+here. A buffer that may not be written comes back as one that may not be written.
 """
 
 from __future__ import annotations

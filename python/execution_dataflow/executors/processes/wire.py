@@ -1,7 +1,7 @@
 """Messages between this process and a worker: a stream socket that carries metadata, buffers and file descriptors.
 
-A message is a header, metadata (a pickle of plain values), and a body of raw buffers, each on a boundary of 16 bytes, so
-that arrays can lie where they were received. File descriptors travel with the first byte of their message, where the
+A message is a header, metadata (a pickle of plain values), and a body of raw buffers, each on a boundary of 16 bytes,
+so that arrays can lie where they were received. File descriptors travel with the first byte of their message, where the
 platform can send them.
 """
 

@@ -183,10 +183,10 @@ class _Worker:
     def _operation(self, number: int) -> tuple[_core.NodeSpec, Operation]:
         known = self._operations[number]
         if isinstance(known[0], _core.NodeSpec):
-            return known  # type: ignore[return-value]
+            return known
         label, stream = known
         try:
-            operation = pickle.loads(stream)  # type: ignore[arg-type]
+            operation = pickle.loads(stream)
             made = self._operations[number] = (spec_of(operation), operation)
         except Exception as fault:
             raise TransferError(

@@ -68,8 +68,10 @@ class GuestRecord(RunRecord):
         self._log = _SendingLogger(number, seed.log_level)
 
     def logger_for(self, node: int | None, items: tuple[int, ...] = ()) -> RunLogger:
+        """Return a logger whose records go to the parent."""
         operation = self.name_of(node, items) if node is not None else None
         return RunLogger(self._log, {"run_id": self.run_id, "operation": operation})
 
     def report_progress(self, node: int, fraction: float, message: str, items: tuple[int, ...] = ()) -> None:
+        """Tell the parent of the progress of an operation."""
         parent().tell(PROGRESS, (self.number, node, items, fraction, message))
