@@ -72,6 +72,7 @@ from execution_dataflow.operations import Operation, OutputReference
 from execution_dataflow.plan import Plan
 from execution_dataflow.policies import FailurePolicy, RetryPolicy
 from execution_dataflow.ports import InputPort, OutputPort
+from execution_dataflow.process_errors import RemoteTraceback, TransferError, WorkerDied, WorkerStartError
 from execution_dataflow.rate_limits import RateLimit
 from execution_dataflow.result import ExecutionResult
 from execution_dataflow.secrets import Secret
@@ -134,6 +135,7 @@ __all__ = [
     "PortError",
     "PortTypeError",
     "RateLimit",
+    "RemoteTraceback",
     "ResourceError",
     "RetryPolicy",
     "RunCancelled",
@@ -145,11 +147,14 @@ __all__ = [
     "Secret",
     "SharedState",
     "Subscription",
+    "TransferError",
     "UnconnectedInputError",
     "UnknownOperationError",
     "UnknownPortError",
     "ValueReleasedError",
     "ValueTypeError",
+    "WorkerDied",
+    "WorkerStartError",
     "__version__",
     "mapped",
     "operation",

@@ -20,9 +20,11 @@ __all__ = [
     "OperationBase",
     "Plan",
     "PortLayout",
+    "RemoteAttempt",
     "Run",
     "WeakRegistry",
     "current_frame",
+    "execute_attempt",
     "forget_pool",
     "intern_ports",
     "legal_moves",
@@ -122,6 +124,7 @@ class NodeSpec:
         keyword_names: tuple[str, ...] | None = None,
         spread: bool = False,
         is_coroutine: bool = False,
+        executor: str | None = None,
         retry_policy: Any = None,
         max_attempts: int = 1,
         map: MapSpec | None = None,
@@ -136,6 +139,8 @@ class NodeSpec:
     def is_coroutine(self) -> bool: ...
     @property
     def is_map(self) -> bool: ...
+    @property
+    def is_function(self) -> bool: ...
     @property
     def retry_policy(self) -> Any: ...
     @property
@@ -217,6 +222,40 @@ class Attempt:
     def cancel(self) -> None: ...
 
 @final
+class RemoteAttempt:
+    @property
+    def spec(self) -> NodeSpec: ...
+    @property
+    def operation(self) -> Any: ...
+    @property
+    def node(self) -> int: ...
+    @property
+    def items(self) -> tuple[int, ...]: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def inputs(self) -> tuple[Any, ...] | None: ...
+    @property
+    def is_live(self) -> bool: ...
+    @property
+    def is_unwanted(self) -> bool: ...
+    def complete(self, outputs: tuple[Any, ...]) -> None: ...
+    def fail(self, error: BaseException) -> None: ...
+    def cancel(self) -> None: ...
+
+def execute_attempt(
+    spec: NodeSpec,
+    operation: Any,
+    record: Any,
+    context: Any,
+    node: int,
+    attempt: int,
+    items: tuple[int, ...],
+    inputs: tuple[Any, ...],
+    /,
+) -> tuple[Any, ...]: ...
+
+@final
 class Run:
     def __new__(
         cls,
@@ -231,6 +270,8 @@ class Run:
         retain: str | Sequence[int],
         events: EventQueue | None = None,
         limits: tuple[Limits, Sequence[tuple[NodeSpec, int]], int | None] | None = None,
+        executor: str | None = None,
+        process_items: int = 1,
     ) -> Self: ...
     def drive(self) -> bool: ...
     def submit(self) -> None: ...

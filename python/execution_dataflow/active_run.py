@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["ActiveRun"]
 
 _RUNNING = int(OperationState.RUNNING)
+# Items of a map that are on their way to a worker process or back: several times what one takes in one message.
+_ITEMS_PER_PROCESS = 256
 
 
 class ActiveRun:
@@ -90,13 +92,19 @@ class ActiveRun:
         self._result: ExecutionResult | None = None
         self._is_given_up = False
         self.record = record = RunRecord(None, plan.name, context, plan.label)
-        self._hooks = hooks = RunHooks(plan, record, host or threads.loop, options.native_threads)
         limits = options.limits
         limited = None
         if plan.limited or limits.memory is not None:
             record.held = limits.held_by_callers()
             record.limits = limits
             limited = limits.of_plan(plan, record.held)
+        self._hooks = hooks = RunHooks(
+            plan,
+            record,
+            host or threads.loop,
+            lambda: threads.processes(options.max_workers, options.native_threads),
+            options.native_threads,
+        )
         self.core = hooks.run = _core.Run(
             plan.core,
             context,
@@ -109,6 +117,8 @@ class ActiveRun:
             options.retain_word or options.retained_in(plan),
             dispatcher.queue if listens else None,
             limited,
+            options.executor,
+            options.max_workers * _ITEMS_PER_PROCESS,
         )
 
     def _begin(self) -> None:

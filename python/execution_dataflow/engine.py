@@ -19,7 +19,7 @@ from execution_dataflow.engine_limits import (
     checked_resources,
     checked_tags,
 )
-from execution_dataflow.engine_options import RunOptions, checked_executor
+from execution_dataflow.engine_options import RunOptions
 from execution_dataflow.engine_threads import EngineThreads
 from execution_dataflow.errors import EngineClosedError
 from execution_dataflow.event_dispatch import Subscription
@@ -44,7 +44,7 @@ _submitted: dict[ActiveRun, int] = {}
 
 
 class ExecutionEngine:
-    """Runs graphs on the threads of this process and, for coroutine operations, on an event loop.
+    """Runs graphs on threads of this process, in worker processes and, for coroutine operations, on an event loop.
 
     An engine may run any number of graphs, one after the other or at the same time, from any thread. Engines share one
     pool of worker threads. The calling thread of ``run`` is a worker too.
@@ -60,8 +60,10 @@ class ExecutionEngine:
     retain : {"terminal", "all"} or list
         Which outputs the result keeps: those that no channel leaves; all; or in addition to the first those of the
         listed operations, or ``(operation, "port")`` pairs.
-    executor : {"thread"}, optional
-        Where operations run that do not say so themselves; coroutines are found by themselves.
+    executor : {"thread", "process", "inline"}, optional
+        Where operations run that do not say so themselves; coroutine functions always run on an event loop.
+        ``"process"``: in worker processes, at most `max_workers` of them. ``"inline"``: on the calling thread, one
+        after the other, and so is everything that asks for a thread.
     event_drain_seconds : float
         How long the end of a run waits for slow subscribers before their events are dropped, counted and warned of.
     native_threads : {"auto", "unlimited"} or int
@@ -104,15 +106,17 @@ class ExecutionEngine:
         tag_limits: Mapping[str, TagLimit] | None = None,
         memory_limit: int | str | None = None,
     ) -> None:
+        if max_workers is None:
+            max_workers = usable_cpus()
         self._options = RunOptions(
-            usable_cpus() if max_workers is None else max_workers,
+            max_workers,
             failure_policy,
             retain,
             event_drain_seconds,
             native_threads,
             EngineLimits(checked_resources(resources), checked_tags(tag_limits), checked_memory(memory_limit)),
+            executor,
         )
-        checked_executor(executor)
         self._threads = EngineThreads()
         # Reentrant: what happens under it may collect garbage, and a finaliser may run a graph on this engine.
         self._lock = threading.RLock()

@@ -16,7 +16,7 @@ from execution_dataflow.policies import FailurePolicy, check_failure_policy
 
 __all__ = ["RunOptions", "checked_executor"]
 
-_EXECUTORS = ("thread",)
+_EXECUTORS = ("thread", "process", "inline")
 
 
 class RunOptions:
@@ -36,6 +36,8 @@ class RunOptions:
         How many threads a native library may use for one worker.
     limits : EngineLimits
         What the runs of the engine share in limited amounts.
+    executor : {"thread", "process", "inline"}, optional
+        Where operations run that do not say so themselves.
 
     Raises
     ------
@@ -45,6 +47,7 @@ class RunOptions:
 
     __slots__ = (
         "event_drain_seconds",
+        "executor",
         "fail_fast",
         "failure_policy",
         "is_auto",
@@ -63,10 +66,15 @@ class RunOptions:
         event_drain_seconds: float,
         native_threads: int | str,
         limits: EngineLimits,
+        executor: str | None = None,
     ) -> None:
         self.limits = limits
         checked_retain(retain)
-        self.max_workers = checked_workers(max_workers)
+        checked_executor(executor)
+        self.executor = executor
+        workers = checked_workers(max_workers)
+        # Inline means that there is nobody but the caller.
+        self.max_workers = 1 if executor == "inline" else workers
         self.failure_policy = check_failure_policy(failure_policy)
         self.fail_fast = failure_policy == "fail_fast"
         self.retain = retain
@@ -86,6 +94,7 @@ class RunOptions:
             self.event_drain_seconds,
             self.native_threads,
             self.limits,
+            self.executor,
         )
 
     def retained_in(self, plan: Plan) -> str | list[int]:
@@ -159,7 +168,7 @@ def checked_executor(value: object) -> None:
         return
     if value == "async":
         raise ValueError("executor='async' is found by itself for coroutine operations and is no default of an engine")
-    raise ValueError(f"executor={value!r} is not available in this version; an engine takes executor='thread' or None")
+    raise ValueError(f"executor={value!r} is not possible: an engine takes 'thread', 'process', 'inline' or None")
 
 
 def checked_retain(retain: object) -> None:

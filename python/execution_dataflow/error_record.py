@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
-__all__ = ["ErrorRecord", "exception_text"]
+from execution_dataflow.process_errors import RemoteTraceback
+
+__all__ = ["ErrorRecord", "exception_text", "place_of", "without_engine"]
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
@@ -105,10 +107,15 @@ class ErrorRecord:
     @property
     def where(self) -> str | None:
         """The innermost line of the user's code that the exception passed, as ``file:line in function``."""
-        place = _place(self.exception.__traceback__)
+        cause = self.exception.__cause__
+        if isinstance(cause, RemoteTraceback):
+            return cause.where
+        place = place_of(self.exception.__traceback__)
         # The error of a map was never raised, and the one of its item was.
-        cause = self.exception.__cause__ if self.exception.__traceback__ is None else None
-        return _place(cause.__traceback__) if place is None and cause is not None else place
+        if place is not None or cause is None or self.exception.__traceback__ is not None:
+            return place
+        remote = cause.__cause__
+        return remote.where if isinstance(remote, RemoteTraceback) else place_of(cause.__traceback__)
 
     @property
     def traceback_text(self) -> str:
@@ -116,7 +123,7 @@ class ErrorRecord:
         from traceback import TracebackException
 
         error = self.exception
-        kept = _without_engine(error.__traceback__)
+        kept = without_engine(error.__traceback__)
         return self.redact("".join(TracebackException(type(error), error, kept).format()))
 
     def describe(self) -> str:
@@ -143,6 +150,9 @@ class ErrorRecord:
         text = exception_text(self.exception).rstrip(".")
         cause, depth = self.exception.__cause__, 0
         while cause is not None and depth < _LONGEST_CAUSE_CHAIN:
+            if isinstance(cause, RemoteTraceback):
+                cause = cause.__cause__
+                continue
             why = exception_text(cause).rstrip(".")
             # The error of a map quotes that of its item.
             text = text if why in text else f"{text}, caused by {why}"
@@ -150,8 +160,8 @@ class ErrorRecord:
         return text
 
 
-def _place(traceback: TracebackType | None) -> str | None:
-    """Where the user's code was: the innermost frame that is theirs, else the innermost that is not the engine's."""
+def place_of(traceback: TracebackType | None) -> str | None:
+    """Return where the user's code was: the innermost frame that is theirs, else the innermost not of the engine."""
     users: str | None = None
     others: str | None = None
     while traceback is not None:
@@ -176,8 +186,8 @@ def _is_library(path: str) -> bool:
     return path.startswith(_STANDARD_LIBRARY) or any(part in path for part in _INSTALLED)
 
 
-def _without_engine(traceback: TracebackType | None) -> TracebackType | None:
-    """The traceback from the first frame that is not the engine's; all of it when there is none."""
+def without_engine(traceback: TracebackType | None) -> TracebackType | None:
+    """Return the traceback from the first frame that is not the engine's; all of it when there is none."""
     first = traceback
     while first is not None and _is_engine(first.tb_frame.f_code.co_filename):
         first = first.tb_next

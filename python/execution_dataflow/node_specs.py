@@ -15,7 +15,7 @@ from execution_dataflow.operation_settings import DEFAULT_SETTINGS
 from execution_dataflow.operations import Operation, check_options, label_of
 from execution_dataflow.parameters import is_coroutine_function
 
-__all__ = ["SpecTable", "check_runnable", "kind_of"]
+__all__ = ["SpecTable", "check_runnable", "kind_of", "spec_of"]
 
 # Options that an operation may be given and that no engine of this version acts on.
 _UNAVAILABLE = (
@@ -92,6 +92,27 @@ def kind_of(operation: Operation) -> Any:
     return operation.definition.function if isinstance(operation, FunctionOperation) else type(operation)
 
 
+def spec_of(operation: Operation) -> NodeSpec:
+    """Return the spec of one operation, which alike operations share.
+
+    Parameters
+    ----------
+    operation : Operation
+        An operation.
+
+    Returns
+    -------
+    NodeSpec
+        What the native core needs to run it.
+
+    Raises
+    ------
+    GraphError
+        It cannot run.
+    """
+    return _shared_spec(operation, _function_of(operation))
+
+
 def _function_of(operation: Operation) -> Callable[..., Any]:
     # A method of its class is the same function for all instances; an instance may have an `execute` of its own.
     execute: Any = operation.execute
@@ -149,6 +170,7 @@ def _new_spec(operation: Operation, function: Callable[..., Any]) -> NodeSpec:
         keyword_names=keyword_names,
         spread=spread,
         is_coroutine=is_coroutine_function(function),
+        executor=operation.executor,
         retry_policy=policy,
         max_attempts=1 if policy is None else policy.max_attempts,
         settings=operation._settings,
@@ -208,5 +230,7 @@ def check_runnable(operation: Operation) -> None:
     is_coroutine = is_coroutine_function(operation.function if isinstance(operation, FunctionOperation) else execute)
     if executor == "async" and not is_coroutine:
         raise GraphError(f"{label}(executor='async') must be written with async def; without it, use executor='thread'")
-    if executor == "thread" and is_coroutine:
-        raise GraphError(f"{label}(executor='thread') is a coroutine function and runs on the event loop; leave it out")
+    if executor not in (None, "async") and is_coroutine:
+        raise GraphError(
+            f"{label}(executor={executor!r}) is a coroutine function and runs on the event loop; leave it out"
+        )

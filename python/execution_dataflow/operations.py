@@ -25,10 +25,10 @@ __all__ = ["OPTIONS", "ExecutorName", "Operation", "OutputReference", "check_opt
 
 AnyOperation = TypeVar("AnyOperation", bound="Operation")
 
-ExecutorName: TypeAlias = Literal["thread", "async"]
-"""Where an operation runs: on a worker thread, or on the event loop."""
+ExecutorName: TypeAlias = Literal["thread", "process", "async", "inline"]
+"""Where an operation runs: on a worker thread, in a worker process, on the event loop, or on the worker at hand."""
 
-_EXECUTORS = ("thread", "async")
+_EXECUTORS = ("thread", "process", "async", "inline")
 _PLAIN_OPTIONS = ("name", "retry_policy", "executor", "priority", "description")
 OPTIONS = (*_PLAIN_OPTIONS, *SETTINGS)
 """The names of the options that every operation takes."""
@@ -69,8 +69,9 @@ class Operation(OperationBase):
         Its name, unique in a graph; the name of the class by default, then with ``_2``, ``_3``.
     retry_policy : RetryPolicy, optional
         When it is attempted again; one attempt by default.
-    executor : {"thread", "async"}, optional
-        Where it runs; by default on a thread, or on the event loop if `execute` is a coroutine function.
+    executor : {"thread", "process", "async", "inline"}, optional
+        Where it runs: on a worker thread, in a worker process, on the event loop, or on the worker that finds it ready.
+        By default where the engine says, which is on a thread; a coroutine function always runs on the event loop.
     priority : int, optional
         Operations of a higher priority start earlier, among those that can start, and so do those that they wait for;
         0 by default.
@@ -412,7 +413,5 @@ def check_options(owner: str, options: dict[str, Any]) -> None:
 
 
 def _executor_fault(owner: str, value: object) -> str:
-    choices = " or ".join(map(repr, _EXECUTORS))
-    if value in ("process", "inline"):
-        return f"{owner}(executor={value!r}) is not available in this version; use {choices}"
-    return f"{owner}(executor=) must be {choices}, not {value!r}"
+    choices = ", ".join(map(repr, _EXECUTORS[:-1]))
+    return f"{owner}(executor=) must be {choices} or {_EXECUTORS[-1]!r}, not {value!r}"

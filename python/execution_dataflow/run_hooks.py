@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from contextvars import Context
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from execution_dataflow import _core
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import asyncio
 
     from execution_dataflow.executors.event_loop import CoroutineHost
+    from execution_dataflow.executors.processes.pool import ProcessPool
+    from execution_dataflow.executors.processes.process_run import ProcessRun
 
 __all__ = ["RunHooks", "final_state"]
 
@@ -62,7 +65,8 @@ class RunHooks(MapHooks):
         Where failures are kept.
     host : callable
         Gives the event loop for coroutine operations, which starts with the first one.
-
+    pool : callable
+        Gives the worker processes, which start with the first operation for them.
     threads : int or {"auto", "unlimited"}
         How many threads a native library may use for one worker.
 
@@ -85,7 +89,10 @@ class RunHooks(MapHooks):
         "_ends_limits",
         "_host",
         "_make_host",
+        "_make_pool",
         "_native_threads",
+        "_opening",
+        "_processes",
         "_waiting",
         "_waiting_items",
         "ended_ns",
@@ -98,7 +105,14 @@ class RunHooks(MapHooks):
         "workers",
     )
 
-    def __init__(self, plan: Plan, record: RunRecord, host: Callable[[], CoroutineHost], threads: int | str) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        record: RunRecord,
+        host: Callable[[], CoroutineHost],
+        pool: Callable[[], ProcessPool],
+        threads: int | str,
+    ) -> None:
         self._waiting_items = {}
         self._earlier = {}
         self.plan = plan
@@ -114,6 +128,9 @@ class RunHooks(MapHooks):
         self.tasks: set[asyncio.Task[None]] = set()
         self._make_host = host
         self._host: CoroutineHost | None = None
+        self._make_pool = pool
+        self._processes: tuple[ProcessPool, ProcessRun] | None = None
+        self._opening = Lock()
         self._waiting: dict[int, BaseException] = {}
 
     @property
@@ -157,6 +174,18 @@ class RunHooks(MapHooks):
             self.record.run_awaitable = self._host.run_awaitable
         self._host.launch(attempt, context, self)
 
+    def launch_process(self, attempt: _core.RemoteAttempt) -> None:
+        """Have an operation run in a worker process."""
+        processes = self._processes or self._open_processes()
+        processes[0].launch(processes[1], attempt)
+
+    def _open_processes(self) -> tuple[ProcessPool, ProcessRun]:
+        with self._opening:
+            if self._processes is None:
+                pool = self._make_pool()
+                self._processes = pool, pool.open_run(self.record, self.plan)
+            return self._processes
+
     def is_of_signal_handler(self, error: BaseException) -> bool:
         """Return whether a signal handler raised it, while an operation happened to run on the main thread."""
         return raised_by_signal_handler(error)
@@ -168,6 +197,8 @@ class RunHooks(MapHooks):
             self.record.cancel_reason = "interrupted"
         if self._host is not None:
             self._host.cancel(self)
+        if self._processes is not None:
+            self._processes[0].cancel(self._processes[1])
 
     def run_ends(self) -> RunState:
         """Close the clients and tell the engine: every node has its outcome. After an interrupt it is called again."""
@@ -182,6 +213,8 @@ class RunHooks(MapHooks):
             self._waiting_items.clear()
             # The native run holds these hooks: without this, its values would wait for the cycle collector.
             self.run = None
+        if self._processes is not None:
+            self._processes[0].end_run(self._processes[1])
         if self._ends_limits:
             native_threads.end(self)
         if self.on_end is not None:

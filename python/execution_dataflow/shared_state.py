@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from threading import RLock
 from typing import Any
 
-__all__ = ["SharedState"]
+__all__ = ["ABSENT", "SharedState"]
 
 
 class _Absent:
@@ -18,7 +18,8 @@ class _Absent:
         return "<no default>"
 
 
-_ABSENT = _Absent()
+ABSENT = _Absent()
+"""What a key has that is not there."""
 
 
 class SharedState:
@@ -82,7 +83,7 @@ class SharedState:
         """
         self[key] = value
 
-    def update(self, key: str, function: Callable[[Any], Any], default: Any = _ABSENT) -> Any:
+    def update(self, key: str, function: Callable[[Any], Any], default: Any = ABSENT) -> Any:
         """Replace a value by a function of itself, atomically.
 
         Parameters
@@ -106,14 +107,41 @@ class SharedState:
             When the key is absent and no default was given.
         """
         with self._lock:
-            current = self._values.get(key, _ABSENT)
-            if current is _ABSENT:
+            current = self._values.get(key, ABSENT)
+            if current is ABSENT:
                 current = default
-            if current is _ABSENT:
+            if current is ABSENT:
                 raise KeyError(f"shared state has no {key!r} to update; give a default for the first time")
             value = function(current)
             self._values[key] = value
             return value
+
+    def look(self, key: str) -> Any:
+        """Return the value of a key, or `ABSENT`."""
+        return self.get(key, ABSENT)
+
+    def replace_if(self, key: str, expected: Any, value: Any) -> bool:
+        """Set the value of a key if it still has the very object that `look` has found there.
+
+        Parameters
+        ----------
+        key : str
+            The key.
+        expected : object
+            What it had, or `ABSENT`.
+        value : object
+            What it gets.
+
+        Returns
+        -------
+        bool
+            Whether it was set.
+        """
+        with self._lock:
+            if self._values.get(key, ABSENT) is not expected:
+                return False
+            self._values[key] = value
+            return True
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         """Return the value of a key, after setting it to a default if it was absent.
@@ -133,7 +161,7 @@ class SharedState:
         with self._lock:
             return self._values.setdefault(key, default)
 
-    def pop(self, key: str, default: Any = _ABSENT) -> Any:
+    def pop(self, key: str, default: Any = ABSENT) -> Any:
         """Remove a key and return its value.
 
         Parameters
@@ -155,7 +183,7 @@ class SharedState:
         """
         with self._lock:
             value = self._values.pop(key, default)
-        if value is _ABSENT:
+        if value is ABSENT:
             raise KeyError(f"shared state has no {key!r} to remove")
         return value
 
@@ -171,8 +199,8 @@ class SharedState:
             return dict(self._values)
 
     def __getitem__(self, key: str) -> Any:
-        value = self.get(key, _ABSENT)
-        if value is _ABSENT:
+        value = self.get(key, ABSENT)
+        if value is ABSENT:
             raise KeyError(f"shared state has no {key!r}")
         return value
 

@@ -9,22 +9,20 @@ use pyo3::{PyTraverseError, PyVisit, intern};
 
 use crate::body::CoreRun;
 use crate::call;
-use crate::conclude::{self, Via};
+use crate::conclude;
 use crate::frame::{Frame, attempt_variable};
 use crate::gate;
 use crate::isolation;
-use crate::items::{self, Outcome};
+use crate::live::LiveAttempt;
 use crate::python_errors;
 
 /// The live attempt of a coroutine operation, and the awaitable that drives it: every `send` into the coroutine happens
 /// with the attempt's frame on the stack of the loop's thread.
 #[pyclass(frozen, weakref, module = "execution_dataflow._core")]
 pub(crate) struct Attempt {
-    run: Arc<CoreRun>,
+    live: LiveAttempt,
     /// Taken when the attempt ends.
-    frame: Box<Frame>,
     coroutine: Mutex<Option<Py<PyAny>>>,
-    ended: AtomicBool,
     entered: AtomicBool,
 }
 
@@ -44,10 +42,8 @@ impl Attempt {
         }
         let context = isolation::copy(py, &body.base_context)?;
         let attempt = Self {
-            run: run.clone(),
-            frame: Box::new(frame),
+            live: LiveAttempt::new(run, frame),
             coroutine: Mutex::new(Some(coroutine.unbind())),
-            ended: AtomicBool::new(false),
             entered: AtomicBool::new(false),
         };
         body.hooks.bind(py).call_method1(intern!(py, "launch"), (Py::new(py, attempt)?, context)).map(drop)
@@ -55,12 +51,12 @@ impl Attempt {
 
     /// Whether the attempt has no outcome yet.
     pub(crate) fn is_live(&self) -> bool {
-        !self.ended.load(Ordering::Acquire)
+        self.live.is_live()
     }
 
     /// The frame of the live attempt.
     pub(crate) fn frame(&self) -> Option<&Frame> {
-        self.is_live().then_some(&*self.frame)
+        self.is_live().then(|| self.live.frame())
     }
 
     fn coroutine<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -68,19 +64,9 @@ impl Attempt {
         coroutine.map(|c| c.into_bound(py)).ok_or_else(|| PyRuntimeError::new_err("this attempt has ended"))
     }
 
-    fn fail_with(&self, py: Python<'_>, error: PyErr) {
-        let (task, attempt) = (self.frame.task, self.frame.attempt);
-        if task.instance.is_items() {
-            let outcome = Outcome::Failed(error);
-            items::conclude(py, &self.run, task, attempt, outcome, Some(&self.frame), Via::Elsewhere);
-        } else {
-            conclude::fail(py, &self.run, task, attempt, error, None, Via::Elsewhere);
-        }
-    }
-
     /// `true` for the one caller that ends the attempt.
     fn end(&self) -> bool {
-        let first = !self.ended.swap(true, Ordering::AcqRel);
+        let first = self.live.end();
         let coroutine = self.coroutine.lock().unwrap_or_else(PoisonError::into_inner).take();
         drop(coroutine);
         first
@@ -97,7 +83,7 @@ impl Attempt {
         if !attempt.entered.swap(true, Ordering::Relaxed) {
             attempt_variable(py)?.call_method1(intern!(py, "set"), (slf,))?;
         }
-        let _pushed = attempt.frame.push();
+        let _pushed = attempt.live.frame().push();
         gate::method(&coroutine, method, arguments)
     }
 }
@@ -107,7 +93,7 @@ impl Attempt {
     /// The node that this is an attempt of.
     #[getter]
     fn node(&self) -> u32 {
-        self.frame.task.node.0
+        self.live.frame().task.node.0
     }
 
     fn __await__(slf: Py<Self>) -> Py<Self> {
@@ -137,7 +123,7 @@ impl Attempt {
         let attempt = slf.get();
         match attempt.coroutine(py) {
             Ok(coroutine) => {
-                let _pushed = attempt.frame.push();
+                let _pushed = attempt.live.frame().push();
                 gate::method(&coroutine, intern!(py, "close"), &[]).map(drop)
             }
             Err(_) => Ok(()),
@@ -146,32 +132,29 @@ impl Attempt {
 
     /// Ends the attempt with what the coroutine returned.
     fn complete(&self, py: Python<'_>, value: Bound<'_, PyAny>) {
-        let (task, attempt) = (self.frame.task, self.frame.attempt);
-        let outputs = conclude::outputs(py, self.frame.spec(), &self.frame, value);
+        let frame = self.live.frame();
+        let outputs = conclude::outputs(py, frame.spec(), frame, value);
         if self.end() {
-            match outputs {
-                Ok(outputs) => conclude::succeed(py, &self.run, task, attempt, outputs, Via::Elsewhere),
-                Err(error) => self.fail_with(py, error),
-            }
+            self.live.conclude(py, outputs);
         }
     }
 
     /// Ends the attempt with what the coroutine raised.
     fn fail(&self, py: Python<'_>, error: Bound<'_, PyAny>) {
         if self.end() {
-            self.fail_with(py, PyErr::from_value(error));
+            self.live.conclude(py, Err(PyErr::from_value(error)));
         }
     }
 
     /// Ends the attempt because the run was cancelled.
     fn cancel(&self, py: Python<'_>) {
         if self.end() {
-            conclude::cancel(py, &self.run, self.frame.task, self.frame.attempt, Via::Elsewhere);
+            self.live.cancel(py);
         }
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         // The coroutine is left out: its lock may be held, and it goes with the end of the attempt.
-        self.frame.traverse(&visit)
+        self.live.frame().traverse(&visit)
     }
 }

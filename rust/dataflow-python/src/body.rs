@@ -30,8 +30,9 @@ use crate::items;
 use crate::limits::RunLimits;
 use crate::map_content::{Element, MapRun};
 use crate::native_threads::OfThread;
-use crate::node_spec::NodeSpec;
+use crate::node_spec::{NodeSpec, Place};
 use crate::plan::Program;
+use crate::remote::RemoteAttempt;
 
 pub(crate) type CoreRun = Run<PythonBody>;
 
@@ -58,6 +59,10 @@ pub(crate) struct PythonBody {
     pub(crate) limits: Option<RunLimits>,
     /// Present where workers stand in line for the interpreter: several of them, and a lock.
     pub(crate) convoy: Option<Convoy>,
+    /// The first place of those where attempts outlive the call that starts them.
+    pub(crate) elsewhere: Place,
+    /// How many items of one map may be under way in worker processes: enough to keep them busy, few enough to hold.
+    pub(crate) process_items: usize,
 }
 
 /// What a worker thread brings along.
@@ -179,6 +184,14 @@ impl PythonBody {
         call(hooks)
     }
 
+    /// Starts an attempt that ends elsewhere: on an event loop, or in a worker process.
+    pub(crate) fn launch(&self, py: Python<'_>, run: &Arc<CoreRun>, frame: Frame) -> PyResult<()> {
+        match frame.spec().place {
+            Place::Loop => Attempt::launch(py, run, frame),
+            Place::Here | Place::Unnamed | Place::Process => RemoteAttempt::launch(py, run, frame),
+        }
+    }
+
     /// Tells the other workers of an operation that takes long.
     #[inline]
     fn passage(&self, spec: &NodeSpec, now: u64) -> Option<Passage<'_>> {
@@ -216,8 +229,8 @@ impl PythonBody {
             }
             return;
         }
-        if spec.is_coroutine {
-            if let Err(error) = Attempt::launch(py, run, frame) {
+        if spec.place >= self.elsewhere {
+            if let Err(error) = self.launch(py, run, frame) {
                 conclude::fail(py, run, task, attempt, error, None, Via::Step(step));
             }
             return;

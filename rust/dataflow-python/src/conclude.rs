@@ -171,6 +171,17 @@ pub(crate) fn outputs(py: Python<'_>, spec: &NodeSpec, frame: &Frame, value: Bou
     all_set(py, spec, frame.take_outputs(py), !returns_nothing)
 }
 
+/// What an attempt commits that ran in another process, which has done the same checks with its own copies of the classes.
+pub(crate) fn received(py: Python<'_>, spec: &NodeSpec, mut values: Values) -> PyResult<Values> {
+    values.resize_with(spec.output_flags.len(), || None);
+    for (port, value) in values.iter().enumerate() {
+        if let Some(value) = value {
+            spec.check_output(port, value.bind(py))?;
+        }
+    }
+    all_set(py, spec, values, false)
+}
+
 fn all_set(py: Python<'_>, spec: &NodeSpec, values: Values, returned_a_value: bool) -> PyResult<Values> {
     let is_missing = |(value, flags): (&Option<Py<PyAny>>, &u8)| value.is_none() && flags & OUTPUT_OPTIONAL == 0;
     match values.iter().zip(&spec.output_flags).position(is_missing) {
@@ -241,7 +252,8 @@ fn share_all(
     Ok(())
 }
 
-/// Commits the outputs of an attempt that ended on an event loop, or as a map: all of them or, when it is stale, none.
+/// Commits the outputs of an attempt that ended elsewhere than on a worker, or as a map: all of them or, when it is stale,
+/// none.
 pub(crate) fn succeed(
     py: Python<'_>,
     run: &CoreRun,

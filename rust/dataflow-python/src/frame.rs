@@ -46,7 +46,8 @@ impl SetOutputs {
 pub(crate) struct Frame {
     /// The frame below on this thread, while this one is pushed.
     below: Cell<*const Frame>,
-    run: *const CoreRun,
+    /// What the attempt belongs to: a run or, with the lowest bit set, a `Guest`.
+    home: *const (),
     spec: *const NodeSpec,
     operation: *mut ffi::PyObject,
     pub(crate) task: Task,
@@ -75,6 +76,22 @@ thread_local! {
     static TOP: Cell<*const Frame> = const { Cell::new(null()) };
 }
 
+/// What an attempt belongs to whose run is in another process.
+pub(crate) struct Guest {
+    /// What stands for the record of that run here.
+    pub(crate) record: Py<PyAny>,
+    pub(crate) spec: Py<NodeSpec>,
+    pub(crate) items: Py<PyTuple>,
+}
+
+enum Home<'f> {
+    Run(&'f CoreRun),
+    Guest(&'f Guest),
+}
+
+/// Both that a frame may point to have addresses without this bit.
+const IS_GUEST: usize = 1;
+
 /// Keeps a frame on the thread's stack; dropping it takes the frame off.
 pub(crate) struct Pushed<'f>(&'f Frame);
 
@@ -89,11 +106,28 @@ impl Frame {
     /// A frame for an attempt of `operation`, without inputs yet. The run must outlive it.
     #[inline]
     pub(crate) fn new(run: &CoreRun, spec: &NodeSpec, operation: &Bound<'_, PyAny>, task: Task, attempt: u32) -> Self {
+        Self::at(std::ptr::from_ref(run).cast(), spec, operation, task, attempt)
+    }
+
+    /// A frame for an attempt of a run in another process. The guest and the spec must outlive it.
+    pub(crate) fn of_guest(
+        guest: &Guest,
+        spec: &NodeSpec,
+        operation: &Bound<'_, PyAny>,
+        task: Task,
+        attempt: u32,
+    ) -> Self {
+        let home = std::ptr::from_ref(guest).cast::<()>().map_addr(|address| address | IS_GUEST);
+        Self::at(home, spec, operation, task, attempt)
+    }
+
+    #[inline]
+    fn at(home: *const (), spec: &NodeSpec, operation: &Bound<'_, PyAny>, task: Task, attempt: u32) -> Self {
         let mut places = SmallVec::new();
         places.push(null_mut());
         Self {
             below: Cell::new(null()),
-            run,
+            home,
             spec,
             operation: operation.as_ptr(),
             task,
@@ -128,13 +162,19 @@ impl Frame {
 
     #[inline]
     pub(crate) fn spec<'s>(&self) -> &'s NodeSpec {
-        // SAFETY: the spec belongs to the program of the run, which outlives the frame and all that is done with it.
+        // SAFETY: the spec belongs to the program of the run, or to a guest, and outlives the frame and all that is done
+        // with it.
         unsafe { &*self.spec }
     }
 
-    pub(crate) fn run(&self) -> &CoreRun {
-        // SAFETY: the run outlives the frame (see `new`).
-        unsafe { &*self.run }
+    fn home(&self) -> Home<'_> {
+        if self.home.addr() & IS_GUEST == 0 {
+            // SAFETY: the run outlives the frame (see `new`).
+            Home::Run(unsafe { &*self.home.cast() })
+        } else {
+            // SAFETY: the guest outlives the frame (see `of_guest`); this is its address.
+            Home::Guest(unsafe { &*self.home.map_addr(|address| address & !IS_GUEST).cast() })
+        }
     }
 
     /// The operation that runs, borrowed.
@@ -262,22 +302,27 @@ pub(crate) struct FrameInfo {
 }
 
 fn info(py: Python<'_>, frame: &Frame) -> PyResult<FrameInfo> {
-    let (run, task) = (frame.run(), frame.task);
-    let (node, indices, spec) = if task.instance.is_items() {
-        let (node, indices) = items::path(run, task);
-        (node, indices, items::spec_object(run, task))
-    } else {
-        (task.node.0, Vec::new(), run.instance(task.instance).program().spec_object(task.node))
+    let task = frame.task;
+    let (record, node, items, spec) = match frame.home() {
+        Home::Guest(guest) => (&guest.record, task.node.0, guest.items.clone_ref(py), &guest.spec),
+        Home::Run(run) if task.instance.is_items() => {
+            let (node, indices) = items::path(run, task);
+            (&run.body().record, node, PyTuple::new(py, indices)?.unbind(), items::spec_object(run, task))
+        }
+        Home::Run(run) => {
+            let spec = run.instance(task.instance).program().spec_object(task.node);
+            (&run.body().record, task.node.0, PyTuple::empty(py).unbind(), spec)
+        }
     };
-    // SAFETY: the operation belongs to the program of the run, or to the map that the frame is of.
+    // SAFETY: the operation belongs to the program of the run, to the map that the frame is of, or to whoever runs a guest.
     let operation = unsafe { Bound::from_borrowed_ptr(py, frame.operation) };
     Ok(FrameInfo {
-        run: run.body().record.clone_ref(py),
+        run: record.clone_ref(py),
         node,
         attempt: frame.attempt,
         operation: operation.unbind(),
         spec: spec.clone_ref(py),
-        items: PyTuple::new(py, indices)?.unbind(),
+        items,
     })
 }
 

@@ -14,7 +14,6 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use smallvec::SmallVec;
 
-use crate::attempt::Attempt;
 use crate::body::{CoreRun, Host, LONG_NANOSECONDS, PythonBody};
 use crate::call;
 use crate::conclude::{self, Via};
@@ -22,7 +21,7 @@ use crate::events::{Kind, Moment};
 use crate::frame::{Frame, Values};
 use crate::map_content::{Content, Element, MapRun, content};
 use crate::map_spec::MapSpec;
-use crate::node_spec::NodeSpec;
+use crate::node_spec::{NodeSpec, Place};
 use crate::python_errors;
 use crate::results::Column;
 
@@ -35,8 +34,13 @@ pub(crate) fn expand(
     frame: Frame,
     map: &Py<MapSpec>,
 ) -> PyResult<()> {
-    let (content, len) = content(py, frame, map, &step.run().body().hooks)?;
-    step.expand_items(MapRun::new(content), len, map.get().limit);
+    let body = step.run().body();
+    let (content, len) = content(py, frame, map, &body.hooks)?;
+    let map = map.get();
+    let place = map.item.get().place;
+    let is_remote = place >= body.elsewhere && place < Place::Loop;
+    let limit = if is_remote { map.limit.min(body.process_items) } else { map.limit };
+    step.expand_items(MapRun::new(content), len, limit);
     Ok(())
 }
 
@@ -86,7 +90,8 @@ impl PythonBody {
         }
         let mut frame = Frame::new(run, spec, map.operation.bind(py), task, attempt);
         let mut own: Element = SmallVec::new();
-        let outlives = spec.is_coroutine || spec.map.is_some();
+        let is_elsewhere = spec.place >= self.elsewhere;
+        let outlives = is_elsewhere || spec.map.is_some();
         let ready = content
             .give_inputs(py, &mut frame, task.node.index(), element.as_deref(), &mut own, outlives)
             .and_then(|()| host.renew_isolation(py, &self.base_context));
@@ -99,8 +104,8 @@ impl PythonBody {
                 Err(error) => failed(py, run, items, content, task, attempt, error, step.seat() as u32, element),
             };
         }
-        if spec.is_coroutine {
-            return match Attempt::launch(py, run, frame) {
+        if is_elsewhere {
+            return match self.launch(py, run, frame) {
                 Ok(()) => End::Elsewhere,
                 Err(error) => failed(py, run, items, content, task, attempt, error, step.seat() as u32, element),
             };
@@ -353,7 +358,7 @@ pub(crate) enum Outcome {
     Cancelled,
 }
 
-/// Ends an item that ran on an event loop, or that was a map itself.
+/// Ends an item that ran elsewhere than on a worker, or that was a map itself.
 pub(crate) fn conclude(
     py: Python<'_>,
     run: &CoreRun,

@@ -24,6 +24,19 @@ pub(crate) enum CallKind {
     Function,
 }
 
+/// Where the attempts of a node run, as far as its operation says: from what stays on the worker to what leaves it.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    /// On the worker that takes it.
+    Here,
+    /// Where the engine says.
+    Unnamed,
+    /// In a worker process.
+    Process,
+    /// On an event loop: a coroutine.
+    Loop,
+}
+
 /// The immutable description shared by nodes of one kind.
 #[pyclass(frozen, module = "execution_dataflow._core")]
 pub(crate) struct NodeSpec {
@@ -52,6 +65,7 @@ pub(crate) struct NodeSpec {
     pub(crate) has_one_output: bool,
     #[pyo3(get)]
     pub(crate) is_coroutine: bool,
+    pub(crate) place: Place,
     #[pyo3(get)]
     pub(crate) retry_policy: Option<Py<PyAny>>,
     #[pyo3(get)]
@@ -111,7 +125,7 @@ impl NodeSpec {
     #[new]
     #[pyo3(signature = (*, label, kind, function, input_names, input_flags, input_checks, input_defaults, output_names,
         output_flags, output_checks, settings, arguments=vec![], keyword_names=None, spread=false, is_coroutine=false,
-        retry_policy=None, max_attempts=1, map=None))]
+        executor=None, retry_policy=None, max_attempts=1, map=None))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -130,6 +144,7 @@ impl NodeSpec {
         keyword_names: Option<Bound<'_, PyTuple>>,
         spread: bool,
         is_coroutine: bool,
+        executor: Option<&str>,
         retry_policy: Option<Py<PyAny>>,
         max_attempts: u32,
         map: Option<Py<MapSpec>>,
@@ -138,6 +153,17 @@ impl NodeSpec {
             "method" => CallKind::Method,
             "function" => CallKind::Function,
             other => return Err(PyValueError::new_err(format!("kind is 'method' or 'function', not {other:?}"))),
+        };
+        let place = match executor {
+            // The node of a map stays: its items go where their operation says.
+            _ if map.is_some() => Place::Here,
+            _ if is_coroutine => Place::Loop,
+            None => Place::Unnamed,
+            Some("thread" | "inline") => Place::Here,
+            Some("process") => Place::Process,
+            Some(other) => {
+                return Err(PyValueError::new_err(format!("no executor for a plain function is called {other:?}")));
+            }
         };
         let inputs = input_names.len();
         let outputs = output_names.len();
@@ -180,6 +206,7 @@ impl NodeSpec {
             keyword_names: keyword_names.filter(|names| !names.is_empty()).map(|names| interned(&names)).transpose()?,
             spread,
             is_coroutine,
+            place,
             retry_policy,
             max_attempts,
             settings,
@@ -197,6 +224,12 @@ impl NodeSpec {
     #[getter]
     fn is_map(&self) -> bool {
         self.map.is_some()
+    }
+
+    /// Whether it calls a function with its inputs: there is no more to the operation.
+    #[getter]
+    fn is_function(&self) -> bool {
+        self.kind == CallKind::Function
     }
 
     fn __repr__(&self) -> String {

@@ -19,7 +19,7 @@ use crate::convoy::{Convoy, has_interpreter_lock};
 use crate::events::EventQueue;
 use crate::limits::{Limits, RunLimits};
 use crate::missing::Missing;
-use crate::node_spec::NodeSpec;
+use crate::node_spec::{NodeSpec, Place};
 use crate::plan::PyPlan;
 use crate::workers;
 
@@ -89,7 +89,7 @@ impl PyRun {
 impl PyRun {
     #[new]
     #[pyo3(signature = (plan, context, record, hooks, base_context, fail_fast, max_workers, driven, retain, events=None,
-        limits=None))]
+        limits=None, executor=None, process_items=1))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         plan: Bound<'_, PyPlan>,
@@ -103,7 +103,14 @@ impl PyRun {
         retain: &Bound<'_, PyAny>,
         events: Option<Py<EventQueue>>,
         limits: Option<GivenLimits>,
+        executor: Option<&str>,
+        process_items: usize,
     ) -> PyResult<Self> {
+        let elsewhere = match executor {
+            None | Some("thread" | "inline") => Place::Process,
+            Some("process") => Place::Unnamed,
+            Some(other) => return Err(PyValueError::new_err(format!("{other:?} is no executor of a run"))),
+        };
         if !(1..=workers::MAX_WORKERS).contains(&max_workers) {
             return Err(PyValueError::new_err(format!(
                 "max_workers is from 1 to {}, not {max_workers}",
@@ -124,6 +131,8 @@ impl PyRun {
             limits: limits.map(|(limits, groups, others)| RunLimits::new(limits, &groups, others, &plan.get().plan)),
             convoy: (max_workers > 1 && has_interpreter_lock(plan.py()))
                 .then(|| Convoy::new(plan.get().program.expects_long())),
+            elsewhere,
+            process_items: process_items.max(1),
         };
         let policy = if fail_fast { FailurePolicy::FailFast } else { FailurePolicy::Continue };
         let shared = plan.get();

@@ -1,0 +1,123 @@
+"""Functions and classes that a worker process cannot import: each is sent once, and named by a number from then on.
+
+What a module has that both processes can import passes by its name, as pickle does it. Lambdas, closures and what
+``__main__`` defines is pickled by value with cloudpickle. That takes long, and a class that comes back must be the
+class that was sent: so values refer to such a definition by its key, and both sides keep what the key stands for.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from hashlib import blake2b
+from itertools import count
+from typing import Any
+
+import cloudpickle
+
+from execution_dataflow.functions import OperationFunction
+
+__all__ = ["DefinitionPickler", "DefinitionTable", "recall", "receive_definition"]
+
+_PROTOCOL = 5
+
+
+class _Pending:
+    """A definition that was received and not needed yet: loading it may fail, which is for its user to see."""
+
+    __slots__ = ("stream",)
+
+    def __init__(self, stream: bytes) -> None:
+        self.stream = stream
+
+
+# What keys stand for in this process: definitions that it has sent, and those that it was sent.
+_known: dict[str, Any] = {}
+# The keys of what this process was sent, by identity; the objects are in `_known`.
+_key_of: dict[int, str] = {}
+_numbers = count()
+
+
+def recall(key: str) -> Any:
+    """Return what a key stands for; pickled values call this."""
+    found = _known[key]
+    if type(found) is _Pending:
+        import pickle
+
+        found = pickle.loads(found.stream)
+        _known[key] = found
+        _key_of[id(found)] = key
+    return found
+
+
+def receive_definition(key: str, stream: bytes) -> None:
+    """Take a definition that was sent to this process."""
+    _known[key] = _Pending(stream)
+
+
+def _new_key() -> str:
+    # Of this process, and so no key that another one made, which sent it here.
+    return f"{os.getpid()}.{next(_numbers)}"
+
+
+def is_local(thing: Any) -> bool:
+    """Whether a function or a class passes by value: another process cannot import it."""
+    module = getattr(thing, "__module__", None)
+    return module is None or module == "__main__" or "<" in getattr(thing, "__qualname__", "<")
+
+
+class DefinitionPickler(cloudpickle.CloudPickler):  # type: ignore[misc]
+    """A pickler that takes functions and classes by value where they have to, each anew."""
+
+    def __init__(self, file: io.BytesIO, buffer_callback: Callable[[Any], object] | None = None) -> None:
+        super().__init__(file, _PROTOCOL, buffer_callback)
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Return what ``__reduce__`` would, for objects that pass in another way than pickle does it."""
+        if type(obj) is OperationFunction and is_local(obj):
+            # It would pass by its name.
+            return OperationFunction, (obj.function, obj._outputs, obj._options)
+        return super().reducer_override(obj)
+
+
+class DefinitionTable:
+    """The definitions that one run sends, or that a worker was sent.
+
+    Parameters
+    ----------
+    keys : dict of bytes to str
+        The keys of all definitions that were ever sent, by a digest of their pickle: one that is the same in the next
+        run need not be sent again.
+    """
+
+    def __init__(self, keys: dict[bytes, str]) -> None:
+        self._keys = keys
+        self._own: dict[int, str] = {}
+        self._things: list[Any] = []
+        self.streams: dict[str, bytes] = {}
+        """The pickles, by key."""
+
+    def key_for(self, thing: Any) -> str:
+        """Return the key of a function or class, which is pickled when it is first asked for."""
+        key = self._own.get(id(thing))
+        if key is None:
+            file = io.BytesIO()
+            DefinitionPickler(file).dump(thing)
+            stream = file.getvalue()
+            digest = blake2b(stream, digest_size=16).digest()
+            key = self._keys.get(digest)
+            if key is None:
+                key = self._keys[digest] = _new_key()
+            # What comes back under this key is this very object.
+            _known[key] = thing
+            self.streams[key] = stream
+            self._things.append(thing)
+            self._own[id(thing)] = key
+        return key
+
+
+def received_key(thing: Any) -> str | None:
+    """Return the key under which this process was sent a function or class, if it was."""
+    key = _key_of.get(id(thing))
+    return key if key is not None and _known.get(key) is thing else None

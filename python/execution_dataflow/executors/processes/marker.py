@@ -1,0 +1,89 @@
+"""Two numbers that a worker process writes and that its parent reads even when the worker is dead: what it works on.
+
+They lie in a small file that both have mapped, so that the start of an operation costs no message.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import sys
+import tempfile
+
+__all__ = ["Marker"]
+
+_SIZE = mmap.ALLOCATIONGRANULARITY if sys.platform == "win32" else mmap.PAGESIZE
+
+
+class Marker:
+    """The number of the task that a worker has begun, and when its operation was entered.
+
+    Parameters
+    ----------
+    descriptor : int or None
+        The file, for a worker that was given it; ``None`` makes a new one.
+    name : str or None
+        Its name, where processes do not pass on open files.
+
+    Attributes
+    ----------
+    descriptor : int or None
+        The file, to be passed on; `close_file` closes it.
+    name : str or None
+        Its name, where processes do not pass on open files.
+    """
+
+    def __init__(self, descriptor: int | None = None, name: str | None = None) -> None:
+        self.descriptor = descriptor
+        self.name = name
+        if sys.platform == "win32":
+            self.name = name or f"execution-dataflow-{os.getpid()}-{os.urandom(8).hex()}"
+            self._map = mmap.mmap(-1, _SIZE, tagname=self.name)
+        else:
+            if descriptor is None:
+                self.descriptor = descriptor = _new_file()
+            self._map = mmap.mmap(descriptor, _SIZE)
+        # Aligned words, each written by one store: a reader sees the old number or the new one.
+        self._words = memoryview(self._map).cast("Q")
+
+    def take(self, task: int) -> None:
+        """Say that work on a task begins; its operation was not entered yet."""
+        words = self._words
+        words[1] = 0
+        words[0] = task
+
+    def enter(self, nanoseconds: int) -> None:
+        """Say when the operation is entered, by the monotonic clock."""
+        self._words[1] = nanoseconds
+
+    @property
+    def task(self) -> int:
+        """The task that was begun last; 0 before the first."""
+        return self._words[0]
+
+    @property
+    def entered(self) -> int:
+        """When its operation was entered, in nanoseconds of the monotonic clock; 0 before that."""
+        return self._words[1]
+
+    def close_file(self) -> None:
+        """Close the file; what is mapped stays."""
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
+
+    def close(self) -> None:
+        """Give everything back."""
+        self.close_file()
+        self._words.release()
+        self._map.close()
+
+
+def _new_file() -> int:
+    if sys.platform == "linux":
+        descriptor = os.memfd_create("execution-dataflow")
+    else:
+        descriptor, path = tempfile.mkstemp(prefix="execution-dataflow-")
+        os.unlink(path)
+    os.ftruncate(descriptor, _SIZE)
+    return descriptor

@@ -1,0 +1,264 @@
+"""One worker process, as the pool sees it: what it was sent, what it works on, and what became of it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from execution_dataflow import _core
+from execution_dataflow.executors.processes import messages
+from execution_dataflow.executors.processes.messages import TaskMessage
+from execution_dataflow.executors.processes.process_run import ProcessRun, Ready
+from execution_dataflow.executors.processes.shared_calls import SharedCalls
+from execution_dataflow.executors.processes.spawn import Started
+from execution_dataflow.executors.processes.values import wire_part
+from execution_dataflow.executors.processes.wire import Inbox, Outbox
+
+__all__ = ["Ending", "Member", "Task"]
+
+# What a worker may have waiting for it, by what is known of the operations: enough to keep it at work while its results
+# are on their way, little enough that another worker does not stand idle beside a queue.
+_QUEUE_NANOSECONDS = 2_000_000
+_MOST_QUEUED = 128
+_MOST_QUEUED_BYTES = 1 << 20
+
+
+class Task:
+    """An attempt on its way through the pool.
+
+    Parameters
+    ----------
+    attempt : _core.RemoteAttempt
+        The attempt.
+    run : ProcessRun
+        Its run.
+
+    Attributes
+    ----------
+    number : int
+        By which the worker that has it names it.
+    ready : Ready or None
+        What is sent; made when it is sent first.
+    """
+
+    __slots__ = ("attempt", "number", "ready", "run")
+
+    def __init__(self, attempt: _core.RemoteAttempt, run: ProcessRun) -> None:
+        self.attempt = attempt
+        self.run = run
+        self.number = 0
+        self.ready: Ready | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is an attempt of."""
+        return self.run.record.name_of(self.attempt.node, self.attempt.items)
+
+
+class Ending:
+    """How a process ended.
+
+    Parameters
+    ----------
+    code : int or None
+        Its return code as `subprocess` tells it.
+    """
+
+    def __init__(self, code: int | None) -> None:
+        self.signal = -code if code is not None and code < 0 else None
+        self.exit_code = code if code is not None and code >= 0 else None
+
+
+class Member:
+    """A worker process.
+
+    Parameters
+    ----------
+    started : Started
+        The process.
+
+    Attributes
+    ----------
+    is_ready : bool
+        Whether it has said that it takes tasks.
+    tasks : deque of Task
+        What it was sent and has not answered, in the order in which it works on them.
+    """
+
+    def __init__(self, started: Started) -> None:
+        self.process: subprocess.Popen[bytes] = started.process
+        self.connection = started.connection
+        self.control = started.control
+        self.marker = started.marker
+        self.inbox = Inbox(started.connection)
+        self.outbox = Outbox(started.connection)
+        self._orders = Outbox(started.control)
+        self.calls = SharedCalls()
+        self.is_ready = False
+        self.tasks: deque[Task] = deque()
+        self.began = time.monotonic_ns()
+        self.last_number = 0
+        self._queued_ns = 0
+        self._definitions: set[str] = set()
+        self._operations: set[int] = set()
+        self._runs: set[int] = set()
+        self._batch: list[tuple[Any, ...]] = []
+        self._buffers: list[memoryview] = []
+        self._descriptors: list[int] = []
+        self._bytes = 0
+        # When it is killed unless its cancelled tasks have ended, and whose they are.
+        self.grace_ends: dict[int, int] = {}
+        # The number of the task for which it was killed.
+        self.killed_for: int | None = None
+        self.watch = _pidfd(self.process.pid)
+
+    def has_room_for(self, expected_ns: int) -> bool:
+        """Whether it takes a task, of which is known how long it takes, or -1."""
+        if not self.tasks:
+            return True
+        if expected_ns < 0 or self._bytes >= _MOST_QUEUED_BYTES or len(self.tasks) >= _MOST_QUEUED:
+            return False
+        return self._queued_ns + expected_ns <= _QUEUE_NANOSECONDS
+
+    def assign(self, task: Task, definitions: dict[str, bytes]) -> None:
+        """Put a task, and what it needs, into what is sent next."""
+        ready = task.ready
+        assert ready is not None
+        operation, run = ready.operation, task.run
+        if operation.number not in self._operations:
+            self._define(operation.needs, definitions)
+            self._operations.add(operation.number)
+            self.outbox.put(messages.OPERATION, (operation.number, operation.spec.label, operation.stream))
+        if run.number not in self._runs:
+            stream, needs = run.seed
+            self._define(needs, definitions)
+            self._runs.add(run.number)
+            self.outbox.put(messages.RUN, (run.number, stream))
+        if ready.needs:
+            self._define(ready.needs, definitions)
+        self.last_number += 1
+        task.number = self.last_number
+        inputs = ready.inputs
+        self._batch.append(
+            tuple(
+                TaskMessage(
+                    task.number,
+                    operation.number,
+                    run.number,
+                    ready.node,
+                    ready.items,
+                    task.attempt.attempt,
+                    ready.name,
+                    wire_part(inputs),
+                )
+            )
+        )
+        self._buffers.extend(inputs.buffers)
+        self._descriptors.extend(inputs.descriptors)
+        self._bytes += len(inputs.stream) + sum(buffer.nbytes for buffer in inputs.buffers)
+        self._queued_ns += max(operation.expected_ns, 0)
+        self.tasks.append(task)
+
+    def _define(self, keys: Iterable[str], definitions: dict[str, bytes]) -> None:
+        for key in keys:
+            if key not in self._definitions:
+                self._definitions.add(key)
+                self.outbox.put(messages.DEFINE, (key, definitions[key]))
+
+    def send(self) -> bool:
+        """Send what was assigned, as far as the connection takes it; return whether that was all.
+
+        Raises
+        ------
+        OSError
+            The process is gone.
+        """
+        if self._batch:
+            self.outbox.put(messages.TASKS, self._batch, self._buffers, self._descriptors)
+            self._batch, self._buffers, self._descriptors = [], [], []
+        return self.outbox.flush()
+
+    def take(self, number: int) -> Task | None:
+        """Return the task that a result is of, and count it as done."""
+        tasks = self.tasks
+        if not tasks or tasks[0].number != number:
+            return None
+        task = tasks.popleft()
+        if tasks:
+            assert task.ready is not None
+            self._queued_ns -= max(task.ready.operation.expected_ns, 0)
+        else:
+            self._queued_ns = self._bytes = 0
+        return task
+
+    def tell_cancelled(self, run: ProcessRun) -> None:
+        """Say, in the middle of a task, that a run was cancelled."""
+        self._orders.put(messages.CANCEL_RUN, (run.number, run.record.cancel_reason))
+        self._orders.flush()
+
+    def forget_run(self, run: ProcessRun) -> None:
+        """Say that a run has ended."""
+        if run.number in self._runs:
+            self._runs.discard(run.number)
+            self.outbox.put(messages.END_RUN, run.number)
+
+    def reply(self, is_answer: bool, stream: bytes) -> None:
+        """Answer a question."""
+        self.outbox.put(messages.REPLY, (is_answer, stream))
+
+    def kill(self) -> None:
+        """End the process now; the pool learns of it as of any other death."""
+        self.process.kill()
+
+    def end_grace(self, now: int) -> None:
+        """Kill it if what it works on belongs to a run that was cancelled, and has had its time."""
+        begun = self.marker.task
+        for number, end in list(self.grace_ends.items()):
+            if end > now:
+                continue
+            del self.grace_ends[number]
+            if any(task.number == begun and task.run.number == number for task in self.tasks):
+                self.killed_for = begun
+                self.kill()
+
+    def divide(self) -> tuple[Task | None, list[Task]]:
+        """Return the task that a dead process was at work on, if it had begun one, and those that waited behind it."""
+        tasks = list(self.tasks)
+        self.tasks.clear()
+        begun = self.marker.task
+        running = next((task for task in tasks if task.number == begun), None)
+        return running, [task for task in tasks if task is not running]
+
+    def close(self) -> None:
+        """Close the connections: a process that waits for work ends."""
+        self.connection.close()
+        self.control.close()
+        if self.watch is not None:
+            os.close(self.watch)
+            self.watch = None
+
+    def release(self) -> None:
+        """Give back what is left of a process that has ended."""
+        self.close()
+        self.marker.close()
+
+
+def _pidfd(pid: int) -> int | None:
+    """What becomes readable when a process ends, even if its children keep its connections open; Linux alone."""
+    if not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
+def load_failure(stream: bytes) -> list[bytes]:
+    """Return the pickles of an exception and its causes."""
+    loaded: list[bytes] = pickle.loads(stream)
+    return loaded

@@ -1,0 +1,106 @@
+"""What the messages between a parent and its worker processes say; the metadata of each kind."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from execution_dataflow.executors.processes.values import WirePart
+
+__all__ = [
+    "CALL",
+    "CANCEL_RUN",
+    "DEFINE",
+    "END_RUN",
+    "LOG",
+    "OPERATION",
+    "PROGRESS",
+    "READY",
+    "REPLY",
+    "RESULT",
+    "RUN",
+    "TASKS",
+    "ResultMessage",
+    "TaskMessage",
+]
+
+# To a worker.
+DEFINE: Final = 1
+"""(key, pickle): what the key of a function or class stands for."""
+OPERATION: Final = 2
+"""(number, label, pickle): an operation."""
+RUN: Final = 3
+"""(number, pickle of its `RunSeed`): a run; its context is copied."""
+TASKS: Final = 4
+"""A list of `TaskMessage`."""
+END_RUN: Final = 5
+"""number: the run has ended, and its clients are to be closed."""
+REPLY: Final = 6
+"""(whether it is an answer, pickled answer or exception): to a call."""
+# To a worker that is at work, on the control connection.
+CANCEL_RUN: Final = 7
+"""(number, reason): the run was cancelled."""
+
+# From a worker.
+READY: Final = 10
+"""pid: it takes tasks."""
+RESULT: Final = 11
+"""A `ResultMessage`."""
+PROGRESS: Final = 12
+"""(run, node, items, fraction, message): of an operation."""
+LOG: Final = 13
+"""(run, fields): a log record."""
+CALL: Final = 14
+"""(key of a shared state, method, pickled arguments): asks for a `REPLY`."""
+
+
+class TaskMessage(NamedTuple):
+    """An attempt at an operation.
+
+    Parameters
+    ----------
+    task : int
+        The number by which its result names it.
+    operation, run : int
+        What was sent under these numbers.
+    node : int
+        The node of the run's plan.
+    items : tuple of int
+        Which item of a map it is.
+    attempt : int
+        From 1.
+    name : str
+        The stable identity of the node.
+    inputs : WirePart
+        The values of the inputs, packed.
+    """
+
+    task: int
+    operation: int
+    run: int
+    node: int
+    items: tuple[int, ...]
+    attempt: int
+    name: str
+    inputs: WirePart
+
+
+class ResultMessage(NamedTuple):
+    """How a task ended.
+
+    Parameters
+    ----------
+    task : int
+        Its number.
+    nanoseconds : int
+        How long its operation took.
+    outputs : WirePart or None
+        The outputs in the order of ports; ``None`` if it failed.
+    failure : tuple or None
+        The exception, packed, with its traceback and where it was raised; ``None`` with no outputs either says that the
+        task was dropped, since its run was cancelled.
+    """
+
+    task: int
+    nanoseconds: int
+    outputs: WirePart | None
+    failure: tuple[WirePart, str, str | None] | None

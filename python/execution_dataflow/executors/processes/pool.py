@@ -1,0 +1,463 @@
+"""The worker processes of one engine, driven by one thread: tasks out, results in, deaths, deadlines."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import pickle
+import selectors
+import socket
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from typing import Any
+
+from execution_dataflow import _core
+from execution_dataflow.executors.processes import messages
+from execution_dataflow.executors.processes.failures import attach_traceback
+from execution_dataflow.executors.processes.member import Ending, Member, Task, load_failure
+from execution_dataflow.executors.processes.messages import ResultMessage
+from execution_dataflow.executors.processes.process_run import ProcessRun
+from execution_dataflow.executors.processes.spawn import start_worker
+from execution_dataflow.executors.processes.values import unpack
+from execution_dataflow.executors.processes.wire import Incoming
+from execution_dataflow.process_errors import TransferError, WorkerDied, WorkerStartError
+
+__all__ = ["ProcessPool"]
+
+_log = logging.getLogger("execution_dataflow.processes")
+
+# How long operations of a cancelled run may go on in worker processes.
+GRACE_SECONDS = 1.0
+# Processes in a row that end before they take a task, before those that wait for one are failed.
+_MOST_FAILED_STARTS = 3
+# A process that has not said that it is ready by then never will.
+_START_SECONDS = 60.0
+# How often processes are looked at where the system does not tell of their end.
+_LOOK_SECONDS = 0.1
+_CLOSE_SECONDS = 5.0
+
+
+class ProcessPool:
+    """Runs attempts in worker processes, which are started when there is work for them and kept for the next run.
+
+    Parameters
+    ----------
+    workers : int
+        How many processes there may be.
+    native_threads : int or None
+        How many threads the native libraries of each may use; ``None`` leaves them alone.
+    """
+
+    def __init__(self, workers: int, native_threads: int | None) -> None:
+        self.workers = workers
+        self._native_threads = native_threads
+        self._lock = threading.Lock()
+        self._incoming: deque[Callable[[], None]] = deque()
+        self._is_woken = False
+        self._is_closing = False
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        self._wake_reader.setblocking(False)
+        self._wake_writer.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._wake_reader, selectors.EVENT_READ, None)
+        self._members: list[Member] = []
+        self._waiting: list[tuple[int, int, Task]] = []
+        self._order = count()
+        self._failed_starts = 0
+        self._keys: dict[bytes, str] = {}
+        self._definitions: dict[str, bytes] = {}
+        self._thread = threading.Thread(target=self._serve, name="execution-dataflow-processes", daemon=True)
+        self._thread.start()
+
+    # ------------------------------------------------------------ from any thread
+
+    def open_run(self, record: Any, plan: Any) -> ProcessRun:
+        """Return what the pool needs to know of a run."""
+        return ProcessRun(record, plan, self._keys)
+
+    def launch(self, run: ProcessRun, attempt: _core.RemoteAttempt) -> None:
+        """Have an attempt run soon."""
+        task = Task(attempt, run)
+        if self._is_closing:
+            raise RuntimeError("the worker processes of this engine were closed")
+        self._hand_over(lambda: self._enqueue(task))
+
+    def cancel(self, run: ProcessRun) -> None:
+        """Cancel the attempts of a run: those that wait now, those that run after a grace period."""
+        self._hand_over(lambda: self._cancel_run(run))
+
+    def end_run(self, run: ProcessRun) -> None:
+        """Forget a run that has ended, and have its clients closed."""
+        self._hand_over(lambda: self._end_run(run))
+
+    def close(self, timeout: float) -> None:
+        """End the processes and the thread; wait for them at most so many seconds."""
+        with self._lock:
+            self._is_closing = True
+        self._wake()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout)
+
+    def forget(self) -> None:
+        """In the child of a fork: close what was inherited. The processes are the parent's."""
+        for member in self._members:
+            member.close()
+        self._wake_reader.close()
+        self._wake_writer.close()
+        self._selector.close()
+
+    def pids(self) -> list[int]:
+        """Return the processes that run now."""
+        return [member.process.pid for member in list(self._members)]
+
+    def _hand_over(self, action: Callable[[], None]) -> None:
+        with self._lock:
+            self._incoming.append(action)
+            if self._is_woken:
+                return
+            self._is_woken = True
+        self._wake()
+
+    def _wake(self) -> None:
+        try:
+            self._wake_writer.send(b"\0")
+        except (BlockingIOError, OSError):
+            pass  # it is awake, or gone
+
+    # ------------------------------------------------------------ on the pool's thread
+
+    def _serve(self) -> None:
+        while True:
+            for key, events in self._selector.select(self._next_look()):
+                if key.data is None:
+                    self._clear_wake()
+                else:
+                    self._guarded(key.data, partial(self._attend, key.data, key.fileobj, events))
+            self._take_incoming()
+            if self._is_closing:
+                break
+            self._look_at_clock()
+            self._dispatch()
+        self._shut_down()
+
+    def _guarded(self, member: Member, action: Callable[[], None]) -> None:
+        """Do something for one process; should that go wrong in a way that nobody thought of, end that one alone."""
+        try:
+            action()
+        except Exception:
+            _log.exception("internal error of the engine while it heard a worker process; please report it")
+            member.kill()
+
+    def _clear_wake(self) -> None:
+        try:
+            self._wake_reader.recv(4096)
+        except BlockingIOError:
+            pass
+
+    def _take_incoming(self) -> None:
+        with self._lock:
+            self._is_woken = False
+            incoming, self._incoming = self._incoming, deque()
+        for action in incoming:
+            try:
+                action()
+            except Exception:
+                _log.exception("internal error of the engine in its thread for worker processes; please report it")
+
+    def _enqueue(self, task: Task) -> None:
+        heapq.heappush(self._waiting, (task.run.place_of(task.attempt.node), next(self._order), task))
+
+    # -- tasks
+
+    def _dispatch(self) -> None:
+        waiting = self._waiting
+        while waiting:
+            task = waiting[0][2]
+            if task.attempt.is_unwanted or not task.attempt.is_live:
+                heapq.heappop(waiting)
+                task.attempt.cancel()
+                continue
+            if task.ready is None and not self._prepare(task):
+                heapq.heappop(waiting)
+                continue
+            member = self._roomiest(task)
+            if member is None:
+                self._start_for(len(waiting))
+                break
+            heapq.heappop(waiting)
+            self._guarded(member, partial(member.assign, task, self._definitions))
+        for member in list(self._members):
+            self._send(member)
+
+    def _prepare(self, task: Task) -> bool:
+        inputs = task.attempt.inputs
+        if inputs is None:
+            return False
+        try:
+            task.ready = task.run.prepare(task.attempt, inputs)
+        except Exception as fault:
+            task.attempt.fail(fault)
+            return False
+        table = task.run.table
+        if table.streams:
+            self._definitions.update(table.streams)
+            table.streams.clear()
+        return True
+
+    def _roomiest(self, task: Task) -> Member | None:
+        assert task.ready is not None
+        expected = task.ready.operation.expected_ns
+        best: Member | None = None
+        for member in self._members:
+            takes_more = member.is_ready and not member.grace_ends and member.has_room_for(expected)
+            if takes_more and (best is None or len(member.tasks) < len(best.tasks)):
+                best = member
+        return best
+
+    def _start_for(self, waiting: int) -> None:
+        starting = sum(not member.is_ready for member in self._members)
+        wanted = min(waiting - starting, self.workers - len(self._members))
+        for _ in range(wanted):
+            try:
+                started = start_worker(self._native_threads)
+            except OSError as fault:
+                if not self._members:
+                    self._fail_all(WorkerStartError(f"no worker process can be started: {fault}"))
+                return
+            member = Member(started)
+            self._members.append(member)
+            self._selector.register(member.connection, selectors.EVENT_READ, member)
+            if member.watch is not None:
+                self._selector.register(member.watch, selectors.EVENT_READ, member)
+
+    def _fail_all(self, error: Exception) -> None:
+        waiting, self._waiting = self._waiting, []
+        for _, _, task in waiting:
+            task.attempt.fail(type(error)(str(error)))
+
+    def _send(self, member: Member) -> None:
+        try:
+            is_all = member.send()
+        except OSError:
+            return  # its death is told by the other direction
+        events = selectors.EVENT_READ if is_all else selectors.EVENT_READ | selectors.EVENT_WRITE
+        if self._selector.get_key(member.connection).events != events:
+            self._selector.modify(member.connection, events, member)
+
+    # -- what workers say
+
+    def _attend(self, member: Member, what: Any, events: int) -> None:
+        if member not in self._members:
+            return
+        if what is member.connection:
+            if events & selectors.EVENT_READ and not self._read(member):
+                self._bury(member)
+                return
+            if events & selectors.EVENT_WRITE:
+                self._send(member)
+        else:
+            # The process has ended: what it had sent before counts.
+            while self._read(member, until_empty=True):
+                pass
+            self._bury(member)
+
+    def _read(self, member: Member, until_empty: bool = False) -> bool:
+        """Take what came; `False` when there is nothing more to come."""
+        try:
+            for message in member.inbox.receive():
+                self._hear(member, message)
+        except BlockingIOError:
+            return not until_empty
+        except OSError:
+            return False
+        return not member.inbox.is_closed
+
+    def _hear(self, member: Member, message: Incoming) -> None:
+        if message.kind == messages.RESULT:
+            self._conclude(member, ResultMessage(*message.data), message.body)
+        elif message.kind == messages.READY:
+            member.is_ready = True
+            self._failed_starts = 0
+        elif message.kind == messages.CALL:
+            self._answer(member, *message.data)
+        elif message.kind in (messages.PROGRESS, messages.LOG):
+            self._pass_on(member, message)
+
+    def _conclude(self, member: Member, result: ResultMessage, body: bytearray) -> None:
+        task = member.take(result.task)
+        if task is None:
+            return
+        attempt, ready = task.attempt, task.ready
+        assert ready is not None
+        if member.grace_ends and not any(other.run.number in member.grace_ends for other in member.tasks):
+            member.grace_ends.clear()
+        if result.outputs is not None:
+            ready.operation.note(result.nanoseconds)
+            try:
+                outputs, _ = unpack(result.outputs, body, 0)
+            except Exception as fault:
+                attempt.fail(_unreadable(task, fault))
+                return
+            task.ready = None
+            del ready
+            attempt.complete(outputs)
+        elif result.failure is not None:
+            (stream, _), text, where = result.failure
+            attempt.fail(attach_traceback(load_failure(stream), text, where))
+        else:
+            attempt.cancel()
+
+    def _answer(self, member: Member, key: str, method: str, arguments: bytes) -> None:
+        run = member.tasks[0].run if member.tasks else None
+        try:
+            answer: Any = member.calls.answer(key, method, pickle.loads(arguments))
+            stream = pickle.dumps(answer, 5) if run is None else run.pack_answer(answer)
+            is_answer = True
+        except Exception as fault:
+            is_answer = False
+            stream = pickle.dumps(TransferError(f"shared state cannot be used: {type(fault).__name__}: {fault}"))
+        member.reply(is_answer, stream)
+
+    def _pass_on(self, member: Member, message: Incoming) -> None:
+        number, *said = message.data
+        run = next((task.run for task in member.tasks if task.run.number == number), None)
+        if run is None:
+            return
+        try:
+            if message.kind == messages.LOG:
+                run.log(*said)
+            else:
+                run.progress(*said)
+        except Exception as fault:
+            run.record.logger_for(None).warning("a message of a worker process could not be passed on", exc_info=fault)
+
+    # -- ends
+
+    def _bury(self, member: Member) -> None:
+        """A process has ended, or its connection: what it worked on has failed, what waited for it is sent anew."""
+        self._members.remove(member)
+        self._selector.unregister(member.connection)
+        if member.watch is not None:
+            self._selector.unregister(member.watch)
+        ending = Ending(_reap(member.process))
+        running, others = member.divide()
+        member.release()
+        for task in others:
+            self._enqueue(task)
+        if not member.is_ready:
+            self._failed_starts += 1
+            if self._failed_starts >= _MOST_FAILED_STARTS:
+                self._failed_starts = 0
+                how = f"signal {ending.signal}" if ending.signal is not None else f"exit code {ending.exit_code}"
+                self._fail_all(
+                    WorkerStartError(
+                        f"{_MOST_FAILED_STARTS} worker processes in a row ended before they took any work, the last "
+                        f"one with {how}; what they wrote to stderr says why"
+                    )
+                )
+        if running is None:
+            return
+        if running.run.is_cancelled:
+            running.attempt.cancel()
+        elif member.killed_for is not None:
+            # It was killed for what it had worked on the moment before.
+            self._enqueue(running)
+        else:
+            running.attempt.fail(WorkerDied(running.name, member.process.pid, ending.signal, ending.exit_code))
+
+    def _cancel_run(self, run: ProcessRun) -> None:
+        run.is_cancelled = True
+        kept = [entry for entry in self._waiting if entry[2].run is not run]
+        dropped = [entry[2] for entry in self._waiting if entry[2].run is run]
+        heapq.heapify(kept)
+        self._waiting = kept
+        for task in dropped:
+            task.attempt.cancel()
+        for member in self._members:
+            if any(task.run is run for task in member.tasks):
+                member.grace_ends[run.number] = time.monotonic_ns() + int(GRACE_SECONDS * 1e9)
+                try:
+                    member.tell_cancelled(run)
+                except OSError:
+                    pass  # it is on its way to its end already
+
+    def _end_run(self, run: ProcessRun) -> None:
+        run.end()
+        for member in self._members:
+            member.forget_run(run)
+
+    def _look_at_clock(self) -> None:
+        now = time.monotonic_ns()
+        for member in list(self._members):
+            if member.watch is None and member.process.poll() is not None:
+                while self._read(member, until_empty=True):
+                    pass
+                self._bury(member)
+            elif member.grace_ends:
+                member.end_grace(now)
+            elif not member.is_ready and now - member.began > _START_SECONDS * 1e9:
+                member.kill()
+
+    def _next_look(self) -> float | None:
+        """How long the thread may sleep."""
+        now = time.monotonic_ns()
+        moments: list[int] = []
+        for member in self._members:
+            if member.grace_ends:
+                moments.append(min(member.grace_ends.values()))
+            if not member.is_ready:
+                moments.append(member.began + int(_START_SECONDS * 1e9))
+            if member.watch is None and (member.tasks or not member.is_ready):
+                moments.append(now + int(_LOOK_SECONDS * 1e9))
+        return max(0, min(moments) - now) * 1e-9 if moments else None
+
+    def _shut_down(self) -> None:
+        """Close all connections and wait for the processes, which end when they are idle; end the others."""
+        deadline = time.monotonic() + _CLOSE_SECONDS
+        for member in self._members:
+            try:
+                member.outbox.flush()
+            except OSError:
+                pass
+            member.close()
+        for member in self._members:
+            if member.tasks:
+                member.kill()
+        for member in self._members:
+            try:
+                member.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                member.kill()
+                member.process.wait()
+            for task in member.tasks:
+                task.attempt.cancel()
+            member.release()
+        self._members.clear()
+        for _, _, task in self._waiting:
+            task.attempt.cancel()
+        self._waiting.clear()
+        self._selector.close()
+        self._wake_reader.close()
+        self._wake_writer.close()
+
+
+def _reap(process: subprocess.Popen[bytes]) -> int | None:
+    """How a process ended; one that has closed its connection and goes on is ended."""
+    try:
+        return process.wait(1.0)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
+
+
+def _unreadable(task: Task, fault: Exception) -> TransferError:
+    return TransferError(
+        f"the outputs of {task.name} cannot be made again from what its worker process sent: "
+        f"{type(fault).__name__}: {fault}. Give plain data, or run it with executor='thread'",
+        operation=task.name,
+    )

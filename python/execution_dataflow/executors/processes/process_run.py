@@ -1,0 +1,243 @@
+"""The part of one run that happens in worker processes: what they are sent of it, and what they say about it."""
+
+from __future__ import annotations
+
+import logging
+from itertools import count
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from execution_dataflow import _core
+from execution_dataflow.executors.processes.definitions import DefinitionTable
+from execution_dataflow.executors.processes.run_seed import pack_seed
+from execution_dataflow.executors.processes.shared_proxy import forget_shared
+from execution_dataflow.executors.processes.values import Packed, Packer
+from execution_dataflow.process_errors import TransferError
+from execution_dataflow.run_record import RunRecord
+
+if TYPE_CHECKING:
+    from execution_dataflow.plan import Plan
+
+__all__ = ["PackedOperation", "ProcessRun"]
+
+_numbers = count(1)
+# Of an operation that never ran in a worker process nothing is known.
+UNKNOWN = -1
+
+
+class PackedOperation:
+    """An operation as it is sent, and what was learnt of it.
+
+    Parameters
+    ----------
+    number : int
+        By which workers know it.
+    spec : NodeSpec
+        The spec.
+    stream : bytes
+        Its pickle.
+    needs : frozenset of str
+        The keys of the definitions in it.
+
+    Attributes
+    ----------
+    expected_ns : int
+        How long it takes, as far as is known: more than it mostly does; -1 before the first result.
+    """
+
+    __slots__ = ("expected_ns", "needs", "number", "spec", "stream", "timeout_ns")
+
+    def __init__(self, number: int, spec: _core.NodeSpec, stream: bytes, needs: frozenset[str]) -> None:
+        self.number = number
+        self.spec = spec
+        self.stream = stream
+        self.needs = needs
+        self.expected_ns = UNKNOWN
+        seconds = spec.settings.timeout_seconds
+        self.timeout_ns: int | None = None if seconds is None else int(seconds * 1e9)
+
+    def note(self, nanoseconds: int) -> None:
+        """Learn from a result: at once from one that took longer, slowly from one that was quicker."""
+        expected = self.expected_ns
+        if nanoseconds > expected:
+            self.expected_ns = nanoseconds
+        else:
+            self.expected_ns = expected - (expected - nanoseconds) // 8
+
+
+class Ready(NamedTuple):
+    """An attempt that is ready to be sent.
+
+    Parameters
+    ----------
+    operation : PackedOperation
+        What runs.
+    inputs : Packed
+        The values of its inputs.
+    needs : frozenset of str
+        The keys of the definitions in these.
+    node, items, name
+        What it is an attempt of.
+    """
+
+    operation: PackedOperation
+    inputs: Packed
+    needs: frozenset[str]
+    node: int
+    items: tuple[int, ...]
+    name: str
+
+
+class ProcessRun:
+    """One run, for the pool of worker processes. Only the pool's thread uses it, once it is made.
+
+    Parameters
+    ----------
+    record : RunRecord
+        The record of the run.
+    plan : Plan
+        What runs.
+    keys : dict of bytes to str
+        The pool's keys of definitions, by digest.
+
+    Attributes
+    ----------
+    number : int
+        By which workers know the run.
+    is_cancelled : bool
+        Whether it was cancelled.
+    """
+
+    def __init__(self, record: RunRecord, plan: Plan, keys: dict[bytes, str]) -> None:
+        self.number = next(_numbers)
+        self.record = record
+        self.plan = plan
+        self.is_cancelled = False
+        self.table = DefinitionTable(keys)
+        self._packer = Packer(self.table)
+        self._shared_keys: dict[int, str] = {}
+        self._seed: tuple[bytes, frozenset[str]] | TransferError | None = None
+        self._operations: dict[int, PackedOperation | TransferError] = {}
+        # While they are here, nothing else has their addresses.
+        self._kept: list[Any] = []
+        self._place_of: list[int] | None = None
+
+    def place_of(self, node: int) -> int:
+        """Return how early a node comes in the order that keeps few values alive (rule D4)."""
+        places = self._place_of
+        if places is None:
+            sequence = self.plan.core.sequence()
+            places = self._place_of = [0] * len(sequence)
+            for place, index in enumerate(sequence):
+                places[index] = place
+        return places[node]
+
+    @property
+    def seed(self) -> tuple[bytes, frozenset[str]]:
+        """What workers are told of it: a pickle, and the definitions that it needs.
+
+        Raises
+        ------
+        TransferError
+            The context cannot be sent.
+        """
+        if self._seed is None:
+            self._packer.used = set()
+            try:
+                stream = pack_seed(self.record, self._packer, self._shared_keys)
+            except TransferError as fault:
+                self._seed = fault
+            else:
+                self._seed = stream, frozenset(self._packer.used)
+        if isinstance(self._seed, TransferError):
+            raise _again(self._seed)
+        return self._seed
+
+    def prepare(self, attempt: _core.RemoteAttempt, inputs: tuple[Any, ...]) -> Ready:
+        """Return an attempt in the form in which it is sent.
+
+        Raises
+        ------
+        TransferError
+            The operation, the context or an input cannot be sent.
+        """
+        _ = self.seed
+        operation = self._operation(attempt)
+        packer = self._packer
+        packer.used = set()
+        node, items = attempt.node, attempt.items
+        name = self.record.names(node)
+        try:
+            packed = packer.pack(inputs)
+        except Exception as fault:
+            raise self._input_fault(operation.spec, inputs, fault, self.record.name_of(node, items)) from fault
+        return Ready(operation, packed, frozenset(packer.used), node, items, name)
+
+    def _operation(self, attempt: _core.RemoteAttempt) -> PackedOperation:
+        spec, operation = attempt.spec, attempt.operation
+        # A function is all there is to an operation that calls one; an operation of a class has fields of its own.
+        what = spec if spec.is_function else operation
+        known = self._operations.get(id(what))
+        if known is None:
+            known = self._operations[id(what)] = self._packed_operation(spec, operation)
+            self._kept.append(what)
+        if isinstance(known, TransferError):
+            raise _again(known)
+        return known
+
+    def _packed_operation(self, spec: _core.NodeSpec, operation: Any) -> PackedOperation | TransferError:
+        self._packer.used = set()
+        try:
+            packed = self._packer.pack_in_band(operation)
+        except Exception as fault:
+            error = TransferError(
+                f"{spec.label} cannot be sent to a worker process: {type(fault).__name__}: {fault}. Keep locks, "
+                "connections and open files out of the operation (context.clients makes them where it runs), or run it "
+                "with executor='thread'",
+                operation=spec.label,
+            )
+            error.__cause__ = fault
+            return error
+        return PackedOperation(next(_numbers), spec, packed.stream, frozenset(self._packer.used))
+
+    def _input_fault(self, spec: _core.NodeSpec, inputs: tuple[Any, ...], fault: Exception, name: str) -> TransferError:
+        port = None
+        for candidate, value in zip(spec.input_names, inputs, strict=True):
+            try:
+                self._packer.pack((value,))
+            except Exception:
+                port = candidate
+                break
+        which = "the inputs" if port is None else f"input {port!r}"
+        return TransferError(
+            f"{which} of {spec.label} cannot be sent to a worker process: {type(fault).__name__}: {fault}. Pass plain "
+            "data, or run it with executor='thread'",
+            operation=name,
+            port=port,
+        )
+
+    def pack_answer(self, value: Any) -> bytes:
+        """Return the answer to a question of a worker."""
+        return self._packer.pack_in_band(value).stream
+
+    def log(self, fields: dict[str, Any]) -> None:
+        """Hand a log record of an operation to this run's logger."""
+        logger = self.record.logger_for(None).logger
+        if logger.isEnabledFor(fields["levelno"]):
+            logger.handle(logging.makeLogRecord(fields))
+
+    def progress(self, node: int, items: tuple[int, ...], fraction: float, message: str) -> None:
+        """Keep what an operation said of its progress, and tell who listens."""
+        self.record.report_progress(node, fraction, message, items)
+
+    def end(self) -> None:
+        """Let go of what only this run needed."""
+        forget_shared(self._shared_keys.values())
+        self._operations.clear()
+        self._kept.clear()
+
+
+def _again(error: TransferError) -> TransferError:
+    # One for each operation: an exception that is raised twice gathers both tracebacks.
+    made = TransferError(str(error), operation=error.operation, port=error.port)
+    made.__cause__ = error.__cause__
+    return made

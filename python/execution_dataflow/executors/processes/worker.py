@@ -1,0 +1,296 @@
+"""What a worker process runs: takes tasks, runs their operations one after the other, sends what came of them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextvars import Context
+from typing import Any, NoReturn
+
+from execution_dataflow import _core
+from execution_dataflow.executors.processes import messages
+from execution_dataflow.executors.processes.definitions import receive_definition
+from execution_dataflow.executors.processes.failures import pack_failure
+from execution_dataflow.executors.processes.marker import Marker
+from execution_dataflow.executors.processes.messages import ResultMessage, TaskMessage
+from execution_dataflow.executors.processes.run_seed import RunSeed
+from execution_dataflow.executors.processes.shared_proxy import set_parent
+from execution_dataflow.executors.processes.values import Packed, Packer, unpack, wire_part
+from execution_dataflow.executors.processes.wire import Inbox, Outbox
+from execution_dataflow.executors.processes.worker_context import GuestRecord
+from execution_dataflow.node_specs import spec_of
+from execution_dataflow.operations import Operation
+from execution_dataflow.process_errors import TransferError
+
+__all__ = ["serve"]
+
+# A worker that is at work when its parent is gone ends after this; one that waits for work ends at once.
+_LINGER_SECONDS = 0.2
+# How often a thread that an operation left behind looks for the reply that another thread has read.
+_REPLY_SECONDS = 0.01
+
+
+def serve(connection: socket.socket, control: socket.socket, marker: int | None, start: dict[str, Any]) -> NoReturn:
+    """Work for the parent until it closes the connection.
+
+    Parameters
+    ----------
+    connection, control : socket.socket
+        To the parent: for tasks and results, and for what must arrive in the middle of a task.
+    marker : int or None
+        The file in which this process says what it works on.
+    start : dict
+        What the parent said at the start.
+    """
+    worker = _Worker(connection, control, Marker(marker, start["marker"]))
+    set_parent(worker)
+    threading.Thread(target=worker.listen, name="execution-dataflow-control", daemon=True).start()
+    try:
+        worker.work()
+    except (ConnectionError, OSError):
+        pass  # the parent is gone
+    worker.close_runs()
+    sys.exit(0)
+
+
+class _Worker:
+    def __init__(self, connection: socket.socket, control: socket.socket, marker: Marker) -> None:
+        self._inbox = Inbox(connection)
+        self._outbox = Outbox(connection)
+        self._control = control
+        self._marker = marker
+        self._packer = Packer()
+        self._tasks: deque[tuple[TaskMessage, bytearray, list[int]]] = deque()
+        self._replies: deque[tuple[bool, bytes]] = deque()
+        # What was sent and not needed yet is a pickle: an error in loading it is that of the task.
+        self._operations: dict[int, tuple[str, bytes] | tuple[_core.NodeSpec, Operation]] = {}
+        self._runs: dict[int, bytes | GuestRecord] = {}
+        self._cancelled: dict[int, str | None] = {}
+        self._sending = threading.RLock()
+        self._asking = threading.RLock()
+        self._reading = threading.Lock()
+
+    def work(self) -> None:
+        """Run tasks until the parent closes the connection."""
+        self._send(messages.READY, os.getpid())
+        while True:
+            while self._tasks:
+                self._run(*self._tasks.popleft())
+            with self._reading:
+                if not self._read():
+                    return
+
+    def _read(self) -> bool:
+        for message in self._inbox.receive():
+            self._take(message.kind, message.data, message.body, message.descriptors)
+        return not self._inbox.is_closed
+
+    def _take(self, kind: int, data: Any, body: bytearray, descriptors: list[int]) -> None:
+        if kind == messages.TASKS:
+            offset = 0
+            for task in data:
+                message = TaskMessage(*task)
+                size = sum(-(-size // 16) * 16 for size, _ in message.inputs[1])
+                own = body[offset : offset + size] if len(data) > 1 else body
+                offset += size
+                self._tasks.append((message, own, descriptors))
+        elif kind == messages.REPLY:
+            self._replies.append(data)
+        elif kind == messages.DEFINE:
+            receive_definition(*data)
+        elif kind == messages.OPERATION:
+            number, label, stream = data
+            self._operations[number] = (label, stream)
+        elif kind == messages.RUN:
+            number, stream = data
+            self._runs[number] = stream
+        elif kind == messages.END_RUN:
+            self._end_run(data)
+
+    def _run(self, task: TaskMessage, body: bytearray, descriptors: list[int]) -> None:
+        if task.run in self._cancelled:
+            self._send(messages.RESULT, tuple(ResultMessage(task.task, 0, None, None)))
+            return
+        self._marker.take(task.task)
+        packed: Packed | None = None
+        failure = None
+        took = 0
+        try:
+            outputs, took, label = self._execute(task, body)
+            packed = self._packed_outputs(outputs, label, task.operation)
+            del outputs
+        except BaseException as error:
+            stream, text, where = pack_failure(error, self._packer.pack_in_band)
+            failure = (wire_part(stream), text, where)
+            # Its frames hold the inputs.
+            error.__traceback__ = None
+            del error
+        _flush_output()
+        if packed is None:
+            self._send(messages.RESULT, tuple(ResultMessage(task.task, took, None, failure)))
+        else:
+            result = ResultMessage(task.task, took, wire_part(packed), None)
+            self._send(messages.RESULT, tuple(result), packed)
+
+    def _execute(self, task: TaskMessage, body: bytearray) -> tuple[tuple[Any, ...], int, str]:
+        record = self._record(task.run)
+        spec, operation = self._operation(task.operation)
+        record.node_names[task.node] = task.name
+        try:
+            inputs, _ = unpack(task.inputs, body, 0)
+        except Exception as fault:
+            raise TransferError(
+                f"the inputs of {spec.label} cannot be made again in its worker process: "
+                f"{type(fault).__name__}: {fault}. Run it with executor='thread', or pass plain data",
+                operation=spec.label,
+            ) from fault
+        arguments = (spec, operation, record, record.context, task.node, task.attempt, task.items, inputs)
+        del inputs
+        began = time.monotonic_ns()
+        self._marker.enter(began)
+        outputs = Context().run(_core.execute_attempt, *arguments)
+        return outputs, time.monotonic_ns() - began, spec.label
+
+    def _packed_outputs(self, outputs: tuple[Any, ...], label: str, number: int) -> Packed:
+        try:
+            return self._packer.pack(outputs)
+        except Exception as fault:
+            spec = self._operation(number)[0]
+            port = next(
+                (name for name, value in zip(spec.output_names, outputs, strict=False) if self._fails(value)), None
+            )
+            which = "the outputs" if port is None else f"output {port!r}"
+            raise TransferError(
+                f"{which} of {label} cannot be sent from its worker process: {type(fault).__name__}: {fault}. Give "
+                "plain data, or run it with executor='thread'",
+                operation=label,
+                port=port,
+            ) from fault
+
+    def _fails(self, value: Any) -> bool:
+        try:
+            self._packer.pack((value,))
+        except Exception:
+            return True
+        return False
+
+    def _operation(self, number: int) -> tuple[_core.NodeSpec, Operation]:
+        known = self._operations[number]
+        if isinstance(known[0], _core.NodeSpec):
+            return known
+        label, stream = known
+        try:
+            operation = pickle.loads(stream)
+            made = self._operations[number] = (spec_of(operation), operation)
+        except Exception as fault:
+            raise TransferError(
+                f"{label} cannot be loaded in a worker process: {type(fault).__name__}: {fault}. A worker imports what "
+                "modules define and is sent what __main__ defines; cloudpickle.register_pickle_by_value(module) has "
+                "it sent the contents of a module too",
+                operation=str(label),
+            ) from fault
+        return made
+
+    def _record(self, number: int) -> GuestRecord:
+        known = self._runs[number]
+        if isinstance(known, GuestRecord):
+            return known
+        try:
+            seed: RunSeed = pickle.loads(known)
+        except Exception as fault:
+            raise TransferError(
+                f"the context cannot be made again in a worker process: {type(fault).__name__}: {fault}"
+            ) from fault
+        sys.path[:] = seed.path
+        if os.getcwd() != seed.directory:
+            os.chdir(seed.directory)
+        record = self._runs[number] = GuestRecord(number, seed)
+        if number in self._cancelled:
+            _mark_cancelled(record, self._cancelled[number])
+        return record
+
+    def _end_run(self, number: int) -> None:
+        record = self._runs.pop(number, None)
+        self._cancelled.pop(number, None)
+        if isinstance(record, GuestRecord):
+            record.close()
+
+    def close_runs(self) -> None:
+        """Close the clients of runs that nobody ended."""
+        for number in list(self._runs):
+            try:
+                self._end_run(number)
+            except OSError:
+                pass  # a warning that the parent does not hear any more
+
+    def listen(self) -> None:
+        """Hear what the parent says in the middle of a task; end the process when the parent is gone."""
+        inbox = Inbox(self._control)
+        try:
+            while not inbox.is_closed:
+                for message in inbox.receive():
+                    if message.kind == messages.CANCEL_RUN:
+                        self._cancel(*message.data)
+        except OSError:
+            pass
+        time.sleep(_LINGER_SECONDS)
+        os._exit(1)
+
+    def _cancel(self, number: int, reason: str | None) -> None:
+        self._cancelled[number] = reason
+        record = self._runs.get(number)
+        if isinstance(record, GuestRecord):
+            _mark_cancelled(record, reason)
+
+    def _send(self, kind: int, data: Any, packed: Packed | None = None) -> None:
+        with self._sending:
+            if packed is None:
+                self._outbox.put(kind, data)
+            else:
+                self._outbox.put(kind, data, packed.buffers, packed.descriptors)
+            self._outbox.flush()
+
+    def tell(self, kind: int, data: Any) -> None:
+        """Send a message, from any thread."""
+        self._send(kind, data)
+
+    def ask(self, key: str, method: str, arguments: tuple[Any, ...]) -> Any:
+        """Ask a shared state of the parent, from any thread; one question at a time."""
+        stream = self._packer.pack_in_band(arguments).stream
+        with self._asking:
+            self._send(messages.CALL, (key, method, stream))
+            while not self._replies:
+                # The thread that runs operations reads already where it waits for the next.
+                if not self._reading.acquire(timeout=_REPLY_SECONDS):
+                    continue
+                try:
+                    if not self._replies and not self._read():
+                        raise ConnectionResetError("the parent of this worker process is gone")
+                finally:
+                    self._reading.release()
+            is_answer, reply = self._replies.popleft()
+        answer = pickle.loads(reply)
+        if not is_answer:
+            raise answer
+        return answer
+
+
+def _mark_cancelled(record: GuestRecord, reason: str | None) -> None:
+    record.cancel_reason = reason
+    record.cancel_requested = True
+
+
+def _flush_output() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        flush: Callable[[], object] | None = getattr(stream, "flush", None)
+        if flush is not None:
+            try:
+                flush()
+            except (OSError, ValueError):
+                pass

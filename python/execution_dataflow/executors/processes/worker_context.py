@@ -1,0 +1,77 @@
+"""What an operation in a worker process sees of its run: copies, and what reaches the parent (rule C1)."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from typing import Any
+
+from execution_dataflow.executors.processes.messages import LOG, PROGRESS
+from execution_dataflow.executors.processes.run_seed import RunSeed
+from execution_dataflow.executors.processes.shared_proxy import parent
+from execution_dataflow.run_logging import RunLogger
+from execution_dataflow.run_record import RunRecord
+
+__all__ = ["GuestRecord"]
+
+
+class _SendingLogger(logging.Logger):
+    """Sends records to the parent, whose handlers and filters they are for."""
+
+    def __init__(self, run: int, level: int) -> None:
+        super().__init__("execution_dataflow.run", level)
+        self._run = run
+
+    def isEnabledFor(self, level: int) -> bool:
+        return level >= self.level
+
+    def handle(self, record: logging.LogRecord) -> None:
+        fields = dict(vars(record))
+        try:
+            fields["msg"], fields["args"] = record.getMessage(), None
+        except Exception:
+            fields["msg"], fields["args"] = f"{record.msg!r} with arguments {record.args!r} that do not fit it", None
+        if record.exc_info and record.exc_info[0] is not None:
+            fields["exc_text"] = logging.Formatter().formatException(record.exc_info)
+        fields["exc_info"] = None
+        for name, value in fields.items():
+            if not isinstance(value, str | int | float | None):
+                fields[name] = _sendable(value)
+        parent().tell(LOG, (self._run, fields))
+
+
+def _sendable(value: Any) -> Any:
+    try:
+        pickle.dumps(value)
+    except Exception:
+        return repr(value)
+    return value
+
+
+class GuestRecord(RunRecord):
+    """Stands for the record of a run of the parent.
+
+    Parameters
+    ----------
+    number : int
+        By which the parent knows the run.
+    seed : RunSeed
+        What is known of it here.
+    """
+
+    __slots__ = ("_log", "node_names", "number")
+
+    def __init__(self, number: int, seed: RunSeed) -> None:
+        self.node_names: dict[int, str] = {}
+        super().__init__(seed.run_id, seed.graph_name, seed.context, self.node_names.__getitem__, seed.seed)
+        self.number = number
+        self._log = _SendingLogger(number, seed.log_level)
+
+    def logger_for(self, node: int | None, items: tuple[int, ...] = ()) -> RunLogger:
+        """Return a logger whose records go to the parent."""
+        operation = self.name_of(node, items) if node is not None else None
+        return RunLogger(self._log, {"run_id": self.run_id, "operation": operation})
+
+    def report_progress(self, node: int, fraction: float, message: str, items: tuple[int, ...] = ()) -> None:
+        """Tell the parent of the progress of an operation."""
+        parent().tell(PROGRESS, (self.number, node, items, fraction, message))

@@ -1,0 +1,162 @@
+//! An attempt that runs in another process and ends when that one has answered.
+#![allow(unsafe_code)]
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use pyo3::{PyTraverseError, PyVisit, intern};
+
+use crate::body::CoreRun;
+use crate::conclude;
+use crate::frame::{Frame, Values};
+use crate::items;
+use crate::live::LiveAttempt;
+use crate::missing::Missing;
+use crate::node_spec::NodeSpec;
+
+/// What a launch costs its worker, in nanoseconds: it is that which the scheduler plans with, not how long the operation
+/// takes elsewhere.
+const LAUNCH_NANOSECONDS: u64 = 1_000;
+
+/// The live attempt of an operation that runs elsewhere: what has to be sent there, and the three ways to end it, for any
+/// thread. What comes after the first of these is stale and changes nothing.
+#[pyclass(frozen, weakref, module = "execution_dataflow._core")]
+pub(crate) struct RemoteAttempt {
+    live: LiveAttempt,
+    /// The values of the inputs. Taken when the attempt ends, so that a successor may have a value for itself.
+    inputs: Mutex<Option<Py<PyTuple>>>,
+}
+
+impl RemoteAttempt {
+    /// Hands the attempt to the engine.
+    pub(crate) fn launch(py: Python<'_>, run: &Arc<CoreRun>, frame: Frame) -> PyResult<()> {
+        let spec = frame.spec();
+        spec.duration.note(LAUNCH_NANOSECONDS);
+        let inputs = inputs(py, &frame)?.unbind();
+        let attempt = Self { live: LiveAttempt::new(run, frame), inputs: Mutex::new(Some(inputs)) };
+        let attempt = Py::new(py, attempt)?;
+        run.body().hooks.bind(py).call_method1(intern!(py, "launch_process"), (attempt,)).map(drop)
+    }
+
+    fn take_inputs(&self) -> Option<Py<PyTuple>> {
+        self.inputs.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn end(&self) -> bool {
+        let is_first = self.live.end();
+        if is_first {
+            let inputs = self.take_inputs();
+            drop(inputs);
+        }
+        is_first
+    }
+}
+
+/// The values of the inputs in the order of ports: MISSING stands for a default, which the other side has too.
+fn inputs<'py>(py: Python<'py>, frame: &Frame) -> PyResult<Bound<'py, PyTuple>> {
+    let missing = Missing::object(py)?.as_any();
+    let values = frame.spec().input_defaults.iter().enumerate().map(|(port, default)| {
+        let value = frame.input(port);
+        let is_default = default.as_ref().is_some_and(|default| default.as_ptr() == value);
+        if value.is_null() || is_default {
+            missing.clone()
+        } else {
+            // SAFETY: an input of a live attempt.
+            unsafe { Bound::from_borrowed_ptr(py, value) }
+        }
+    });
+    PyTuple::new(py, values)
+}
+
+#[pymethods]
+impl RemoteAttempt {
+    /// The spec of the operation, as an object.
+    #[getter]
+    fn spec(&self, py: Python<'_>) -> Py<NodeSpec> {
+        let (run, task) = (self.live.run(), self.live.frame().task);
+        if task.instance.is_items() {
+            items::spec_object(run, task).clone_ref(py)
+        } else {
+            run.instance(task.instance).program().spec_object(task.node).clone_ref(py)
+        }
+    }
+
+    /// The operation.
+    #[getter]
+    fn operation(&self, py: Python<'_>) -> Py<PyAny> {
+        // SAFETY: the operation belongs to the program of the run, or to the map of a live item.
+        unsafe { Bound::from_borrowed_ptr(py, self.live.frame().operation()) }.unbind()
+    }
+
+    /// The node that this is an attempt of.
+    #[getter]
+    fn node(&self) -> u32 {
+        items::path(self.live.run(), self.live.frame().task).0
+    }
+
+    /// Which item of a map it is: indices, that of the outermost map first; empty for a node.
+    #[getter]
+    fn items<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let task = self.live.frame().task;
+        if !task.instance.is_items() {
+            return Ok(PyTuple::empty(py));
+        }
+        PyTuple::new(py, items::path(self.live.run(), task).1)
+    }
+
+    /// The number of the attempt, from 1.
+    #[getter]
+    fn attempt(&self) -> u32 {
+        self.live.frame().attempt
+    }
+
+    /// The values of the inputs, MISSING for a default; `None` once the attempt has ended.
+    #[getter]
+    fn inputs(&self, py: Python<'_>) -> Option<Py<PyTuple>> {
+        self.inputs.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|inputs| inputs.clone_ref(py))
+    }
+
+    /// Whether the attempt has no outcome yet.
+    #[getter]
+    fn is_live(&self) -> bool {
+        self.live.is_live()
+    }
+
+    /// Whether its run starts nothing new: it failed, or was cancelled.
+    #[getter]
+    fn is_unwanted(&self) -> bool {
+        self.live.run().stopped().is_some()
+    }
+
+    /// Ends the attempt with its outputs in the order of ports, MISSING for one that was not set.
+    fn complete(&self, py: Python<'_>, outputs: &Bound<'_, PyTuple>) -> PyResult<()> {
+        let missing = Missing::object(py)?;
+        let values = outputs.iter().map(|value| if value.is(missing) { None } else { Some(value.unbind()) });
+        let values: Values = values.collect();
+        if self.end() {
+            let checked = conclude::received(py, self.live.frame().spec(), values);
+            self.live.conclude(py, checked);
+        }
+        Ok(())
+    }
+
+    /// Ends the attempt with what the operation raised, or with what became of its process.
+    fn fail(&self, py: Python<'_>, error: Bound<'_, PyAny>) {
+        if self.end() {
+            self.live.conclude(py, Err(PyErr::from_value(error)));
+        }
+    }
+
+    /// Ends the attempt because the run starts nothing new, or was cancelled.
+    fn cancel(&self, py: Python<'_>) {
+        if self.end() {
+            self.live.cancel(py);
+        }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        // The inputs are left out: their lock may be held, and they go with the end of the attempt.
+        self.live.frame().traverse(&visit)
+    }
+}
