@@ -21,6 +21,7 @@ use smallvec::SmallVec;
 use crate::attempt::Attempt;
 use crate::body::CoreRun;
 use crate::items;
+use crate::limits::RunLimits;
 use crate::node_spec::NodeSpec;
 
 pub(crate) type Values = SmallVec<[Option<Py<PyAny>>; 4]>;
@@ -174,6 +175,14 @@ impl Frame {
         } else {
             // SAFETY: the guest outlives the frame (see `of_guest`); this is its address.
             Home::Guest(unsafe { &*self.home.map_addr(|address| address & !IS_GUEST).cast() })
+        }
+    }
+
+    /// The limits of the run, if it has some.
+    pub(crate) fn limits(&self) -> Option<&RunLimits> {
+        match self.home() {
+            Home::Run(run) => run.body().limits.as_ref(),
+            Home::Guest(_) => None,
         }
     }
 

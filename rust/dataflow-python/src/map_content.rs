@@ -207,7 +207,7 @@ impl Content {
 
     #[inline]
     fn weigh(&self, value: &Bound<'_, PyAny>) {
-        if let Some(limits) = &self.frame.run().body().limits {
+        if let Some(limits) = self.frame.limits() {
             self.held.fetch_add(limits.result_comes(self.map.get().item.get(), value), Ordering::Relaxed);
         }
     }
