@@ -36,6 +36,10 @@ class RunOptions:
         How many threads a native library may use for one worker.
     limits : EngineLimits
         What the runs of the engine share in limited amounts.
+    on_failure : {"keep", "revert"}
+        Whether a run that does not succeed is undone.
+    debug : bool
+        Whether operations are watched for what they write to.
 
     Raises
     ------
@@ -44,6 +48,7 @@ class RunOptions:
     """
 
     __slots__ = (
+        "debug",
         "event_drain_seconds",
         "fail_fast",
         "failure_policy",
@@ -51,6 +56,7 @@ class RunOptions:
         "limits",
         "max_workers",
         "native_threads",
+        "on_failure",
         "retain",
         "retain_word",
     )
@@ -63,6 +69,8 @@ class RunOptions:
         event_drain_seconds: float,
         native_threads: int | str,
         limits: EngineLimits,
+        on_failure: str = "keep",
+        debug: bool = False,
     ) -> None:
         self.limits = limits
         checked_retain(retain)
@@ -74,9 +82,17 @@ class RunOptions:
         self.event_drain_seconds = checked_drain(event_drain_seconds)
         self.native_threads = checked_native_threads(native_threads)
         self.is_auto = native_threads == "auto"
+        self.on_failure = checked_on_failure(on_failure)
+        if not isinstance(debug, bool):
+            raise TypeError(f"debug is True or False, not {debug!r}")
+        self.debug = debug
 
     def for_one_run(
-        self, failure_policy: FailurePolicy | None, retain: object | None, max_workers: int | None
+        self,
+        failure_policy: FailurePolicy | None,
+        retain: object | None,
+        max_workers: int | None,
+        on_failure: str | None = None,
     ) -> RunOptions:
         """Return these options with those of one call of ``run`` in their place."""
         return RunOptions(
@@ -86,6 +102,8 @@ class RunOptions:
             self.event_drain_seconds,
             self.native_threads,
             self.limits,
+            self.on_failure if on_failure is None else on_failure,
+            self.debug,
         )
 
     def retained_in(self, plan: Plan) -> str | list[int]:
@@ -144,6 +162,16 @@ def checked_native_threads(value: object) -> int | str:
     if isinstance(value, bool) or count < 1:
         raise ValueError(f"native_threads={value!r} is not possible: a worker's native libraries use 1 thread or more")
     return count
+
+
+def checked_on_failure(value: object) -> str:
+    """Return what is done after a run that does not succeed, or raise an error that says what it may be."""
+    if not isinstance(value, str) or value not in ("keep", "revert"):
+        raise ValueError(
+            f"on_failure={value!r} is not possible: 'keep' leaves what was done as it is, 'revert' undoes it. (What "
+            "stands in for one operation is an option of that operation.)"
+        )
+    return value
 
 
 def threading_limit() -> float:

@@ -38,6 +38,7 @@ mod registry;
 mod results;
 mod run;
 mod sources;
+mod stand_in;
 mod value_sizes;
 mod weak_registry;
 mod workers;
