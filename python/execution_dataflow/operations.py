@@ -86,6 +86,11 @@ class Operation(OperationBase):
         What the engine's ``tag_limits`` know it as.
     output_bytes : int, optional
         How large its outputs are together, for an engine with a ``memory_limit``; seen from earlier ones by default.
+    on_failure : object, optional
+        What stands in for it when its last attempt has failed: an operation or a function, which runs instead with the
+        same inputs, or a value for its output (a mapping of names to values for several); see `FallbackValue`.
+    always_run : bool, optional
+        Whether it runs when everything before it has its outcome, whatever that is and however the run was stopped.
 
     Raises
     ------

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from contextvars import Context
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from execution_dataflow import _core
@@ -22,6 +24,8 @@ __all__ = ["REVERTED", "REVERT_FAILED", "Undo", "is_revertible", "lent_slots", "
 REVERTED, REVERT_FAILED = 21, 22
 
 _SUCCEEDED = int(OperationState.SUCCEEDED)
+# What a revert is called from: this module, and the one that runs awaitables.
+_OURS = (__file__, str(Path(__file__).parent / "executors" / "event_loop.py"))
 
 
 def is_revertible(operation: Operation) -> bool:
@@ -155,12 +159,17 @@ class Undo:
 
         Ctrl-C gives up what is left; the record says what that is.
         """
+        record, done = self._record, 0
         left = [(node, operation) for node in self._order() if (operation := self._to_revert(node)) is not None]
-        self._record.not_reverted = [self._record.names(node) for node, _ in left]
-        for node, operation in left:
-            if self.interrupt is not None:
-                return
-            self._revert(node, operation)
+        try:
+            for node, operation in left:
+                self._revert(node, operation)
+                done += 1
+        except KeyboardInterrupt as error:
+            self.interrupt = error
+        finally:
+            reverted = set(record.reverted)
+            record.not_reverted = [name for node, _ in left[done:] if (name := record.names(node)) not in reverted]
 
     def _order(self) -> list[int]:
         states, timing = self._run.states(), self._run.timing
@@ -184,17 +193,14 @@ class Undo:
         record = self._record
         try:
             self._call(node, operation)
-        except KeyboardInterrupt as error:
-            self.interrupt = error
-            return
+        except KeyboardInterrupt:
+            raise
         except BaseException as error:  # SystemExit too: what is left is to be reverted all the same
-            failure = record.error_record(node, 1, 1, error)
+            failure = record.error_record(node, 1, 1, error.with_traceback(_of_revert(error.__traceback__)))
             record.revert_errors.append(failure)
-            record.not_reverted.remove(record.names(node))
             self._run.tell(REVERT_FAILED, node, failure)
         else:
             record.reverted.append(record.names(node))
-            record.not_reverted.remove(record.names(node))
             self._run.tell(REVERTED, node, time.perf_counter() - began)
 
     def _call(self, node: int, operation: Operation) -> None:
@@ -212,3 +218,14 @@ class Undo:
                 context.run(self._run_awaitable, attempt)
         finally:
             attempt.leave()
+            del attempt  # it holds the run, and the run the error whose traceback leads here
+
+
+def _of_revert(traceback: TracebackType | None) -> TracebackType | None:
+    """The traceback from where the user's code begins: the frames before it hold the run, which keeps the error."""
+    first, at = traceback, traceback
+    while at is not None:
+        if at.tb_frame.f_code.co_filename in _OURS:
+            first = at.tb_next
+        at = at.tb_next
+    return first

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from execution_dataflow import _core
 from execution_dataflow.error_record import ErrorRecord
@@ -104,39 +104,47 @@ def _watched(function: Callable[..., Any], is_coroutine: bool) -> Callable[..., 
 
         @functools.wraps(function)
         async def watch_coroutine(*args: Any, **kwargs: Any) -> Any:
-            guard, frame = _here()
-            attempt = guard.begin(frame)
+            guard, place = _here()
+            attempt = guard.begin(place)
             try:
                 value = await function(*args, **kwargs)
             except BaseException as error:
-                guard.end(attempt, frame, error)
+                guard.end(attempt, place, error)
                 raise
-            guard.end(attempt, frame, None)
-            guard.commit(attempt, frame, value)
+            guard.end(attempt, place, None)
+            guard.commit(attempt, place, value)
             return value
 
         return watch_coroutine
 
     @functools.wraps(function)
     def watch(*args: Any, **kwargs: Any) -> Any:
-        guard, frame = _here()
-        attempt = guard.begin(frame)
+        guard, place = _here()
+        attempt = guard.begin(place)
         try:
             value = function(*args, **kwargs)
         except BaseException as error:
-            guard.end(attempt, frame, error)
+            guard.end(attempt, place, error)
             raise
-        guard.end(attempt, frame, None)
-        guard.commit(attempt, frame, value)
+        guard.end(attempt, place, None)
+        guard.commit(attempt, place, value)
         return value
 
     return watch
 
 
-def _here() -> tuple[WriteGuard, _core.Frame]:
+class _Place(NamedTuple):
+    """Which attempt it is. Not the native frame, in which the collector would find no cycle: tracebacks lead here."""
+
+    node: int
+    items: tuple[int, ...]
+    operation: Operation
+
+
+def _here() -> tuple[WriteGuard, _Place]:
     frame = _core.current_frame()
     assert frame is not None, "a watched operation was called outside of a run"
-    return frame.run.guard, frame
+    return frame.run.guard, _Place(frame.node, frame.items, frame.operation)
 
 
 class WriteGuard:
@@ -158,7 +166,7 @@ class WriteGuard:
         self._warned: set[tuple[int, str]] = set()
         self._lock = Lock()
 
-    def begin(self, frame: _core.Frame) -> _Attempt:
+    def begin(self, place: _Place) -> _Attempt:
         """Look at what an attempt has received, before it begins.
 
         Raises
@@ -166,11 +174,11 @@ class WriteGuard:
         SharedValueChangedError
             Somebody has written to it since it was committed.
         """
-        operation = frame.operation
-        attempt = _Attempt(self._record.name_of(frame.node, frame.items), frame.node)
+        operation = place.operation
+        attempt = _Attempt(self._record.name_of(place.node, place.items), place.node)
         if not isinstance(operation, FunctionOperation):
             attempt.configuration = {name: (value, fingerprint(value)) for name, value in vars(operation).items()}
-        attempt.inputs = list(self._inputs(frame))
+        attempt.inputs = list(self._inputs(place))
         with self._lock:
             self._recent.append(attempt.name)
             for given in attempt.inputs:
@@ -181,10 +189,10 @@ class WriteGuard:
                     raise self._fault(shared, given, attempt, None)
                 shared.users = [user for user in shared.users if not user.is_over]
                 shared.users.append(attempt)
-        attempt.inputs = [given for given in attempt.inputs if not self._may_write(frame, given.port)]
+        attempt.inputs = [given for given in attempt.inputs if not self._may_write(place, given.port)]
         return attempt
 
-    def end(self, attempt: _Attempt, frame: _core.Frame, error: BaseException | None) -> None:
+    def end(self, attempt: _Attempt, place: _Place, error: BaseException | None) -> None:
         """Look at it again when the attempt has ended.
 
         Raises
@@ -193,7 +201,7 @@ class WriteGuard:
             Somebody has written to it while the attempt ran.
         """
         attempt.is_over = True
-        self._look_at_configuration(attempt, frame.operation)
+        self._look_at_configuration(attempt, place.operation)
         for given in attempt.inputs:
             now = fingerprint(given.read())
             with self._lock:
@@ -203,15 +211,15 @@ class WriteGuard:
                 if shared is not None and now == shared.print:
                     shared.users = [user for user in shared.users if not user.is_over]
 
-    def commit(self, attempt: _Attempt, frame: _core.Frame, value: Any) -> None:
+    def commit(self, attempt: _Attempt, place: _Place, value: Any) -> None:
         """Note what the attempt is about to commit."""
-        if frame.items:
+        if place.items:
             return  # an item's result becomes part of a value that nobody has yet
-        for port, output in enumerate(self._outputs(frame, value)):
-            self._check_fresh(attempt, frame.operation, port, output)
+        for port, output in enumerate(self._outputs(place, value)):
+            self._check_fresh(attempt, place.operation, port, output)
             if output is not _core.MISSING and (looks := fingerprint(output)) is not None:
                 with self._lock:
-                    self._shared[frame.node, port] = _Shared(looks)
+                    self._shared[place.node, port] = _Shared(looks)
 
     def _check_fresh(self, attempt: _Attempt, operation: Operation, port: int, output: Any) -> None:
         name, declared = operation.ports.outputs[port]
@@ -248,9 +256,9 @@ class WriteGuard:
             faults.append(self._record.error_record(node, 1, 1, error))
         return faults
 
-    def _inputs(self, frame: _core.Frame) -> Iterator[_Input]:
-        operation = frame.operation
-        feeders = [] if frame.items else self._plan.core.feeders(frame.node)
+    def _inputs(self, place: _Place) -> Iterator[_Input]:
+        operation = place.operation
+        feeders = [] if place.items else self._plan.core.feeders(place.node)
         for index, (name, port) in enumerate(operation.ports.inputs):
             read = functools.partial(_core.OperationBase.get_input, operation, name)
             try:
@@ -258,9 +266,9 @@ class WriteGuard:
             except ContractError:
                 continue  # of a clean-up whose source has failed
             sources = feeders[index] if feeders else []
-            if port.many and not frame.items and len(sources) == len(value):
-                for place, source in enumerate(sources):
-                    yield from self._one(name, functools.partial(_item_of, read, place), source)
+            if port.many and not place.items and len(sources) == len(value):
+                for number, source in enumerate(sources):
+                    yield from self._one(name, functools.partial(_item_of, read, number), source)
             else:
                 yield from self._one(name, read, sources[0] if len(sources) == 1 and not port.many else None)
 
@@ -270,8 +278,8 @@ class WriteGuard:
             what = self._name_of(source) if source is not None else f"the value of {name!r}"
             yield _Input(name, what, read, looks, source)
 
-    def _outputs(self, frame: _core.Frame, value: Any) -> Iterator[Any]:
-        operation = frame.operation
+    def _outputs(self, place: _Place, value: Any) -> Iterator[Any]:
+        operation = place.operation
         if isinstance(operation, FunctionOperation) and value is not None:
             spread = operation.definition.spread
             yield from value if spread and isinstance(value, tuple) else (value,)
@@ -306,8 +314,8 @@ class WriteGuard:
     def _producer(self, given: _Input) -> str:
         return "" if given.source is None else self._record.names(given.source[0])
 
-    def _may_write(self, frame: _core.Frame, port: str) -> bool:
-        ports = frame.operation.ports
+    def _may_write(self, place: _Place, port: str) -> bool:
+        ports = place.operation.ports
         return bool(ports.inputs[ports.input_index[port]][1].mutable)
 
     def _name_of(self, output: _Output) -> str:
@@ -342,8 +350,8 @@ class WriteGuard:
                 self._record.logger_for(attempt.node).warning("%s", text)
 
 
-def _item_of(read: Callable[[], Any], place: int) -> Any:
-    return read()[place]
+def _item_of(read: Callable[[], Any], number: int) -> Any:
+    return read()[number]
 
 
 def _who(given: _Input, culprits: tuple[str, ...], others: tuple[str, ...], receiver: str | None, producer: str) -> str:

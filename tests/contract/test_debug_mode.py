@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from array import array
 from typing import Any
 
@@ -282,3 +284,19 @@ def test_a_fingerprint_is_of_what_can_change_only() -> None:
     cycle: list[Any] = []
     cycle.append(cycle)
     assert fingerprint(cycle) == fingerprint(cycle)
+
+
+def test_a_run_that_was_watched_leaves_nothing_behind() -> None:
+    def write(values: list[int]) -> None:
+        values.append(1)
+
+    graph = GraphDefinition()
+    graph.add(write, values=graph.add(lambda: [0]))
+    graph.add(lambda: 1 / 0)
+    with ExecutionEngine(debug=True, failure_policy="continue") as engine:
+        result = engine.run(graph)
+    assert len(result.errors) == 2
+    record = weakref.ref(result._record)
+    del result
+    gc.collect()
+    assert record() is None

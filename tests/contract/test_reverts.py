@@ -392,3 +392,25 @@ def test_get_output_reads_back_what_the_attempt_has_set() -> None:
     graph = GraphDefinition()
     twice = graph.add(Twice())
     assert ExecutionEngine().run(graph).get_output(twice, "second") == 4
+
+
+@pytest.mark.parametrize("kind", [Step, LaterStep])
+def test_an_error_in_a_revert_does_not_keep_the_run_alive(kind: type[Step]) -> None:
+    class Stuck(kind):  # type: ignore[misc,valid-type]
+        def revert(self, context: ExecutionContext) -> Any:
+            return super().revert(context) if self.name == "step1" else self.told[10**6]
+
+    class StuckLater(kind):  # type: ignore[misc,valid-type]
+        async def revert(self, context: ExecutionContext) -> Any:
+            await asyncio.sleep(0)
+            raise KeyError("cannot undo")
+
+    graph, _ = chain([], [Stuck, StuckLater])
+    with ExecutionEngine() as engine:
+        result = engine.run(graph, on_failure="revert")
+    assert [type(error.exception) for error in result.revert_errors] == [KeyError, IndexError]
+    assert "test_reverts.py" in str(result.revert_errors[0].where)
+    record = weakref.ref(result._record)
+    del result
+    gc.collect()
+    assert record() is None

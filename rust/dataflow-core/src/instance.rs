@@ -10,7 +10,7 @@ use crate::body::Body;
 use crate::ids::{InstanceId, NodeId, SlotId};
 use crate::plan::{Plan, SourceKind};
 use crate::ready::Task;
-use crate::run::FailurePolicy;
+use crate::run::{FailurePolicy, Run};
 use crate::slots::SlotTable;
 use crate::status::{State, Status};
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, OnceLock, Ordering};
@@ -335,6 +335,17 @@ impl<B: Body> Instance<B> {
     /// Number of nodes whose outcome is not counted yet: workers count what they did when they run out of work.
     pub fn remaining(&self) -> usize {
         self.remaining.load(Ordering::Relaxed)
+    }
+}
+
+impl<B: Body> Run<B> {
+    /// Whether a node, or an item of a map, goes on after the run has stopped: see [`Plan::with_always_run`].
+    pub fn ignores_stop(&self, task: Task) -> bool {
+        if task.instance.is_items() {
+            self.items(task.instance).is_shielded()
+        } else {
+            self.instance(task.instance).ignores_stop(task.node)
+        }
     }
 }
 

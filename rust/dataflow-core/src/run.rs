@@ -264,15 +264,6 @@ impl<B: Body> Run<B> {
         }
     }
 
-    /// Whether a node, or an item of a map, goes on after the run has stopped: see [`Plan::with_always_run`].
-    pub fn ignores_stop(&self, task: Task) -> bool {
-        if task.instance.is_items() {
-            self.items(task.instance).is_shielded()
-        } else {
-            self.instance(task.instance).ignores_stop(task.node)
-        }
-    }
-
     /// Hands the roots to `seat`, or to whoever takes them. A run without nodes is finished at once.
     pub(crate) fn seed(&self, seat: Option<&Seat<'_>>) {
         if self.root().plan().node_count() == 0 {
