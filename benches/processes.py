@@ -3,9 +3,9 @@
     python benches/processes.py [--rounds 5] [--calls 2000]
 
 Every round measures all contenders once, in turn, with their processes started before. The first table is the time of
-one of many operations that do nothing, in flight together: 2 workers, the goal is 30 µs. The second is one at a time: the
-way there and back. The third is pure Python of about a millisecond, which threads cannot run side by side: how much faster
-two workers are than one; the goal is 1.8.
+one of many operations that do nothing, in flight together: 2 workers, the goal is 30 µs. The second is one at a time:
+the way there and back. The third is pure Python of about a millisecond, which threads cannot run side by side: how much
+faster two workers are than one; the goal is 1.8.
 """
 
 from __future__ import annotations

@@ -383,6 +383,32 @@ def _() -> None:
     RetryPolicy(retry_on="OSError")  # type: ignore[arg-type]
 
 
+@row("a fallback value of the wrong type")
+def _() -> None:
+    graph = GraphDefinition("etl")
+    graph.add(Load(on_failure="none"))
+    graph.compile()
+
+
+@row("a fallback with other inputs than what it stands in for")
+def _() -> None:
+    graph = GraphDefinition("etl")
+    graph.add(Load(on_failure=Clean()))
+    graph.compile()
+
+
+@row("a class as a fallback")
+def _() -> None:
+    graph = GraphDefinition("etl")
+    graph.add(Load(on_failure=Load))
+    graph.compile()
+
+
+@row("`on_failure` of a run with another word")
+def _() -> None:
+    ExecutionEngine(on_failure="undo")  # type: ignore[arg-type]
+
+
 @row("a number where a retry policy belongs")
 def _() -> None:
     Load(retry_policy=3)  # type: ignore[arg-type]

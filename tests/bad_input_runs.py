@@ -311,3 +311,18 @@ def _() -> None:
 @row("`raise_if_failed()` after a failure")
 def _() -> None:
     raising(OSError("disk full")).raise_if_failed()
+
+
+@row("a list that is changed although others share it")
+def _() -> ExecutionResult:
+    graph = GraphDefinition("etl")
+    graph.add(lambda rows: rows.append(1), rows=graph.add(operation(lambda: [0]).new(name="load")))
+    return ExecutionEngine(debug=True).run(graph)
+
+
+@row("an input that a clean-up has no value for")
+def _() -> ExecutionResult:
+    graph = GraphDefinition("etl")
+    graph.add(operation(always_run=True)(lambda rows: rows).new(name="clean"), rows=graph.add(lambda: 1 / 0))
+    result = ExecutionEngine().run(graph, failure_policy="continue")
+    raise result.errors[1].exception from None

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from random import Random
 
 ALWAYS = math.inf
+# The index of the operation that stands in for one, as its values know it.
+STAND_IN = 1_000_000
 DEFAULT = 7_000_003
 _PRIME = 2**61 - 1
 
@@ -52,6 +54,8 @@ class NodeScript:
     failure: str = "flaky"  # "hopeless": the policy gives up on it; "contract": a required output stays unset
     max_attempts: int = 1
     delay_seconds: float = 0.0
+    always_run: bool = False
+    fallback: str | None = None  # what stands in when it has failed: "value", or "operation" for a class
 
     @property
     def is_async(self) -> bool:
@@ -60,6 +64,13 @@ class NodeScript:
     @property
     def is_class(self) -> bool:
         return self.kind.endswith("class")
+
+    @property
+    def fallback_values(self) -> dict[int, int]:
+        """The values that stand in for its outputs; an only output always has one."""
+        ports = range(len(self.optional_outputs))
+        given = ports if len(ports) == 1 else [port for port in ports if port not in self.unset]
+        return {port: compute(self.index + STAND_IN, port, []) for port in given}
 
     def fails_on(self, attempt: int) -> bool:
         return attempt <= self.failing_attempts
@@ -100,10 +111,11 @@ def random_script(random: Random, size: int) -> GraphScript:
     failure_rate = random.choice([0.0, 0.0, 0.02, 0.1, 0.3])
     retry_rate = random.choice([0.0, 0.2, 0.5])
     async_rate = random.choice([0.0, 0.0, 0.1, 0.5])
+    always_rate = random.choice([0.0, 0.0, 0.05, 0.3])
     reach = random.choice([2, 5, 20, size])
     nodes: list[NodeScript] = []
     for index in range(size):
-        nodes.append(_random_node(random, nodes, index, reach, failure_rate, retry_rate, async_rate))
+        nodes.append(_random_node(random, nodes, index, reach, failure_rate, retry_rate, async_rate, always_rate))
     adding_order = None
     if random.random() < 0.5:
         adding_order = list(range(size))
@@ -119,6 +131,7 @@ def _random_node(
     failure_rate: float,
     retry_rate: float,
     async_rate: float,
+    always_rate: float,
 ) -> NodeScript:
     is_class = random.random() < 0.6
     kind = ("async_" if random.random() < async_rate else "") + ("class" if is_class else "function")
@@ -151,6 +164,11 @@ def _random_node(
         node.failure = random.choice(["flaky", "hopeless"])
         if is_class and not all(node.optional_outputs) and random.random() < 0.33:
             node.failure = "contract"
+    node.always_run = random.random() < always_rate
+    if random.random() < 0.15:
+        node.fallback = random.choice(["value", "operation"]) if is_class else "value"
+        if node.fallback == "value" and len(node.optional_outputs) == 1:
+            node.unset = frozenset()
     return node
 
 

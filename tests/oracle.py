@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from graph_script import DEFAULT, Fixed, GraphScript, InputScript, NodeScript, compute
+from graph_script import DEFAULT, STAND_IN, Fixed, GraphScript, InputScript, NodeScript, compute
 
 from execution_dataflow import OperationState
 
@@ -21,6 +21,7 @@ class Fate:
     attempts: int = 0
     blame: int | None = None
     values: dict[int, int] = field(default_factory=dict)
+    fell_back: bool = False
 
 
 def fates(script: GraphScript, position: Sequence[int]) -> list[Fate]:
@@ -38,21 +39,28 @@ def _fate(script: GraphScript, node: NodeScript, fates: list[Fate], position: Se
             blamed.append(before)
         elif fates[before].state is UPSTREAM_FAILED:
             blamed.append(fates[before].blame)
-    if blamed:
+    if blamed and not node.always_run:
         return Fate(UPSTREAM_FAILED, blame=min(blamed, key=lambda index: position[index]))
     inputs: list[object] = []
     for entry in node.inputs:
         arrived = _arrived(entry, fates)
-        if not arrived and entry.kind in ("required", "many"):
+        if not arrived and entry.kind in ("required", "many") and not node.always_run:
             return Fate(SKIPPED)
+        if not arrived and entry.kind == "required":
+            return Fate(FAILED, 1)  # it reads what is missing, which breaks a contract
         if entry.is_many:
             inputs.append(arrived)
         else:
             inputs.append(arrived[0] if arrived else {"optional": None, "default": DEFAULT}[entry.kind])
     attempts = attempts_of(node)
-    if node.fails_on(attempts):
-        return Fate(FAILED, attempts)
     ports = range(len(node.optional_outputs))
+    if node.fails_on(attempts):
+        if node.fallback is None or node.failure == "contract":
+            return Fate(FAILED, attempts)
+        if node.fallback == "value":
+            return Fate(SUCCEEDED, attempts, values=node.fallback_values, fell_back=True)
+        values = {p: compute(node.index + STAND_IN, p, inputs) for p in ports if p not in node.unset}
+        return Fate(SUCCEEDED, attempts + 1, values=values, fell_back=True)
     return Fate(SUCCEEDED, attempts, values={p: compute(node.index, p, inputs) for p in ports if p not in node.unset})
 
 
@@ -114,8 +122,18 @@ def _wrong_values(index: int, fate: Fate, seen: Observed) -> list[str]:
 def _stopped_disagreements(script: GraphScript, expected: Sequence[Fate], seen: Observed) -> list[str]:
     """A failure under ``fail_fast`` stops the run at some moment, and what may then be is less, but not anything."""
     found = []
+    happened: list[Fate] = []
     for index, (fate, state) in enumerate(zip(expected, seen.states, strict=True)):
         node, attempts = script.nodes[index], seen.attempts[index]
+        if node.always_run:
+            # It runs whatever happened; what it comes to follows from what happened before it.
+            actual = _fate(script, node, happened, range(len(script.nodes)))
+            happened.append(actual)
+            if (state, attempts) != (actual.state, actual.attempts):
+                found.append(f"clean-up {index}: {state.name} on attempt {attempts}, expected {actual}")
+            found += _wrong_values(index, actual, seen)
+            continue
+        happened.append(fate if state is SUCCEEDED else Fate(state, attempts))
         if state is SUCCEEDED:
             if fate.state is not SUCCEEDED or attempts != fate.attempts:
                 found.append(f"node {index} succeeded on attempt {attempts}, expected {fate}")

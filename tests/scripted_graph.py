@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from graph_script import DEFAULT, Fixed, GraphScript, InputScript, NodeScript, compute
+from graph_script import DEFAULT, STAND_IN, Fixed, GraphScript, InputScript, NodeScript, compute
 
 from execution_dataflow import (
     ExecutionContext,
@@ -188,10 +188,22 @@ def _operation(node: NodeScript, limited: bool) -> Operation:
     if node.max_attempts > 1:
         options["retry_policy"] = RetryPolicy(node.max_attempts, node.delay_seconds, give_up_on=Hopeless)
     if node.is_class:
-        return (ScriptedAsync if node.is_async else ScriptedInline)(node, **options)
+        return (ScriptedAsync if node.is_async else ScriptedInline)(node, **options, **_rare_options(node))
     table = _ONE_OUTPUT if len(node.optional_outputs) == 1 else _TWO_OUTPUTS
     function: OperationFunction[..., Any] = table[node.is_async][len(node.inputs) - 1]
-    return function.new(**options)
+    return function.new(**options, **_rare_options(node))
+
+
+def _rare_options(node: NodeScript) -> dict[str, Any]:
+    options: dict[str, Any] = {"always_run": True} if node.always_run else {}
+    if node.fallback == "value":
+        values = node.fallback_values
+        by_name = {output_name(node, port): value for port, value in values.items()}
+        options["on_failure"] = by_name if len(node.optional_outputs) > 1 else values[0]
+    elif node.fallback == "operation":
+        stand_in = replace(node, index=node.index + STAND_IN, failing_attempts=0)
+        options["on_failure"] = (ScriptedAsync if node.index % 2 else ScriptedInline)(stand_in, name="stand-in")
+    return options
 
 
 def _bindings(node: NodeScript, operations: list[Operation], *, with_upstream: bool) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from execution_dataflow.errors import (
     RunFailed,
     RunInterrupted,
     RunLost,
+    SharedValueChangedError,
     UnconnectedInputError,
     UnknownOperationError,
     UnknownPortError,
@@ -55,12 +56,16 @@ from execution_dataflow.events import (
     OperationCompleted,
     OperationEvent,
     OperationFailed,
+    OperationFellBack,
     OperationProgress,
     OperationRetrying,
+    OperationReverted,
+    OperationRevertFailed,
     OperationSkipped,
     OperationStarted,
     OperationUpstreamFailed,
 )
+from execution_dataflow.fallbacks import FallbackValue
 from execution_dataflow.functions import FunctionOperation, OperationFunction, operation
 from execution_dataflow.graph import GraphDefinition
 from execution_dataflow.handle import RunHandle
@@ -99,6 +104,7 @@ __all__ = [
     "ExecutionEngine",
     "ExecutionResult",
     "FailurePolicy",
+    "FallbackValue",
     "FunctionOperation",
     "GraphCompleted",
     "GraphDefinition",
@@ -117,9 +123,12 @@ __all__ = [
     "OperationCompleted",
     "OperationEvent",
     "OperationFailed",
+    "OperationFellBack",
     "OperationFunction",
     "OperationProgress",
     "OperationRetrying",
+    "OperationRevertFailed",
+    "OperationReverted",
     "OperationSkipped",
     "OperationStarted",
     "OperationState",
@@ -146,6 +155,7 @@ __all__ = [
     "RunState",
     "Secret",
     "SharedState",
+    "SharedValueChangedError",
     "Subscription",
     "TransferError",
     "UnconnectedInputError",

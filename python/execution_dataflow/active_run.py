@@ -6,8 +6,8 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
-from contextvars import copy_context
+from collections.abc import Callable, Sequence
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
 from execution_dataflow import _core
@@ -20,6 +20,7 @@ from execution_dataflow.result import ExecutionResult
 from execution_dataflow.run_hooks import RunHooks, final_state
 from execution_dataflow.run_record import RunRecord
 from execution_dataflow.states import OperationState
+from execution_dataflow.undo import Undo, lent_slots, revertible_nodes
 
 if TYPE_CHECKING:
     import asyncio
@@ -34,6 +35,17 @@ __all__ = ["ActiveRun"]
 _RUNNING = int(OperationState.RUNNING)
 # Items of a map that are on their way to a worker process or back: several times what one takes in one message.
 _ITEMS_PER_PROCESS = 256
+
+
+class _Undoing:
+    """What is needed to undo a run."""
+
+    __slots__ = ("context", "interrupt", "nodes")
+
+    def __init__(self, nodes: Sequence[int], context: Context) -> None:
+        self.nodes = nodes
+        self.context = context
+        self.interrupt: KeyboardInterrupt | None = None
 
 
 class ActiveRun:
@@ -65,6 +77,7 @@ class ActiveRun:
         "_options",
         "_result",
         "_stream",
+        "_undoing",
         "core",
         "plan",
         "record",
@@ -105,12 +118,29 @@ class ActiveRun:
             lambda: threads.processes(options.max_workers, options.native_threads),
             options.native_threads,
         )
+        base_context = copy_context()
+        lent: Sequence[int] | None = None
+        self._undoing: _Undoing | None = None
+        if options.on_failure == "revert" and (nodes := revertible_nodes(plan)):
+            hooks.undoes = True
+            lent = lent_slots(plan, nodes)
+            self._undoing = _Undoing(nodes, base_context)
+            if not driven:
+                hooks.on_undo = self._start_undo
+        core = plan.core
+        if options.debug:
+            from execution_dataflow.write_guard import WriteGuard, guarded_plan
+
+            record.guard = WriteGuard(plan, record)
+            core, stands_for = guarded_plan(plan)
+            if limited is not None:
+                limited = limited[0], [(stands_for[spec], group) for spec, group in limited[1]], limited[2]
         self.core = hooks.run = _core.Run(
-            plan.core,
+            core,
             context,
             record,
             hooks,
-            copy_context(),
+            base_context,
             options.fail_fast,
             options.max_workers,
             driven,
@@ -119,6 +149,7 @@ class ActiveRun:
             limited,
             options.executor,
             options.max_workers * _ITEMS_PER_PROCESS,
+            lent,
         )
 
     def _begin(self) -> None:
@@ -138,6 +169,36 @@ class ActiveRun:
 
         record.emit_progress = emit
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether every operation has its outcome, and the run is undone if it is to be."""
+        undone = self._hooks.undone if self.core.finished else None
+        return self.core.finished and (undone is None or undone.is_set())
+
+    def _start_undo(self) -> None:
+        # A thread of its own: who brings the last outcome may be an event loop, or a worker that others wait for.
+        threading.Thread(target=self._undo, args=(self._undoing,), name="execution-dataflow-undo", daemon=True).start()
+
+    def _undo(self, undoing: _Undoing) -> None:
+        hooks = self._hooks
+        try:
+            self._wait_through_interrupts()
+            undo = Undo(
+                self.plan,
+                self.core,
+                self.record,
+                undoing.nodes,
+                hooks.stand_ins,
+                undoing.context,
+                hooks.run_awaitable,
+            )
+            undo.run()
+            undoing.interrupt = undo.interrupt
+        except KeyboardInterrupt as interrupt:
+            undoing.interrupt = interrupt  # between two reverts
+        finally:
+            hooks.undo_ends(self.core)
+
     def call_at_end(self, function: Callable[[], object]) -> None:
         """Have a function called when it ends, or when it is given up; it may be called twice."""
         self._hooks.on_end = function
@@ -156,6 +217,9 @@ class ActiveRun:
             # Ctrl-C between two lines of ours, not in an operation and not while the core looked for signals.
             self.core.interrupt(interrupt)
             self._wait_through_interrupts()
+            is_undisturbed = False
+        if self._undoing is not None and self._hooks.undone is not None:
+            self._undo(self._undoing)
             is_undisturbed = False
         try:
             return self._make_result() if is_undisturbed else self.finish()
@@ -189,7 +253,7 @@ class ActiveRun:
         """Return the result of a run that has ended; raise what ended it from outside."""
         self.check_not_lost()
         result = self._make_result()
-        raised = self.core.raised
+        raised = self.core.raised or (None if self._undoing is None else self._undoing.interrupt)
         if raised is None:
             return result
         if isinstance(raised, KeyboardInterrupt):
@@ -258,7 +322,7 @@ class ActiveRun:
                 cancelled = error
                 self.cancel("the task that awaited the run was cancelled")
         # The last outcome is told a moment before the run is marked as finished.
-        while not self.core.finished:
+        while not self.is_finished:
             await asyncio.sleep(0)
         await self._await_delivery_on_loop()
         if cancelled is not None:
@@ -292,6 +356,15 @@ class ActiveRun:
         """Wait for the end; an operation of another run that waits lends its thread, so that runs never starve."""
         if self._is_given_up:
             return True
+        deadline = None if timeout is None else time.monotonic() + timeout
+        if not self._wait_for_outcomes(timeout):
+            return False
+        undone = self._hooks.undone
+        if undone is None or self.core.lost:
+            return True
+        return undone.wait(threading.TIMEOUT_MAX if deadline is None else max(0.0, deadline - time.monotonic()))
+
+    def _wait_for_outcomes(self, timeout: float | None) -> bool:
         frame = _core.current_frame()
         if frame is None or self.core.finished:
             return self.core.wait(timeout)
@@ -320,17 +393,17 @@ class ActiveRun:
 
     def after_fork_in_child(self) -> None:
         """Mark the run as lost: its workers are in the parent."""
-        if not self.core.finished:
+        if not self.is_finished:
             self.core.lose()
 
     def at_exit(self, step: ExitStep, deadline: float) -> None:
         """Stop the run: the program is over."""
-        if self.core.finished or self.core.lost or self._is_given_up:
+        if self.is_finished or self.core.lost or self._is_given_up:
             return
         if step is ExitStep.CANCEL:
             self.cancel("the program ended")
         elif step in (ExitStep.WAIT, ExitStep.ABANDON):
-            ended = self.core.wait(max(0.0, deadline - time.monotonic()))
+            ended = self.wait(max(0.0, deadline - time.monotonic()))
             if step is ExitStep.ABANDON and not ended:
                 self._name_what_is_left()
 

@@ -181,10 +181,11 @@ class ExecutionContext:
         Raises
         ------
         AttemptCancelled
-            When it was. Let it pass: the operation then ends CANCELLED.
+            When it was. Let it pass: the operation then ends CANCELLED. Never in an operation with ``always_run=True``.
         """
-        record = cast(RunRecord, self._frame("raise_if_cancelled").run)
-        if record.cancel_requested:
+        frame = self._frame("raise_if_cancelled")
+        record = cast(RunRecord, frame.run)
+        if record.cancel_requested and not frame.spec.settings.always_run:
             raise AttemptCancelled(record.cancel_reason)
 
     def progress(self, fraction: float, message: str = "") -> None:

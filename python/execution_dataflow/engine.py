@@ -6,7 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from execution_dataflow import _core
 from execution_dataflow.active_run import ActiveRun
@@ -35,7 +35,10 @@ from execution_dataflow.result import ExecutionResult
 if TYPE_CHECKING:
     from execution_dataflow.executors.event_loop import CoroutineHost
 
-__all__ = ["ExecutionEngine"]
+__all__ = ["ExecutionEngine", "OnFailure"]
+
+OnFailure: TypeAlias = Literal["keep", "revert"]
+"""What follows a run that failed or was cancelled: nothing, or the reverts of what had succeeded."""
 
 # A context with its defaults, as __init__ leaves it that was given nothing.
 _new_context = ExecutionContext.__new__
@@ -78,6 +81,13 @@ class ExecutionEngine:
         What the values between operations may hold, in bytes or as ``"4 GB"``: operations whose outputs would go
         beyond it wait until others have freed enough, as long as anything else of their run goes on. What an operation
         uses while it works, and what a result keeps after its run, does not count.
+    on_failure : {"keep", "revert"}
+        What follows a run that failed or was cancelled. ``"keep"``: nothing. ``"revert"``: what had succeeded is
+        undone, by the ``revert`` methods of the operations that define one.
+    debug : bool
+        Whether to look at every shared value before and after each operation that receives it. One that writes to such
+        a value fails with a `SharedValueChangedError`; what an operation writes to itself is in ``result.warnings``. It
+        takes as long as reading all these values two or three times.
 
     Examples
     --------
@@ -105,6 +115,8 @@ class ExecutionEngine:
         resources: Mapping[str, float] | None = None,
         tag_limits: Mapping[str, TagLimit] | None = None,
         memory_limit: int | str | None = None,
+        on_failure: OnFailure = "keep",
+        debug: bool = False,
     ) -> None:
         if max_workers is None:
             max_workers = usable_cpus()
@@ -116,6 +128,8 @@ class ExecutionEngine:
             native_threads,
             EngineLimits(checked_resources(resources), checked_tags(tag_limits), checked_memory(memory_limit)),
             executor,
+            on_failure,
+            debug,
         )
         self._threads = EngineThreads()
         # Reentrant: what happens under it may collect garbage, and a finaliser may run a graph on this engine.
@@ -141,6 +155,7 @@ class ExecutionEngine:
         failure_policy: FailurePolicy | None = None,
         retain: str | Sequence[Any] | None = None,
         max_workers: int | None = None,
+        on_failure: OnFailure | None = None,
     ) -> ExecutionResult:
         """Run a graph to its end, on the calling thread and on the pool's.
 
@@ -150,7 +165,7 @@ class ExecutionEngine:
             What to run; a graph is compiled first.
         context : ExecutionContext, optional
             What operations receive; a new one by default.
-        failure_policy, retain, max_workers
+        failure_policy, retain, max_workers, on_failure
             For this run, instead of the engine's.
 
         Returns
@@ -175,7 +190,7 @@ class ExecutionEngine:
                 "engine.run() was called on the engine's own event loop, in a coroutine operation, and would hold it "
                 "up: use `await engine.run_async(...)` there"
             )
-        run = self._prepare(graph, context, failure_policy, retain, max_workers, True)
+        run = self._prepare(graph, context, failure_policy, retain, max_workers, on_failure, True)
         try:
             return run.drive()
         finally:
@@ -191,12 +206,13 @@ class ExecutionEngine:
         failure_policy: FailurePolicy | None = None,
         retain: str | Sequence[Any] | None = None,
         max_workers: int | None = None,
+        on_failure: OnFailure | None = None,
     ) -> RunHandle:
         """Start a run on the pool's threads and return at once.
 
         Parameters
         ----------
-        graph, context, failure_policy, retain, max_workers
+        graph, context, failure_policy, retain, max_workers, on_failure
             As for `run`.
 
         Returns
@@ -211,7 +227,7 @@ class ExecutionEngine:
         EngineClosedError
             The engine was closed.
         """
-        run = self._prepare(graph, context, failure_policy, retain, max_workers, False)
+        run = self._prepare(graph, context, failure_policy, retain, max_workers, on_failure, False)
         try:
             self._keep_until_end(run)
             run.submit()
@@ -227,6 +243,7 @@ class ExecutionEngine:
         failure_policy: FailurePolicy | None = None,
         retain: str | Sequence[Any] | None = None,
         max_workers: int | None = None,
+        on_failure: OnFailure | None = None,
     ) -> ExecutionResult:
         """Run a graph without holding up the event loop that awaits it.
 
@@ -235,7 +252,7 @@ class ExecutionEngine:
 
         Parameters
         ----------
-        graph, context, failure_policy, retain, max_workers
+        graph, context, failure_policy, retain, max_workers, on_failure
             As for `run`.
 
         Returns
@@ -256,7 +273,7 @@ class ExecutionEngine:
 
         loop = asyncio.get_running_loop()
         host = CoroutineHost(loop)
-        run = self._prepare(graph, context, failure_policy, retain, max_workers, False, lambda: host)
+        run = self._prepare(graph, context, failure_policy, retain, max_workers, on_failure, False, lambda: host)
         ended: asyncio.Future[None] = loop.create_future()
 
         def note_end() -> None:
@@ -353,6 +370,7 @@ class ExecutionEngine:
         failure_policy: FailurePolicy | None,
         retain: str | Sequence[Any] | None,
         max_workers: int | None,
+        on_failure: OnFailure | None,
         driven: bool,
         host: Callable[[], CoroutineHost] | None = None,
     ) -> ActiveRun:
@@ -369,8 +387,8 @@ class ExecutionEngine:
         elif not isinstance(context, ExecutionContext):
             raise TypeError(f"the context of a run is an ExecutionContext, not {type(context).__name__}")
         options = self._options
-        if failure_policy is not None or retain is not None or max_workers is not None:
-            options = options.for_one_run(failure_policy, retain, max_workers)
+        if failure_policy is not None or retain is not None or max_workers is not None or on_failure is not None:
+            options = options.for_one_run(failure_policy, retain, max_workers, on_failure)
         run = ActiveRun(plan, context, options, self._threads, driven, host)
         seats = run.core.seats
         try:

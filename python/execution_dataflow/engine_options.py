@@ -38,6 +38,10 @@ class RunOptions:
         What the runs of the engine share in limited amounts.
     executor : {"thread", "process", "inline"}, optional
         Where operations run that do not say so themselves.
+    on_failure : {"keep", "revert"}
+        Whether a run that does not succeed is undone.
+    debug : bool
+        Whether operations are watched for what they write to.
 
     Raises
     ------
@@ -46,6 +50,7 @@ class RunOptions:
     """
 
     __slots__ = (
+        "debug",
         "event_drain_seconds",
         "executor",
         "fail_fast",
@@ -54,6 +59,7 @@ class RunOptions:
         "limits",
         "max_workers",
         "native_threads",
+        "on_failure",
         "retain",
         "retain_word",
     )
@@ -67,6 +73,8 @@ class RunOptions:
         native_threads: int | str,
         limits: EngineLimits,
         executor: str | None = None,
+        on_failure: str = "keep",
+        debug: bool = False,
     ) -> None:
         self.limits = limits
         checked_retain(retain)
@@ -82,9 +90,17 @@ class RunOptions:
         self.event_drain_seconds = checked_drain(event_drain_seconds)
         self.native_threads = checked_native_threads(native_threads)
         self.is_auto = native_threads == "auto"
+        self.on_failure = checked_on_failure(on_failure)
+        if not isinstance(debug, bool):
+            raise TypeError(f"debug is True or False, not {debug!r}")
+        self.debug = debug
 
     def for_one_run(
-        self, failure_policy: FailurePolicy | None, retain: object | None, max_workers: int | None
+        self,
+        failure_policy: FailurePolicy | None,
+        retain: object | None,
+        max_workers: int | None,
+        on_failure: str | None = None,
     ) -> RunOptions:
         """Return these options with those of one call of ``run`` in their place."""
         return RunOptions(
@@ -95,6 +111,8 @@ class RunOptions:
             self.native_threads,
             self.limits,
             self.executor,
+            self.on_failure if on_failure is None else on_failure,
+            self.debug,
         )
 
     def retained_in(self, plan: Plan) -> str | list[int]:
@@ -153,6 +171,16 @@ def checked_native_threads(value: object) -> int | str:
     if isinstance(value, bool) or count < 1:
         raise ValueError(f"native_threads={value!r} is not possible: a worker's native libraries use 1 thread or more")
     return count
+
+
+def checked_on_failure(value: object) -> str:
+    """Return what is done after a run that does not succeed, or raise an error that says what it may be."""
+    if not isinstance(value, str) or value not in ("keep", "revert"):
+        raise ValueError(
+            f"on_failure={value!r} is not possible: 'keep' leaves what was done as it is, 'revert' undoes it. (What "
+            "stands in for one operation is an option of that operation.)"
+        )
+    return value
 
 
 def threading_limit() -> float:

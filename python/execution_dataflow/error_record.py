@@ -83,6 +83,8 @@ class ErrorRecord:
         The texts of the attempts before it. Their exceptions are not kept, since frames keep arrays alive.
     redact : callable, optional
         Takes a text and returns it without secrets.
+    fallback : str, optional
+        What stood in for it, by ``on_failure=``: the name of an operation, or ``"a value"``.
 
     Examples
     --------
@@ -98,6 +100,7 @@ class ErrorRecord:
     exception: BaseException
     earlier: Sequence[str] = ()
     redact: Callable[[str], str] = _unchanged
+    fallback: str | None = None
 
     @property
     def message(self) -> str:
@@ -141,6 +144,8 @@ class ErrorRecord:
         if self.earlier:
             listing = "; ".join(f"({number}) {text}" for number, text in enumerate(self.earlier, 1))
             sentences.append(f"Earlier attempts: {listing}.")
+        if self.fallback is not None:
+            sentences.append(f"{self.fallback[0].upper()}{self.fallback[1:]} stood in for it.")
         return self.redact(" ".join(sentences))
 
     def __repr__(self) -> str:

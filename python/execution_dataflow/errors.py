@@ -33,6 +33,7 @@ __all__ = [
     "RunFailed",
     "RunInterrupted",
     "RunLost",
+    "SharedValueChangedError",
     "UnconnectedInputError",
     "UnknownOperationError",
     "UnknownPortError",
@@ -301,6 +302,31 @@ class ValueTypeError(ContractError, TypeError):
 
 class OutsideRunError(ContractError, RuntimeError):
     """Something was asked for that exists only while an operation runs."""
+
+
+class SharedValueChangedError(ContractError):
+    """A value that operations share was written to after it was committed; found by ``ExecutionEngine(debug=True)``.
+
+    Attributes
+    ----------
+    operation : str or None
+        The operation that wrote to it, where that is certain.
+    port : str or None
+        The input at which it was found.
+    suspects : tuple of str
+        The operations of which one wrote to it.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        operation: str | None = None,
+        port: str | None = None,
+        suspects: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message, operation=operation, port=port)
+        self.suspects = tuple(suspects)
 
 
 class RunFailed(DataflowError):

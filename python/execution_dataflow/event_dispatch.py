@@ -16,15 +16,18 @@ from execution_dataflow.events import (
     OperationCancelled,
     OperationCompleted,
     OperationFailed,
+    OperationFellBack,
     OperationProgress,
     OperationRetrying,
+    OperationReverted,
+    OperationRevertFailed,
     OperationSkipped,
     OperationStarted,
     OperationUpstreamFailed,
 )
 from execution_dataflow.run_record import RunRecord
 
-__all__ = ["Dispatcher", "EventStream", "Latch", "Subscription"]
+__all__ = ["GRAPH_COMPLETED", "Dispatcher", "EventStream", "Latch", "Subscription"]
 
 Subscriber = Callable[[Any], object]
 # Kind, run record, node, attempt, worker, nanoseconds since the run began, payload.
@@ -32,7 +35,8 @@ _Record = tuple[int, Any, int, int, int, int, Any]
 
 # The kinds of a record, shared with `events.rs`.
 _STARTED, _COMPLETED, _FAILED, _RETRYING, _SKIPPED, _CANCELLED, _UPSTREAM_FAILED = range(7)
-_GRAPH_STARTED, _GRAPH_COMPLETED, _PROGRESS, _STOP = 7, 8, 9, 10
+_GRAPH_STARTED, GRAPH_COMPLETED, _PROGRESS, _STOP = 7, 8, 9, 10
+_FELL_BACK, _REVERTED, _REVERT_FAILED = 20, 21, 22
 
 # The dispatcher looks this often whether it is to stop; records wake it at once.
 _IDLE_SECONDS = 3600.0
@@ -207,7 +211,7 @@ class Dispatcher:
                     continue
                 if not stream.is_abandoned:
                     self._deliver(_event(stream, record))
-                if record[0] == _GRAPH_COMPLETED:
+                if record[0] == GRAPH_COMPLETED:
                     with self._lock:
                         del self._streams[record[1]]
                     stream.finish()
@@ -230,7 +234,7 @@ def _event(stream: EventStream, record: _Record) -> Event:
     run_id, when = run.run_id, stream.began + time_ns * _NANOSECOND
     if kind == _GRAPH_STARTED:
         return GraphStarted(run_id, sequence, when, run.graph_name, stream.operations)
-    if kind == _GRAPH_COMPLETED:
+    if kind == GRAPH_COMPLETED:
         return GraphCompleted(run_id, sequence, when, run.graph_name, payload, time_ns * _NANOSECOND)
     name = run.names(node)
     if kind == _STARTED:
@@ -246,6 +250,13 @@ def _event(stream: EventStream, record: _Record) -> Event:
             # The name is that of an item of a map, if it is one.
             exception, message, name = error.exception, error.message, error.operation
         return OperationFailed(run_id, sequence, when, name, attempt, exception, message)
+    if kind == _FELL_BACK:
+        fallback = payload.fallback or ""
+        return OperationFellBack(run_id, sequence, when, name, attempt, fallback, payload.exception, payload.message)
+    if kind == _REVERTED:
+        return OperationReverted(run_id, sequence, when, name, payload)
+    if kind == _REVERT_FAILED:
+        return OperationRevertFailed(run_id, sequence, when, name, payload.exception, payload.message)
     if kind == _RETRYING:
         delay, message, *item = payload if payload is not None else (0.0, "")
         name = item[0] if item else name

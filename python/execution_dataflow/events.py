@@ -14,8 +14,11 @@ __all__ = [
     "OperationCompleted",
     "OperationEvent",
     "OperationFailed",
+    "OperationFellBack",
     "OperationProgress",
     "OperationRetrying",
+    "OperationRevertFailed",
+    "OperationReverted",
     "OperationSkipped",
     "OperationStarted",
     "OperationUpstreamFailed",
@@ -164,6 +167,59 @@ class OperationRetrying(OperationEvent):
 
     attempt: int
     delay_seconds: float
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class OperationFellBack(OperationEvent):
+    """An operation failed for good, and what it declares as ``on_failure=`` stands in for it.
+
+    With a value, `OperationCompleted` follows. With an operation, `OperationStarted` of the next attempt follows.
+
+    Attributes
+    ----------
+    attempt : int
+        The attempt that failed last.
+    fallback : str
+        The name of the operation that stands in, or ``"a value"``.
+    error : BaseException or None
+        What it raised. Not part of the repr, since its text may hold a secret.
+    message : str
+        The exception as text, without secrets.
+    """
+
+    attempt: int
+    fallback: str
+    error: BaseException | None = field(repr=False)
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class OperationReverted(OperationEvent):
+    """An operation that had succeeded was undone by its ``revert``, since the run did not succeed.
+
+    Attributes
+    ----------
+    seconds : float
+        How long that took.
+    """
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRevertFailed(OperationEvent):
+    """The ``revert`` of an operation raised: what it did may not be undone.
+
+    Attributes
+    ----------
+    error : BaseException or None
+        What it raised. Not part of the repr, since its text may hold a secret.
+    message : str
+        The exception as text, without secrets.
+    """
+
+    error: BaseException | None = field(repr=False)
     message: str
 
 

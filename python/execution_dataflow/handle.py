@@ -45,11 +45,11 @@ class RunHandle:
             When this process is a fork of the one that runs it.
         """
         self._run.check_not_lost()
-        return final_state(self._run.core) if self._run.core.finished else RunState.RUNNING
+        return final_state(self._run.core) if self._run.is_finished else RunState.RUNNING
 
     def done(self) -> bool:
         """Return whether the run has ended."""
-        return self._run.core.finished
+        return self._run.is_finished
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the end of the run.

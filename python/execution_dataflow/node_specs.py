@@ -9,20 +9,20 @@ from typing import Any
 
 from execution_dataflow._core import MapSpec, NodeSpec
 from execution_dataflow.errors import GraphError
+from execution_dataflow.fallbacks import fallback_of
 from execution_dataflow.functions import FunctionOperation
 from execution_dataflow.mapping import MappedOperation
 from execution_dataflow.operation_settings import DEFAULT_SETTINGS
 from execution_dataflow.operations import Operation, check_options, label_of
 from execution_dataflow.parameters import is_coroutine_function
 
-__all__ = ["SpecTable", "check_runnable", "kind_of", "spec_of"]
+__all__ = ["SpecTable", "check_runnable", "kind_of", "spec_of", "spec_that_calls"]
 
 # Options that an operation may be given and that no engine of this version acts on.
-_UNAVAILABLE = (
-    "timeout_seconds",
-    "on_failure",
-    "always_run",
-)
+_UNAVAILABLE = ("timeout_seconds",)
+
+# Takes a function, and whether it is a coroutine function, and returns what is called in its place.
+_Around = Callable[[Callable[..., Any], bool], Callable[..., Any]]
 
 # Retry policies that are computed for every instance must not pile up with a class for ever.
 _MOST_SPECS_OF_A_SIGNATURE = 4096
@@ -92,18 +92,26 @@ def kind_of(operation: Operation) -> Any:
     return operation.definition.function if isinstance(operation, FunctionOperation) else type(operation)
 
 
+def _function_of(operation: Operation) -> Callable[..., Any]:
+    # A method of its class is the same function for all instances; an instance may have an `execute` of its own.
+    execute: Any = operation.execute
+    if type(execute) is MethodType and execute.__self__ is operation:
+        return execute.__func__
+    return _await_own_execute if is_coroutine_function(execute) else _call_own_execute
+
+
 def spec_of(operation: Operation) -> NodeSpec:
-    """Return the spec of one operation, which alike operations share.
+    """Return the spec of an operation; equal ones share it.
 
     Parameters
     ----------
     operation : Operation
-        An operation.
+        The operation.
 
     Returns
     -------
     NodeSpec
-        What the native core needs to run it.
+        The spec.
 
     Raises
     ------
@@ -113,12 +121,22 @@ def spec_of(operation: Operation) -> NodeSpec:
     return _shared_spec(operation, _function_of(operation))
 
 
-def _function_of(operation: Operation) -> Callable[..., Any]:
-    # A method of its class is the same function for all instances; an instance may have an `execute` of its own.
-    execute: Any = operation.execute
-    if type(execute) is MethodType and execute.__self__ is operation:
-        return execute.__func__
-    return _await_own_execute if is_coroutine_function(execute) else _call_own_execute
+def spec_that_calls(operation: Operation, around: _Around) -> NodeSpec:
+    """Return a spec like that of an operation, with another function in the place of its own.
+
+    Parameters
+    ----------
+    operation : Operation
+        The operation; of a map, that of its items is replaced.
+    around : callable
+        Takes the function, and whether it is a coroutine function, and returns what is to be called instead.
+
+    Returns
+    -------
+    NodeSpec
+        A new spec, which nobody else shares.
+    """
+    return _new_spec(operation, _function_of(operation), around)
 
 
 def _call_own_execute(operation: Operation, context: Any) -> None:
@@ -143,7 +161,7 @@ def _shared_spec(operation: Operation, function: Callable[..., Any]) -> NodeSpec
     return spec
 
 
-def _new_spec(operation: Operation, function: Callable[..., Any]) -> NodeSpec:
+def _new_spec(operation: Operation, function: Callable[..., Any], around: _Around | None = None) -> NodeSpec:
     check_runnable(operation)
     ports, policy = operation.ports, operation.retry_policy
     kind, label, spread = "method", type(operation).__name__, False
@@ -155,6 +173,9 @@ def _new_spec(operation: Operation, function: Callable[..., Any]) -> NodeSpec:
         definition = operation.definition
         function, label, spread = definition.function, definition.label, definition.spread
         kind, arguments, keyword_names = "function", definition.pattern.arguments, definition.pattern.keyword_names
+    is_coroutine = is_coroutine_function(function)
+    if around is not None and not isinstance(operation, MappedOperation):
+        function = around(function, is_coroutine)
     return NodeSpec(
         label=label,
         kind=kind,
@@ -169,19 +190,26 @@ def _new_spec(operation: Operation, function: Callable[..., Any]) -> NodeSpec:
         arguments=arguments,
         keyword_names=keyword_names,
         spread=spread,
-        is_coroutine=is_coroutine_function(function),
+        is_coroutine=is_coroutine,
         executor=operation.executor,
         retry_policy=policy,
         max_attempts=1 if policy is None else policy.max_attempts,
         settings=operation._settings,
-        map=_map_spec(operation) if isinstance(operation, MappedOperation) else None,
+        map=_map_spec(operation, around) if isinstance(operation, MappedOperation) else None,
+        fallback=fallback_of(operation, spec_of),
     )
 
 
-def _map_spec(operation: MappedOperation) -> MapSpec:
+def _map_spec(operation: MappedOperation, around: _Around | None) -> MapSpec:
     item = operation.item
+    for option in ("on_failure", "always_run"):
+        if getattr(item._settings, option) is not getattr(DEFAULT_SETTINGS, option):
+            raise GraphError(
+                f"{label_of(item)}({option}=) is not available for the items of a map in this version; catch the "
+                "error in the operation, give the map on_error='keep', or set the option on what graph.map returns"
+            )
     return MapSpec(
-        item=_shared_spec(item, _function_of(item)),
+        item=spec_of(item) if around is None else spec_that_calls(item, around),
         operation=item,
         over=[operation.ports.input_index[port] for port in operation.over],
         max_concurrency=operation.max_concurrency,

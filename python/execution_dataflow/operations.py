@@ -58,7 +58,7 @@ class Operation(OperationBase):
 
     Ports are declared in ``__init__`` with `add_input_port` and `add_output_port`, or as class attributes; they are
     fixed once the operation is added to a graph. In `execute`, ``self.get_input(name)`` returns the value of an input
-    and ``self.set_output(name, value)`` sets an output.
+    and ``self.set_output(name, value)`` sets an output; ``self.get_output(name)`` reads it back.
 
     An operation is configuration and holds nothing of a run, so it may be part of several graphs and runs at once. The
     options below may also be class attributes.
@@ -87,6 +87,11 @@ class Operation(OperationBase):
         What the engine's ``tag_limits`` know it as.
     output_bytes : int, optional
         How large its outputs are together, for an engine with a ``memory_limit``; seen from earlier ones by default.
+    on_failure : object, optional
+        What stands in for it when its last attempt has failed: an operation or a function, which runs instead with the
+        same inputs, or a value for its output (a mapping of names to values for several); see `FallbackValue`.
+    always_run : bool, optional
+        Whether it runs when everything before it has its outcome, whatever that is and however the run was stopped.
 
     Raises
     ------
@@ -265,6 +270,19 @@ class Operation(OperationBase):
             The very object that was given to ``engine.run``.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define execute(self, context)")
+
+    def revert(self, context: Any) -> Any:
+        """Undo what `execute` did; defined by operations that can, with ``def`` or ``async def``.
+
+        It is called when a run with ``on_failure="revert"`` did not succeed, for every operation that had succeeded, in
+        the reverse order of completion. ``get_input`` and ``get_output`` give what the operation had and what it set.
+
+        Parameters
+        ----------
+        context : ExecutionContext
+            The very object that was given to ``engine.run``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define revert(self, context)")
 
     def output(self, name: str) -> OutputReference:
         """Return a reference to one output, for ``graph.add``; ``operation[name]`` is the same.

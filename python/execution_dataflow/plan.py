@@ -37,6 +37,8 @@ class Plan:
     ----------
     limited : tuple of (_core.NodeSpec, object)
         As given.
+    guarded : tuple or None
+        The native plan for runs with ``debug=True``, and its spec for each of the others, once there was such a run.
 
     Examples
     --------
@@ -64,6 +66,7 @@ class Plan:
         self.limited = tuple(limited)
         self._core = core
         self._specs = tuple(specs)
+        self.guarded: tuple[_core.Plan, dict[_core.NodeSpec, _core.NodeSpec]] | None = None
 
     @property
     def name(self) -> str:

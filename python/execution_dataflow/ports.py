@@ -16,6 +16,7 @@ _Port = TypeVar("_Port", bound="_PortBase[Any]")
 
 # Flags of the native core, one byte a port.
 _OPTIONAL, _MANY, _MUTABLE = 1, 2, 4
+_FRESH = 2  # of an output
 
 
 class _PortBase(Generic[T]):
@@ -296,6 +297,9 @@ class OutputPort(_PortBase[T]):
         What its values are; anything by default.
     optional : bool
         Whether the operation may leave it unset: a branch that is not taken.
+    fresh : bool
+        The promise that nobody else has a reference to the array that is set, nor to any part of its memory. What would
+        otherwise be copied for a consumer that writes into it, such as a slice, is then handed over as it is.
     dtype : object
         The dtype of its arrays, as numpy takes it, or an abstract one such as ``np.floating``.
     shape : tuple of (int or None), optional
@@ -322,6 +326,7 @@ class OutputPort(_PortBase[T]):
         data_type: type[T],
         *,
         optional: bool = ...,
+        fresh: bool = ...,
         dtype: object = ...,
         shape: Shape | int | None = ...,
         description: str = ...,
@@ -332,6 +337,7 @@ class OutputPort(_PortBase[T]):
         data_type: Any = ...,
         *,
         optional: bool = ...,
+        fresh: bool = ...,
         dtype: object = ...,
         shape: Shape | int | None = ...,
         description: str = ...,
@@ -349,13 +355,20 @@ class OutputPort(_PortBase[T]):
         data_type: Any = Any,
         *,
         optional: bool = False,
+        fresh: bool = False,
         dtype: object = None,
         shape: Shape | int | None = None,
         description: str = "",
     ) -> tuple[Any, ...] | None:
-        if not optional and dtype is None and shape is None and not description:
+        if not optional and not fresh and dtype is None and shape is None and not description:
             return None
-        return _OPTIONAL * bool(optional), dtype, _shape("OutputPort", shape), description
+        flags = _OPTIONAL * bool(optional) + _FRESH * bool(fresh)
+        return flags, dtype, _shape("OutputPort", shape), description
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the operation promises that nobody else has a reference to what it sets."""
+        return bool(self.flags & _FRESH)
 
     @overload
     def __get__(self, instance: None, owner: type) -> OutputPort[T]: ...
@@ -366,7 +379,7 @@ class OutputPort(_PortBase[T]):
             return self
         raise PortDirectionError(
             f"{type(instance).__name__}.{self._name} is an output port, which is only set; "
-            "keep the value in a variable of your own to read it again",
+            f"self.get_output({self._name!r}) reads what was set",
             operation=type(instance).__name__,
             port=self._name,
         )
@@ -375,7 +388,8 @@ class OutputPort(_PortBase[T]):
         instance.set_output(self._name, value)
 
     def _shown_options(self) -> list[tuple[str, str]]:
-        return ([("optional", "True")] if self.optional else []) + super()._shown_options()
+        shown = [(name, "True") for name, given in (("optional", self.optional), ("fresh", self.fresh)) if given]
+        return shown + super()._shown_options()
 
 
 _kind: Any

@@ -35,6 +35,13 @@ _NOT_RUN = {
 }
 
 
+_REVERT_ERRORS = 5
+
+
+def _operations(count: int) -> str:
+    return f"{count} operations were" if count > 1 else "1 operation was"
+
+
 class ExecutionResult:
     """What a run came to. The engine makes it; it does not change.
 
@@ -283,13 +290,44 @@ class ExecutionResult:
     @property
     def errors(self) -> list[ErrorRecord]:
         """The failures, in topological order."""
-        return [self._outcome.error(node) for node in self._outcome.failed()]
+        return [*(self._outcome.error(node) for node in self._outcome.failed()), *self._record.late_errors]
+
+    @property
+    def fallbacks(self) -> list[ErrorRecord]:
+        """The failures for which ``on_failure=`` stood in, in topological order; those operations are SUCCEEDED.
+
+        Each says with ``fallback`` what stood in, and has the original ``exception``.
+        """
+        kept = self._record.fallbacks
+        return [kept[node] for node in self._plan.core.order() if node in kept] if kept else []
+
+    @property
+    def warnings(self) -> list[str]:
+        """What ``ExecutionEngine(debug=True)`` found that is no failure: operations that wrote to themselves."""
+        return [self._record.redact(text) for text in self._record.warnings]
+
+    @property
+    def reverted(self) -> list[str]:
+        """The operations that were undone by their ``revert``, in that order: see ``on_failure="revert"``."""
+        return list(self._record.reverted)
+
+    @property
+    def revert_errors(self) -> list[ErrorRecord]:
+        """What ``revert`` methods raised: what those operations did may not be undone."""
+        return list(self._record.revert_errors)
+
+    @property
+    def not_reverted(self) -> list[str]:
+        """The operations whose ``revert`` was not called any more, since Ctrl-C ended the undoing."""
+        return list(self._record.not_reverted)
 
     @property
     def first_error(self) -> ErrorRecord | None:
         """The failure that comes first in topological order, whatever the order in time."""
         failed = self._outcome.failed()
-        return self._outcome.error(failed[0]) if failed else None
+        if failed:
+            return self._outcome.error(failed[0])
+        return self._record.late_errors[0] if self._record.late_errors else None
 
     def get_error_message(self) -> str | None:
         """Return one readable paragraph: what failed, on which attempt, why, and where.
@@ -313,12 +351,27 @@ class ExecutionResult:
                 count = len(failed) - 1
                 noun = "operations" if count > 1 else "operation"
                 sentences.append(f"{count} other {noun} failed too: {listed(others, count)}.")
+        sentences += [failure.message for failure in self._record.late_errors]
         for state, count in self._outcome.counts():
             if state in _NOT_RUN:
                 sentences.append(f"{count} operation{'s' if count > 1 else ''} {_NOT_RUN[state]}.")
+        sentences += self._undoing_texts()
         if not sentences:
             sentences.append(f"Run {self.run_id!r} of graph {self.graph_name!r} ended as {self._state.value}.")
         return self._record.redact(" ".join(sentences))
+
+    def _undoing_texts(self) -> list[str]:
+        record, texts = self._record, []
+        if record.reverted:
+            texts.append(f"{_operations(len(record.reverted))} reverted.")
+        for failure in record.revert_errors[:_REVERT_ERRORS]:
+            texts.append(f"The revert of {failure.operation!r} failed: {failure.message}.")
+        if len(record.revert_errors) > _REVERT_ERRORS:
+            texts.append(f"{len(record.revert_errors) - _REVERT_ERRORS} other reverts failed too.")
+        if record.not_reverted:
+            left = listed(record.not_reverted, len(record.not_reverted))
+            texts.append(f"Ctrl-C ended the undoing before it came to {left}.")
+        return texts
 
     def raise_if_failed(self) -> None:
         """Raise an error unless the run was successful.
@@ -394,4 +447,5 @@ class ExecutionResult:
             blamed=outcome.blamed_groups() if rows else (),
             cancelled_by=self.cancelled_by,
             dropped_events=self._dropped_events,
+            notes=[*(failure.describe() for failure in self.fallbacks[:rows]), *self._undoing_texts()] if rows else (),
         )

@@ -40,6 +40,7 @@ class ResultFacts:
     blamed: Sequence[BlamedOperations] = ()
     cancelled_by: str | None = None
     dropped_events: int = 0
+    notes: Sequence[str] = ()
 
 
 def duration_text(seconds: float) -> str:
@@ -135,6 +136,7 @@ def summary_text(facts: ResultFacts) -> str:
         lines.append(f"cancelled: {facts.cancelled_by}")
     if facts.dropped_events:
         lines.append(f"{facts.dropped_events} events were dropped, because subscribers were too slow")
+    lines += map(_one_line, facts.notes)
     if facts.slowest:
         lines += ["", *_slowest_lines(facts)]
     if facts.errors:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from contextvars import Context
 from threading import Lock
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from execution_dataflow import _core
 from execution_dataflow.error_record import ErrorRecord
+from execution_dataflow.event_dispatch import GRAPH_COMPLETED, Latch
+from execution_dataflow.fallback_hooks import FallbackHooks
 from execution_dataflow.map_hooks import MapHooks
 from execution_dataflow.native_threads import native_threads
 from execution_dataflow.plan import Plan
@@ -54,7 +55,16 @@ def final_state(run: _core.Run) -> RunState:
     return RunState.CANCELLED if run.cancelled else RunState.FAILED
 
 
-class RunHooks(MapHooks):
+class ShieldedTasks:
+    """The coroutine of an operation that always runs: the cancellation of its run does not reach it."""
+
+    is_cancelled = False
+
+    def __init__(self) -> None:
+        self.tasks: set[asyncio.Task[None]] = set()
+
+
+class RunHooks(MapHooks, FallbackHooks):
     """The Python part of one run.
 
     Parameters
@@ -82,6 +92,12 @@ class RunHooks(MapHooks):
         How many may work at the same time, on this run and beside it.
     on_end : callable or None
         Called when every node has its outcome. An interrupt on the main thread may make it be called again.
+    undoes : bool
+        Whether the run is undone if it does not succeed.
+    undone : Latch or None
+        Present once it is to be undone; set when that is done.
+    on_undo : callable or None
+        Called when it is to be undone, before the run is marked as finished.
     """
 
     __slots__ = (
@@ -93,15 +109,19 @@ class RunHooks(MapHooks):
         "_native_threads",
         "_opening",
         "_processes",
+        "_standing_in",
         "_waiting",
         "_waiting_items",
         "ended_ns",
         "on_end",
+        "on_undo",
         "plan",
         "record",
         "run",
         "state",
         "tasks",
+        "undoes",
+        "undone",
         "workers",
     )
 
@@ -114,6 +134,7 @@ class RunHooks(MapHooks):
         threads: int | str,
     ) -> None:
         self._waiting_items = {}
+        self._standing_in = {}
         self._earlier = {}
         self.plan = plan
         self.record = record
@@ -132,17 +153,14 @@ class RunHooks(MapHooks):
         self._processes: tuple[ProcessPool, ProcessRun] | None = None
         self._opening = Lock()
         self._waiting: dict[int, BaseException] = {}
+        self.undoes = False
+        self.undone: Latch | None = None
+        self.on_undo: Callable[[], object] | None = None
 
     @property
     def is_cancelled(self) -> bool:
         """Whether the run was cancelled."""
         return self.record.cancel_requested
-
-    def retry_delay(self, node: int, attempt: int, error: BaseException) -> float | None:
-        """Return the seconds until the next attempt, or ``None`` when there is to be none."""
-        policy = self._spec(node).retry_policy
-        delay: float | None = None if policy is None else policy.next_delay(attempt, error, random.random)
-        return delay
 
     def attempt_failed(
         self, node: int, attempt: int, error: BaseException, *, delay_seconds: float
@@ -152,15 +170,20 @@ class RunHooks(MapHooks):
         self._waiting[node] = error
         return delay_seconds, text
 
-    def attempt_starts(self, node: int, attempt: int) -> None:
-        """Let the exception of the attempt before go: its frames keep arrays alive."""
+    def attempt_starts(self, node: int, attempt: int) -> tuple[Any, ...] | None:
+        """Let the exception of the attempt before go: its frames keep arrays alive. Return what stands in, if so."""
         self._waiting.pop(node, None)
+        return self._what_stands_in(node) if self._standing_in else None
 
     def failed(self, node: int, attempt: int, error: BaseException) -> ErrorRecord:
         """Note a failure that is final."""
         if type(error) is ValueError and "read-only" in str(error):
             error.add_note(_READ_ONLY)
-        return self.record.fail(node, attempt, self._spec(node).max_attempts, error)
+        most: int = self._spec(node).max_attempts
+        if node in self._standing_in:
+            self._note_failed_fallback(node, error)
+            most = max(most, attempt)
+        return self.record.fail(node, attempt, most, error)
 
     def waiting_failed(self, node: int, attempt: int) -> ErrorRecord | None:
         """Note that an operation which waited for its next attempt will not get it."""
@@ -172,7 +195,7 @@ class RunHooks(MapHooks):
         if self._host is None:
             self._host = self._make_host()
             self.record.run_awaitable = self._host.run_awaitable
-        self._host.launch(attempt, context, self)
+        self._host.launch(attempt, context, ShieldedTasks() if attempt.ignores_stop else self)
 
     def launch_process(self, attempt: _core.RemoteAttempt) -> None:
         """Have an operation run in a worker process."""
@@ -200,17 +223,25 @@ class RunHooks(MapHooks):
         if self._processes is not None:
             self._processes[0].cancel(self._processes[1])
 
-    def run_ends(self) -> RunState:
-        """Close the clients and tell the engine: every node has its outcome. After an interrupt it is called again."""
+    def run_ends(self) -> RunState | None:
+        """Close the clients and tell the engine: every node has its outcome. After an interrupt it is called again.
+
+        A run that is to be undone still needs them: `undo_ends` does the rest, and ``None`` says so.
+        """
+        if self.record.guard is not None and self.run is not None:
+            self.record.late_errors = self.record.guard.finish(self.run)
+        if self.undoes and self._is_to_be_undone():
+            return None
         if self._host is not None and _is_on(self._host):
             self.record.run_awaitable = None
         self.record.close()
         run = self.run
         if run is not None:
-            self.state = final_state(run)
+            self.state = self._final_state(run)
             self.ended_ns = run.elapsed_ns
             self._waiting.clear()
             self._waiting_items.clear()
+            self._standing_in.clear()
             # The native run holds these hooks: without this, its values would wait for the cycle collector.
             self.run = None
         if self._processes is not None:
@@ -222,6 +253,51 @@ class RunHooks(MapHooks):
             self.on_end = None
         assert self.state is not None
         return self.state
+
+    def _final_state(self, run: _core.Run) -> RunState:
+        state = final_state(run)
+        return RunState.FAILED if state is RunState.SUCCEEDED and self.record.late_errors else state
+
+    def _is_to_be_undone(self) -> bool:
+        run = self.run
+        if run is not None:
+            self.state = self._final_state(run)
+            self.ended_ns = run.elapsed_ns
+            self._waiting.clear()
+            self._waiting_items.clear()
+            if self.state is RunState.SUCCEEDED:
+                run.release_lent()
+                self.undoes = False
+                return False
+            self.undone = Latch()
+            self.run = None
+        if self.on_undo is not None:
+            self.on_undo()
+            self.on_undo = None
+        return True
+
+    def undo_ends(self, run: _core.Run) -> None:
+        """Do what the end of the run has left to be done, when it was undone."""
+        try:
+            self.record.close()
+        finally:
+            self._standing_in.clear()
+            run.release_lent()
+            run.tell(GRAPH_COMPLETED, 0, self.state)
+            if self._ends_limits:
+                native_threads.end(self)
+            if self.on_end is not None:
+                self.on_end()
+                self.on_end = None
+            assert self.undone is not None
+            self.undone.set()
+
+    def run_awaitable(self, awaitable: Any) -> Any:
+        """Run an awaitable on the event loop, which starts with it."""
+        if self._host is None:
+            self._host = self._make_host()
+            self.record.run_awaitable = self._host.run_awaitable
+        return self._host.run_awaitable(awaitable)
 
     @property
     def is_over(self) -> bool:
@@ -259,9 +335,6 @@ class RunHooks(MapHooks):
             native_threads.end(self)
         if self.on_end is not None:
             self.on_end()
-
-    def _spec(self, node: int) -> Any:
-        return self.plan.specs[self.plan.spec_of[node]]
 
 
 def _is_on(host: CoroutineHost) -> bool:

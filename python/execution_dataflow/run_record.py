@@ -54,6 +54,18 @@ class RunRecord:
     ----------
     errors : dict of int to ErrorRecord
         The failures, by node.
+    fallbacks : dict of int to ErrorRecord
+        The failures for which something stood in, by node.
+    guard : WriteGuard or None
+        What watches a run with ``debug=True``.
+    late_errors : list of ErrorRecord
+        What was found to be wrong when every operation had its outcome.
+    warnings : list of str
+        What ``debug=True`` found that is no failure.
+    reverted, not_reverted : list of str
+        What the undoing of the run has reverted, and what it did not come to.
+    revert_errors : list of ErrorRecord
+        What reverts raised.
     unrecorded : dict of int to BaseException
         What the native run could not have recorded in `errors`, by node.
     superseded : dict of int to list of str
@@ -84,14 +96,21 @@ class RunRecord:
         "context",
         "emit_progress",
         "errors",
+        "fallbacks",
         "graph_name",
+        "guard",
         "held",
+        "late_errors",
         "limits",
         "names",
+        "not_reverted",
         "progress",
+        "revert_errors",
+        "reverted",
         "run_awaitable",
         "superseded",
         "unrecorded",
+        "warnings",
     )
 
     def __init__(
@@ -109,6 +128,13 @@ class RunRecord:
         self.context = context
         self.names = names
         self.errors: dict[int, ErrorRecord] = {}
+        self.fallbacks: dict[int, ErrorRecord] = {}
+        self.guard: Any = None
+        self.late_errors: list[ErrorRecord] = []
+        self.warnings: list[str] = []
+        self.reverted: list[str] = []
+        self.not_reverted: list[str] = []
+        self.revert_errors: list[ErrorRecord] = []
         self.unrecorded: dict[int, BaseException] = {}
         self.superseded: dict[int, list[str]] = {}
         self.progress: dict[int, tuple[float, str]] = {}
@@ -283,7 +309,9 @@ class RunRecord:
         self.errors[node] = record
         return record
 
-    def error_record(self, node: int, attempt: int, max_attempts: int, error: BaseException) -> ErrorRecord:
+    def error_record(
+        self, node: int, attempt: int, max_attempts: int, error: BaseException, fallback: str | None = None
+    ) -> ErrorRecord:
         """Return the record of a failure, with the texts of the attempts before it, without noting it.
 
         Parameters
@@ -294,6 +322,8 @@ class RunRecord:
             The attempt that failed, from 1, and how many were allowed.
         error : BaseException
             What it raised.
+        fallback : str, optional
+            What stood in for it.
 
         Returns
         -------
@@ -304,7 +334,7 @@ class RunRecord:
         earlier = tuple(self.superseded.get(node, ())[: attempt - 1])
         # Not self.redact: this record holds that one, and a cycle would keep the frames until it is collected.
         redact = self._settings.secrets.redact
-        return ErrorRecord(node, self.names(node), attempt, max_attempts, error, earlier, redact)
+        return ErrorRecord(node, self.names(node), attempt, max_attempts, error, earlier, redact, fallback)
 
     def redact(self, text: str) -> str:
         """Return a text without the secrets of this run's context.

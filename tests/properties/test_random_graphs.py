@@ -111,17 +111,22 @@ def check(rig: Rig, script: GraphScript, workers: int, way: str, fail_fast: bool
     assert (result.get_error_message() is not None) == has_failed
     check_first_error(result, seen, position, fail_fast, first_failed(expected, position))
     check_kept_values(script, built, result, seen, retain)
+    fell_back = {f"n{index}" for index, fate in enumerate(expected) if fate.fell_back}
+    if not (fail_fast and has_failed):
+        assert {failure.operation for failure in result.fallbacks} == fell_back
     if listen:
         before = {f"n{node.index}": {f"n{p}" for p in script.predecessors(node.index)} for node in script.nodes}
         check_events(events, result, before, {f"n{index}": count for index, count in enumerate(seen.attempts)})
         if fail_fast and workers == 1 and not any(node.is_async for node in script.nodes):
-            check_nothing_starts_after_a_failure(events)
+            check_nothing_starts_after_a_failure(events, {f"n{node.index}" for node in script.nodes if node.always_run})
 
 
-def check_nothing_starts_after_a_failure(events: list[Event]) -> None:
+def check_nothing_starts_after_a_failure(events: list[Event], cleans_up: set[str]) -> None:
     kinds = [type(event) for event in events]
     if OperationFailed in kinds:
-        assert OperationStarted not in kinds[kinds.index(OperationFailed) :]
+        later = events[kinds.index(OperationFailed) :]
+        started = {event.operation for event in later if isinstance(event, OperationStarted)}
+        assert started <= cleans_up
 
 
 def check_first_error(

@@ -35,6 +35,7 @@ DEFINITION = [
     "mapping",
     "channels",
     "names",
+    "fallbacks",
     "node_specs",
     "priorities",
     "plan",
@@ -47,6 +48,7 @@ DEFINITION = [
 ]
 # What a run carries: it knows nothing of graphs, nor they of it.
 RUN_DATA = [
+    "fingerprints",
     "cancellation",
     "secrets",
     "shared_state",
@@ -71,8 +73,11 @@ ENGINE = [
     "engine_threads",
     "engine_limits",
     "engine_options",
+    "fallback_hooks",
     "map_hooks",
+    "write_guard",
     "run_hooks",
+    "undo",
     "active_run",
     "engine_protocol",
     "handle",

@@ -24,6 +24,8 @@ pub const INPUT_MANY: u8 = 2;
 pub const INPUT_MUTABLE: u8 = 4;
 /// Flag of an output that may stay without a value.
 pub const OUTPUT_OPTIONAL: u8 = 1;
+/// Flag of an output whose value nobody else has a reference to, nor to any part of it.
+pub const OUTPUT_FRESH: u8 = 2;
 
 /// The largest constant index: a plan marks constants with the top bit and keeps all ones for "unbound".
 pub(crate) const MAX_CONSTANT: u32 = (1 << 31) - 2;

@@ -10,7 +10,7 @@ use crate::body::Body;
 use crate::ids::{InstanceId, NodeId, SlotId};
 use crate::plan::{Plan, SourceKind};
 use crate::ready::Task;
-use crate::run::FailurePolicy;
+use crate::run::{FailurePolicy, Run};
 use crate::slots::SlotTable;
 use crate::status::{State, Status};
 use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, OnceLock, Ordering};
@@ -74,6 +74,8 @@ pub struct Instance<B: Body> {
     cells: Box<[Cell]>,
     pub(crate) slots: SlotTable<B::Value>,
     remaining: AtomicUsize,
+    /// It stands in the place of a node that runs whatever happens, and no stop of the run ends its nodes.
+    shielded: bool,
 }
 
 impl<B: Body> Instance<B> {
@@ -82,6 +84,7 @@ impl<B: Body> Instance<B> {
         plan: Arc<Plan>,
         program: B::Program,
         parent: Option<(Task, u32)>,
+        shielded: bool,
         retained: impl Fn(SlotId) -> bool,
     ) -> Self {
         let nodes = plan.node_count();
@@ -99,6 +102,7 @@ impl<B: Body> Instance<B> {
             cells: plan.in_degrees().iter().map(|&degree| Cell::new(degree)).collect(),
             slots,
             remaining: AtomicUsize::new(nodes),
+            shielded,
             plan,
         }
     }
@@ -126,6 +130,11 @@ impl<B: Body> Instance<B> {
     /// State and attempt of a node.
     pub fn status(&self, node: NodeId) -> (State, u32) {
         self.status_word(node).load()
+    }
+
+    /// Whether a node goes on after the run has stopped: one that always runs, and what such a node expanded into.
+    pub fn ignores_stop(&self, node: NodeId) -> bool {
+        self.shielded || self.plan.always_runs(node)
     }
 
     #[inline]
@@ -258,7 +267,7 @@ impl<B: Body> Instance<B> {
     /// The trigger rule, applied when every predecessor has an outcome.
     ///
     /// Failure outranks everything under the policy `continue`. A stopped run cancels what has not started, the
-    /// dependents of the failure that stopped it among them (rule R4).
+    /// dependents of the failure that stopped it among them (rule R4). A node that always runs is ready at any rate.
     #[inline]
     pub(crate) fn trigger(&self, node: NodeId, policy: FailurePolicy, stopped: bool) -> State {
         let cell = self.cell(node);
@@ -271,9 +280,11 @@ impl<B: Body> Instance<B> {
 
     #[cold]
     fn judge(&self, node: NodeId, marks: u32, policy: FailurePolicy, stopped: bool) -> State {
-        if marks & SAW_FAILURE != 0 && policy == FailurePolicy::Continue {
+        if self.plan.always_runs(node) {
+            State::Ready
+        } else if marks & SAW_FAILURE != 0 && policy == FailurePolicy::Continue {
             State::UpstreamFailed
-        } else if stopped || marks & SAW_CANCEL != 0 {
+        } else if stopped && !self.shielded || marks & (SAW_CANCEL | SAW_FAILURE) != 0 {
             State::Cancelled
         } else if marks & SAW_SKIP != 0 && self.lacks_input(node) {
             State::Skipped
@@ -316,9 +327,25 @@ impl<B: Body> Instance<B> {
         self.remaining.fetch_sub(nodes, Ordering::AcqRel) == nodes
     }
 
+    /// Whether every node has delivered its outcome. Acquire: pairs with `count_down`.
+    pub fn has_all_outcomes(&self) -> bool {
+        self.remaining.load(Ordering::Acquire) == 0
+    }
+
     /// Number of nodes whose outcome is not counted yet: workers count what they did when they run out of work.
     pub fn remaining(&self) -> usize {
         self.remaining.load(Ordering::Relaxed)
+    }
+}
+
+impl<B: Body> Run<B> {
+    /// Whether a node, or an item of a map, goes on after the run has stopped: see [`Plan::with_always_run`].
+    pub fn ignores_stop(&self, task: Task) -> bool {
+        if task.instance.is_items() {
+            self.items(task.instance).is_shielded()
+        } else {
+            self.instance(task.instance).ignores_stop(task.node)
+        }
     }
 }
 

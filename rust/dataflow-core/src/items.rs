@@ -53,10 +53,18 @@ pub struct Items<B: Body> {
     closed: AtomicBool,
     pub(crate) exhausted: AtomicBool,
     held: Mutex<HashMap<u32, Held<B::Element>>>,
+    shielded: bool,
 }
 
 impl<B: Body> Items<B> {
-    pub(crate) fn new(id: InstanceId, parent: (Task, u32), load: B::Items, len: Option<usize>, limit: usize) -> Self {
+    pub(crate) fn new(
+        id: InstanceId,
+        parent: (Task, u32),
+        load: B::Items,
+        len: Option<usize>,
+        limit: usize,
+        shielded: bool,
+    ) -> Self {
         debug_assert!(limit > 0 && len.is_none_or(|len| len <= MAX_ITEMS));
         Self {
             id,
@@ -72,6 +80,7 @@ impl<B: Body> Items<B> {
             closed: AtomicBool::new(false),
             exhausted: AtomicBool::new(false),
             held: Mutex::new(HashMap::new()),
+            shielded,
         }
     }
 
@@ -117,6 +126,11 @@ impl<B: Body> Items<B> {
             Some(len) => self.taken.load(Ordering::Relaxed) >= len,
             None => self.exhausted.load(Ordering::Relaxed),
         }
+    }
+
+    /// Whether they go on after the run has stopped: those of a node that always runs.
+    pub(crate) fn is_shielded(&self) -> bool {
+        self.shielded
     }
 
     /// Lets no further item be taken, and no further attempt of one start.

@@ -111,7 +111,7 @@ impl<B: Body> Run<B> {
     ) {
         let delay = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
         let due = self.now().saturating_add(delay).min(u64::MAX - 1);
-        if !self.timers.add(Waiting { due, task, attempt }) {
+        if !self.timers.add(Waiting { due, task, attempt }, items.is_shielded()) {
             self.abandon_item(task, step);
             return;
         }
@@ -191,7 +191,7 @@ impl<B: Body> Run<B> {
         let (mut unseen, mut runs, mut batch) = (0, 0, 1);
         loop {
             // Relaxed: a hint; who stops the run calls for the others later anyway.
-            if self.stop.load(Ordering::Relaxed) != 0 {
+            if self.stop.load(Ordering::Relaxed) != 0 && !items.is_shielded() {
                 items.close();
             }
             let (index, attempt, element) = match again.take() {

@@ -130,7 +130,7 @@ impl<B: Body> Run<B> {
             Some(delay) => {
                 let due = now.saturating_add(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX)).min(u64::MAX - 1);
                 let waiting = Waiting { due, task, attempt };
-                if self.timers.add(waiting) {
+                if self.timers.add(waiting, self.ignores_stop(task)) {
                     // A sleeper must learn of the new moment.
                     self.notify(1);
                 } else if let Some(state) = self.claim_waiting(waiting) {
@@ -276,7 +276,7 @@ impl<B: Body> Run<B> {
     #[cold]
     fn fail_fast(&self, now: u64, decided: &mut Vec<Outcome>) {
         self.stop.fetch_max(Stop::Failure as u8, Ordering::SeqCst);
-        for waiting in self.timers.close() {
+        for waiting in self.timers.close(|task| self.ignores_stop(task)) {
             if waiting.is_look() {
                 continue;
             }

@@ -44,6 +44,8 @@ pub struct Plan {
     roots: Vec<u32>,
     edge_count: usize,
     critical_path_length: u32,
+    /// The nodes that run whatever happened before, a bit each; empty when there is none.
+    always_run: Vec<u64>,
 }
 
 impl Plan {
@@ -52,6 +54,26 @@ impl Plan {
     #[must_use]
     pub fn node_count(&self) -> usize {
         self.shape_of.len()
+    }
+
+    /// Lets these nodes run whatever becomes of the nodes that they wait for, and of the run.
+    ///
+    /// # Panics
+    /// If the plan has no such node.
+    #[must_use]
+    pub fn with_always_run(mut self, nodes: impl IntoIterator<Item = NodeId>) -> Self {
+        for node in nodes {
+            assert!(node.index() < self.node_count(), "the plan has no node {}", node.0);
+            self.always_run.resize(self.shape_of.len().div_ceil(64), 0);
+            self.always_run[node.index() / 64] |= 1 << (node.index() % 64);
+        }
+        self
+    }
+
+    /// Whether a node runs whatever becomes of the nodes that it waits for, and of the run.
+    #[must_use]
+    pub fn always_runs(&self, node: NodeId) -> bool {
+        self.always_run.get(node.index() / 64).is_some_and(|bits| bits & 1 << (node.index() % 64) != 0)
     }
 
     /// The number of output slots of all nodes.

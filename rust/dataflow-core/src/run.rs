@@ -169,7 +169,7 @@ impl<B: Body> Run<B> {
             body,
             policy,
             queue: ReadyQueue::with_gates(seats, &plan),
-            instances: Instances::new(Instance::new(InstanceId::ROOT, plan, program, None, retained)),
+            instances: Instances::new(Instance::new(InstanceId::ROOT, plan, program, None, false, retained)),
             items: Arena::new(),
             has_items: AtomicBool::new(false),
             timers: Timers::default(),
@@ -226,7 +226,8 @@ impl<B: Body> Run<B> {
     pub(crate) fn add_items(&self, parent: (Task, u32), load: B::Items, len: Option<usize>, limit: usize) -> &Items<B> {
         // Relaxed: a hint for workers that go on for long.
         self.has_items.store(true, Ordering::Relaxed);
-        self.items.add(|number| Items::new(InstanceId::of_items(number), parent, load, len, limit))
+        let shielded = self.ignores_stop(parent.0);
+        self.items.add(|number| Items::new(InstanceId::of_items(number), parent, load, len, limit, shielded))
     }
 
     /// The first seat that a pool thread may take.
@@ -376,7 +377,8 @@ impl<B: Body> Run<B> {
     /// Has [`Body::looks_again`] called after `delay` nanoseconds, unless the run stops before.
     pub fn look_again(&self, delay: u64) {
         let due = self.now().saturating_add(delay).min(u64::MAX - 1);
-        if self.timers.add(Waiting::look(due)) {
+        // Even in a run that has stopped, what always runs may have to wait to be admitted.
+        if self.timers.add(Waiting::look(due), true) {
             // A sleeper must learn of the new moment.
             self.notify(1);
         }
@@ -389,7 +391,7 @@ impl<B: Body> Run<B> {
         }
         let instance = self.instance(task.instance);
         let status = instance.status_word(task.node);
-        if self.stop.load(Ordering::Relaxed) != 0 {
+        if self.stop.load(Ordering::Relaxed) != 0 && !instance.ignores_stop(task.node) {
             return (self.pass_over(task, seat, now), now);
         }
         if self.has_limits && !self.body.admits(self, task) {
@@ -422,7 +424,7 @@ impl<B: Body> Run<B> {
         next
     }
 
-    /// Lets nothing new start. The first reason stays, except that a cancellation follows a failure.
+    /// Lets nothing new start but what always runs. The first reason stays, except that a cancellation follows a failure.
     ///
     /// The store comes before the timers are closed, and a retry looks at `closed` under the timers' lock: it either is
     /// drained here or learns that the run has stopped. SeqCst on the flag, since it is rarely written and its order with
@@ -430,7 +432,7 @@ impl<B: Body> Run<B> {
     pub fn stop(&self, reason: Stop) {
         self.stop.fetch_max(reason as u8, Ordering::SeqCst);
         let now = self.now();
-        for waiting in self.timers.close() {
+        for waiting in self.timers.close(|task| self.ignores_stop(task)) {
             if waiting.is_look() {
                 continue;
             }
@@ -456,7 +458,9 @@ impl<B: Body> Run<B> {
         program: B::Program,
         retained: impl Fn(SlotId) -> bool,
     ) {
-        let child = self.instances.add(|id| Instance::new(id, plan, program, Some((task, attempt)), retained));
+        let shielded = self.ignores_stop(task);
+        let child =
+            self.instances.add(|id| Instance::new(id, plan, program, Some((task, attempt)), shielded, retained));
         if child.plan().node_count() == 0 {
             self.body.expanded(self, child);
         } else {

@@ -46,6 +46,22 @@ impl State {
         State::Cancelled,
     ];
 
+    /// Its name, as Python has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            State::Pending => "PENDING",
+            State::Ready => "READY",
+            State::Running => "RUNNING",
+            State::Retrying => "RETRYING",
+            State::Succeeded => "SUCCEEDED",
+            State::Restored => "RESTORED",
+            State::Failed => "FAILED",
+            State::UpstreamFailed => "UPSTREAM_FAILED",
+            State::Skipped => "SKIPPED",
+            State::Cancelled => "CANCELLED",
+        }
+    }
+
     /// Whether nothing follows it.
     pub const fn is_final(self) -> bool {
         self as u8 >= State::Succeeded as u8

@@ -52,11 +52,12 @@ impl Default for Timers {
 }
 
 impl Timers {
-    /// Lets a task wait; `false` when the run has stopped, in which case the caller ends the task itself.
+    /// Lets a task wait; `false` when the run has stopped, in which case the caller ends the task itself, unless it is to
+    /// wait even then.
     #[must_use]
-    pub fn add(&self, waiting: Waiting) -> bool {
+    pub fn add(&self, waiting: Waiting, even_when_closed: bool) -> bool {
         let mut heap = lock(&self.heap);
-        if heap.closed {
+        if heap.closed && !even_when_closed {
             return false;
         }
         heap.waiting.push(Reverse(waiting));
@@ -83,27 +84,25 @@ impl Timers {
         popped.map(|Reverse(waiting)| waiting)
     }
 
-    /// Takes everything that waits and lets nothing wait any more. Whoever adds under the same lock later is refused, so
-    /// no task is left behind by a run that stops.
-    pub fn close(&self) -> Vec<Waiting> {
+    /// Takes everything that waits, but what is to stay, and lets nothing else wait any more. Whoever adds under the same
+    /// lock later is refused, so no task is left behind by a run that stops.
+    pub fn close(&self, stays: impl Fn(Task) -> bool) -> Vec<Waiting> {
         let mut heap = lock(&self.heap);
         heap.closed = true;
-        let waiting = std::mem::take(&mut heap.waiting);
-        self.note_earliest(&heap);
-        waiting.into_sorted_vec().into_iter().rev().map(|Reverse(waiting)| waiting).collect()
+        self.take_from(&mut heap, |task| !stays(task))
     }
 
     /// Takes what waits of one instance, the earliest first.
     pub fn take_of(&self, instance: InstanceId) -> Vec<Waiting> {
-        let mut heap = lock(&self.heap);
-        let (taken, left): (Vec<_>, Vec<_>) = std::mem::take(&mut heap.waiting)
-            .into_iter()
-            .map(|Reverse(waiting)| waiting)
-            .partition(|waiting| waiting.task.instance == instance);
+        self.take_from(&mut lock(&self.heap), |task| task.instance == instance)
+    }
+
+    /// Takes what is to be taken, the earliest first.
+    fn take_from(&self, heap: &mut Heap, goes: impl Fn(Task) -> bool) -> Vec<Waiting> {
+        let waiting = std::mem::take(&mut heap.waiting).into_iter().map(|Reverse(waiting)| waiting);
+        let (mut taken, left): (Vec<_>, Vec<_>) = waiting.partition(|waiting| goes(waiting.task));
         heap.waiting = left.into_iter().map(Reverse).collect();
-        self.note_earliest(&heap);
-        drop(heap);
-        let mut taken = taken;
+        self.note_earliest(heap);
         taken.sort_unstable();
         taken
     }
@@ -127,7 +126,7 @@ mod tests {
     fn tasks_come_back_in_the_order_in_which_they_are_due() {
         let timers = Timers::default();
         for (due, node) in [(30, 0), (10, 1), (20, 2)] {
-            assert!(timers.add(waiting(due, node)));
+            assert!(timers.add(waiting(due, node), false));
         }
         assert_eq!(timers.earliest(), 10);
         assert_eq!(timers.pop_due(5), None);
@@ -140,7 +139,7 @@ mod tests {
     fn what_waits_of_one_instance_is_taken_and_the_rest_stays() {
         let timers = Timers::default();
         let other = Waiting { task: Task { instance: InstanceId(7), node: NodeId(9) }, ..waiting(5, 9) };
-        assert!(timers.add(waiting(30, 0)) && timers.add(other) && timers.add(waiting(10, 1)));
+        assert!(timers.add(waiting(30, 0), false) && timers.add(other, false) && timers.add(waiting(10, 1), false));
         assert_eq!(timers.take_of(InstanceId(7)), [other]);
         assert_eq!(timers.earliest(), 10);
         assert_eq!(timers.take_of(InstanceId(0)).iter().map(|w| w.task.node.0).collect::<Vec<_>>(), [1, 0]);
@@ -150,8 +149,19 @@ mod tests {
     #[test]
     fn a_stopped_run_lets_nothing_wait() {
         let timers = Timers::default();
-        assert!(timers.add(waiting(20, 0)) && timers.add(waiting(10, 1)));
-        assert_eq!(timers.close().iter().map(|w| w.task.node.0).collect::<Vec<_>>(), [1, 0]);
-        assert!(!timers.add(waiting(1, 2)));
+        assert!(timers.add(waiting(20, 0), false) && timers.add(waiting(10, 1), false));
+        assert_eq!(timers.close(|_| false).iter().map(|w| w.task.node.0).collect::<Vec<_>>(), [1, 0]);
+        assert!(!timers.add(waiting(1, 2), false));
+    }
+
+    #[test]
+    fn what_waits_even_then_stays_in_a_stopped_run() {
+        let timers = Timers::default();
+        assert!(timers.add(waiting(20, 0), false) && timers.add(waiting(30, 1), true));
+        let stays = |task: Task| task.node == NodeId(1);
+        assert_eq!(timers.close(stays).iter().map(|w| w.task.node.0).collect::<Vec<_>>(), [0]);
+        assert!(timers.add(waiting(10, 1), true));
+        assert_eq!(timers.earliest(), 10);
+        assert_eq!(timers.close(|_| false).len(), 2);
     }
 }

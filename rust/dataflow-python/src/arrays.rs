@@ -45,6 +45,11 @@ fn meets_first_array(class: *mut ffi::PyTypeObject) -> bool {
     is_ndarray
 }
 
+/// Whether an array may be written.
+pub(crate) fn is_writeable(array: &Bound<'_, PyAny>) -> PyResult<bool> {
+    flag(array, intern!(array.py(), "writeable"))
+}
+
 fn flag(array: &Bound<'_, PyAny>, name: &Bound<'_, pyo3::types::PyString>) -> PyResult<bool> {
     array.getattr(intern!(array.py(), "flags"))?.getattr(name)?.extract()
 }
@@ -63,7 +68,7 @@ pub(crate) fn share<'py>(value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>
         return Ok(value);
     }
     let py = value.py();
-    if !flag(&value, intern!(py, "writeable"))? {
+    if !is_writeable(&value)? {
         return Ok(value);
     }
     // The array first, then what it is a view of, up to the owner: a locked owner refuses to unlock its views.
@@ -100,6 +105,20 @@ pub(crate) fn writeable<'py>(value: Bound<'py, PyAny>, sole: bool) -> PyResult<B
                 set_writeable(&base, true)?;
                 return Ok(base);
             }
+        }
+    }
+    value.call_method0(intern!(py, "copy"))
+}
+
+/// The same memory, writeable, of an array whose producer promised that nobody else has a reference to any part of it: a
+/// view as well, and memory that no array owns. A copy where a consumer has kept the array, or the memory is read-only.
+pub(crate) fn writeable_of_fresh<'py>(value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = value.py();
+    if references(&value) == 1 {
+        let base = value.getattr(intern!(py, "base"))?;
+        let owner = if is_plain_array(&base) { set_writeable(&base, true) } else { Ok(()) };
+        if owner.and_then(|()| set_writeable(&value, true)).is_ok() {
+            return Ok(value);
         }
     }
     value.call_method0(intern!(py, "copy"))

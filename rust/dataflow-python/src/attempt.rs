@@ -1,8 +1,10 @@
-//! An attempt that outlives the call that started it: a coroutine on an event loop.
+//! An attempt that outlives the call that started it: a coroutine on an event loop, or the undoing of an operation.
+#![allow(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use dataflow_core::ready::Task;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit, intern};
@@ -12,8 +14,10 @@ use crate::call;
 use crate::conclude;
 use crate::frame::{Frame, attempt_variable};
 use crate::gate;
+use crate::gather::gather_instead;
 use crate::isolation;
 use crate::live::LiveAttempt;
+use crate::node_spec::NodeSpec;
 use crate::python_errors;
 
 /// The live attempt of a coroutine operation, and the awaitable that drives it: every `send` into the coroutine happens
@@ -24,6 +28,8 @@ pub(crate) struct Attempt {
     /// Taken when the attempt ends.
     coroutine: Mutex<Option<Py<PyAny>>>,
     entered: AtomicBool,
+    /// What the frame of a revert points to.
+    reverts: Option<(Py<NodeSpec>, Py<PyAny>)>,
 }
 
 impl Attempt {
@@ -45,8 +51,41 @@ impl Attempt {
             live: LiveAttempt::new(run, frame),
             coroutine: Mutex::new(Some(coroutine.unbind())),
             entered: AtomicBool::new(false),
+            reverts: None,
         };
         body.hooks.bind(py).call_method1(intern!(py, "launch"), (Py::new(py, attempt)?, context)).map(drop)
+    }
+
+    /// The frame in which a succeeded operation is reverted: its inputs and outputs as they were.
+    pub(crate) fn of_revert<'py>(
+        py: Python<'py>,
+        run: &Arc<CoreRun>,
+        task: Task,
+        spec: &Bound<'py, NodeSpec>,
+        operation: &Bound<'py, PyAny>,
+        inputs: &[i32],
+        error: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, Self>> {
+        let instance = run.instance(task.instance);
+        let mut frame = Frame::new(run, spec.get(), operation, task, instance.status(task.node).1).locked();
+        gather_instead(py, instance, &mut frame, inputs, error)?;
+        let (names, own) = (spec.get().output_names.bind(py), instance.program().spec(task.node));
+        for (port, name) in own.output_names.bind(py).iter().enumerate() {
+            let slot = instance.plan().slot(task.node, port as u32);
+            // SAFETY: the caller's run has finished, and what is read here was kept for it.
+            if let Some(place) = NodeSpec::position(names, name.cast()?)
+                && let Some(value) = unsafe { instance.value(slot) }
+            {
+                frame.store(place, value.bind(py).clone());
+            }
+        }
+        let attempt = Self {
+            live: LiveAttempt::new(run, frame),
+            coroutine: Mutex::new(None),
+            entered: AtomicBool::new(false),
+            reverts: Some((spec.clone().unbind(), operation.clone().unbind())),
+        };
+        Bound::new(py, attempt)
     }
 
     /// Whether the attempt has no outcome yet.
@@ -96,6 +135,12 @@ impl Attempt {
         self.live.frame().task.node.0
     }
 
+    /// Whether it goes on after the run has stopped.
+    #[getter]
+    fn ignores_stop(&self) -> bool {
+        self.live.run().ignores_stop(self.live.frame().task)
+    }
+
     fn __await__(slf: Py<Self>) -> Py<Self> {
         slf
     }
@@ -130,10 +175,30 @@ impl Attempt {
         }
     }
 
+    /// Calls the `revert` of its operation; the frame then stays for the coroutine that an asynchronous one gives.
+    fn revert<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let Some((_, operation)) = &self.reverts else {
+            return Err(PyRuntimeError::new_err("this attempt reverts nothing"));
+        };
+        let _pushed = self.live.frame().push();
+        let context = &self.live.run().body().context;
+        let returned = operation.bind(py).call_method1(intern!(py, "revert"), (context,))?;
+        if returned.hasattr(intern!(py, "send")).unwrap_or(false) {
+            *self.coroutine.lock().unwrap_or_else(PoisonError::into_inner) = Some(returned.clone().unbind());
+        }
+        Ok(returned)
+    }
+
+    /// Ends a revert: its ports cannot be read any more.
+    fn leave(&self) {
+        if self.reverts.is_some() {
+            self.end();
+        }
+    }
+
     /// Ends the attempt with what the coroutine returned.
     fn complete(&self, py: Python<'_>, value: Bound<'_, PyAny>) {
-        let frame = self.live.frame();
-        let outputs = conclude::outputs(py, frame.spec(), frame, value);
+        let outputs = conclude::outputs_of(py, self.live.frame(), value);
         if self.end() {
             self.live.conclude(py, outputs);
         }
@@ -155,6 +220,10 @@ impl Attempt {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         // The coroutine is left out: its lock may be held, and it goes with the end of the attempt.
+        if let Some((spec, operation)) = &self.reverts {
+            visit.call(spec)?;
+            visit.call(operation)?;
+        }
         self.live.frame().traverse(&visit)
     }
 }

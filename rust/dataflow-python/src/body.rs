@@ -33,6 +33,7 @@ use crate::native_threads::OfThread;
 use crate::node_spec::{NodeSpec, Place};
 use crate::plan::Program;
 use crate::remote::RemoteAttempt;
+use crate::stand_in;
 
 pub(crate) type CoreRun = Run<PythonBody>;
 
@@ -124,18 +125,23 @@ impl PythonBody {
         at: Moment,
         payload: Option<Py<PyAny>>,
     ) {
+        self.tell_of(py, kind as u8, task, attempt, at, payload);
+    }
+
+    /// As `tell`, of what only Python knows the kind of.
+    pub(crate) fn tell_of(
+        &self,
+        py: Python<'_>,
+        kind: u8,
+        task: Task,
+        attempt: u32,
+        at: Moment,
+        payload: Option<Py<PyAny>>,
+    ) {
         if let Some(events) = &self.events {
             let (run, Moment { seat, time }) = (self.record.clone_ref(py), at);
             self.events_sent.fetch_add(1, Ordering::Relaxed);
-            events.get().push(Record {
-                kind: kind as u8,
-                run,
-                node: task.node.0,
-                attempt,
-                worker: seat,
-                time,
-                payload,
-            });
+            events.get().push(Record { kind, run, node: task.node.0, attempt, worker: seat, time, payload });
         }
     }
 
@@ -194,7 +200,7 @@ impl PythonBody {
 
     /// Tells the other workers of an operation that takes long.
     #[inline]
-    fn passage(&self, spec: &NodeSpec, now: u64) -> Option<Passage<'_>> {
+    pub(crate) fn passage(&self, spec: &NodeSpec, now: u64) -> Option<Passage<'_>> {
         let convoy = self.convoy.as_ref()?;
         let takes_long = spec.duration.longest() > LONG_NANOSECONDS;
         takes_long.then(|| convoy.enter(now + u64::from(spec.duration.shortest())))
@@ -212,9 +218,10 @@ impl PythonBody {
         }
         if attempt > 1 {
             // The exception of the attempt before becomes text: its frames pin arrays.
-            if let Err(error) = self.hooks.bind(py).call_method1(intern!(py, "attempt_starts"), (task.node.0, attempt))
-            {
-                return conclude::fail(py, run, task, attempt, error, None, Via::Step(step));
+            match self.hooks.bind(py).call_method1(intern!(py, "attempt_starts"), (task.node.0, attempt)) {
+                Ok(stand_in) if stand_in.is_none() => {}
+                Ok(stand_in) => return stand_in::run(py, step, host, &stand_in),
+                Err(error) => return conclude::fail(py, run, task, attempt, error, None, Via::Step(step)),
             }
         }
         let mut frame = Frame::new(run, spec, program.operation(py, task.node), task, attempt);
@@ -407,6 +414,8 @@ impl Body for PythonBody {
         }
         let task = Task { instance: dataflow_core::ids::InstanceId::ROOT, node: dataflow_core::ids::NodeId(0) };
         let state = match self.hook(py, run, |hooks| gate::method(hooks, intern!(py, "run_ends"), &[])) {
+            // The run is to be undone, and whoever does that says when it is complete.
+            Ok(state) if state.is_none() => return,
             Ok(state) => Some(state.unbind()),
             Err(error) => {
                 error.write_unraisable(py, Some(self.hooks.bind(py)));

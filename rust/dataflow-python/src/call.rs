@@ -7,8 +7,8 @@ use smallvec::SmallVec;
 
 use crate::frame::Frame;
 use crate::gate;
+use crate::gather;
 use crate::node_spec::{CallKind, NodeSpec};
-use crate::python_errors;
 
 /// Calls the function of a node with the inputs of `frame`.
 #[inline(always)]
@@ -48,11 +48,7 @@ fn rearranged<'py>(
             Ok(port) => {
                 let value = frame.input(port);
                 if value.is_null() {
-                    let name = spec.input_name(py, port);
-                    return Err(python_errors::contract(
-                        py,
-                        format!("input {name:?} of {} has no value and no default", spec.label),
-                    ));
+                    return Err(gather::missing(py, frame, port));
                 }
                 value
             }

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use dataflow_core::graph::OUTPUT_OPTIONAL;
+use dataflow_core::graph::{OUTPUT_FRESH, OUTPUT_OPTIONAL};
 use dataflow_core::instance::Instance;
 use dataflow_core::outcome::Claim;
 use dataflow_core::ready::Task;
@@ -11,7 +11,7 @@ use dataflow_core::run::{Step, Stop};
 use dataflow_core::status::State;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::arrays;
 use crate::body::{CoreRun, PythonBody};
@@ -21,6 +21,7 @@ use crate::items::{self, Outcome};
 use crate::limits::RunLimits;
 use crate::node_spec::{CallKind, NodeSpec};
 use crate::python_errors;
+use crate::stand_in;
 
 /// Which way the outcome takes: through the worker that ran the attempt, or from any other thread.
 pub(crate) enum Via<'a, 's, 'q> {
@@ -71,16 +72,16 @@ pub(crate) fn commit<'a, 's, 'q>(
                 CallKind::Method => frame.take_output(py, 0),
                 CallKind::Function => {
                     spec.check_output(0, &value)?;
-                    return Ok(Outputs::One(shared(instance, slots.start, value)?));
+                    return Ok(Outputs::One(shared(instance, spec, 0, slots.start, value)?));
                 }
             };
             return match output {
-                Some(output) => Ok(Outputs::One(shared(instance, slots.start, output)?)),
+                Some(output) => Ok(Outputs::One(shared(instance, spec, 0, slots.start, output)?)),
                 None => all_set(py, spec, vec_of(None), !value.is_none()).map(Outputs::Many),
             };
         }
         let mut values = outputs(py, spec, frame, value)?;
-        share_all(py, instance, slots.clone(), &mut values)?;
+        share_all(py, instance, spec, slots.clone(), &mut values)?;
         Ok(Outputs::Many(values))
     });
     let outputs = match ready {
@@ -172,14 +173,31 @@ pub(crate) fn outputs(py: Python<'_>, spec: &NodeSpec, frame: &Frame, value: Bou
 }
 
 /// What an attempt commits that ran in another process, which has done the same checks with its own copies of the classes.
-pub(crate) fn received(py: Python<'_>, spec: &NodeSpec, mut values: Values) -> PyResult<Values> {
+pub(crate) fn received(py: Python<'_>, frame: &Frame, mut values: Values) -> PyResult<Values> {
+    let spec = frame.spec();
     values.resize_with(spec.output_flags.len(), || None);
     for (port, value) in values.iter().enumerate() {
         if let Some(value) = value {
             spec.check_output(port, value.bind(py))?;
         }
     }
-    all_set(py, spec, values, false)
+    adopted(py, frame, all_set(py, spec, values, false)?)
+}
+
+/// As [`outputs`]; what a fallback set is given to the outputs of the operation that it stands in for, by their names.
+pub(crate) fn outputs_of(py: Python<'_>, frame: &Frame, value: Bound<'_, PyAny>) -> PyResult<Values> {
+    adopted(py, frame, outputs(py, frame.spec(), frame, value)?)
+}
+
+fn adopted(py: Python<'_>, frame: &Frame, mut values: Values) -> PyResult<Values> {
+    let Some(replaced) = frame.replaced() else { return Ok(values) };
+    let names = frame.spec().output_names.bind(py);
+    let adopted = replaced.output_names.bind(py).iter().enumerate().map(|(port, name)| {
+        let value = NodeSpec::position(names, name.cast::<PyString>()?).and_then(|position| values[position].take());
+        value.map(|value| checked(replaced, port, value.into_bound(py))).transpose()
+    });
+    let adopted = adopted.collect::<PyResult<Values>>()?;
+    all_set(py, replaced, adopted, false)
 }
 
 fn all_set(py: Python<'_>, spec: &NodeSpec, values: Values, returned_a_value: bool) -> PyResult<Values> {
@@ -229,24 +247,51 @@ fn spread(py: Python<'_>, spec: &NodeSpec, value: Bound<'_, PyAny>) -> PyResult<
 
 /// What consumers of an output get: arrays that somebody consumes as read-only views (rule D2).
 #[inline(always)]
-fn shared<'py>(instance: &Instance<PythonBody>, slot: u32, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+fn shared<'py>(
+    instance: &Instance<PythonBody>,
+    spec: &NodeSpec,
+    port: usize,
+    slot: u32,
+    value: Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
     if arrays::is_plain_array(&value) && instance.plan().consumer_counts()[slot as usize] > 0 {
+        if spec.output_flags[port] & OUTPUT_FRESH != 0 {
+            check_fresh(spec, port, &value)?;
+        }
         return arrays::share(value);
     }
     Ok(value)
 }
 
+/// What cannot be written belongs to somebody else, and an input that is written would be: most likely it is a view of it.
+#[cold]
+fn check_fresh(spec: &NodeSpec, port: usize, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    if arrays::is_writeable(value)? {
+        return Ok(());
+    }
+    let (py, label) = (value.py(), &spec.label);
+    let name = spec.output_name(py, port);
+    Err(python_errors::contract(
+        py,
+        format!(
+            "{label} promises a fresh array in {name:?} and set one that is read-only: a view of an input, or of something \
+             else that others have. Copy it, or leave out fresh=True"
+        ),
+    ))
+}
+
 fn share_all(
     py: Python<'_>,
     instance: &Instance<PythonBody>,
+    spec: &NodeSpec,
     slots: std::ops::Range<u32>,
     values: &mut Values,
 ) -> PyResult<()> {
-    for (value, slot) in values.iter_mut().zip(slots) {
+    for (port, (value, slot)) in values.iter_mut().zip(slots).enumerate() {
         if value.as_ref().is_some_and(|value| arrays::is_plain_array(value.bind(py)))
             && let Some(array) = value.take()
         {
-            *value = Some(shared(instance, slot, array.into_bound(py))?.unbind());
+            *value = Some(shared(instance, spec, port, slot, array.into_bound(py))?.unbind());
         }
     }
     Ok(())
@@ -266,7 +311,8 @@ pub(crate) fn succeed(
         return items::conclude(py, run, task, attempt, Outcome::Outputs(outputs), None, via);
     }
     let instance = run.instance(task.instance);
-    if let Err(error) = share_all(py, instance, instance.plan().slots_of(task.node), &mut outputs) {
+    let (spec, slots) = (instance.program().spec(task.node), instance.plan().slots_of(task.node));
+    if let Err(error) = share_all(py, instance, spec, slots, &mut outputs) {
         return fail(py, run, task, attempt, error, None, via);
     }
     let now = via.clock(run);
@@ -285,7 +331,7 @@ pub(crate) fn fail(
     attempt: u32,
     error: PyErr,
     frame: Option<Frame>,
-    mut via: Via<'_, '_, '_>,
+    via: Via<'_, '_, '_>,
 ) {
     drop(frame);
     if task.instance.is_items() {
@@ -301,8 +347,11 @@ pub(crate) fn fail(
     }
     let node = task.node.0;
     let error = error.into_value(py);
-    let may_retry =
-        attempt < run.instance(task.instance).program().spec(task.node).max_attempts && run.stopped().is_none();
+    let instance = run.instance(task.instance);
+    let spec = instance.program().spec(task.node);
+    let goes_on = run.stopped().is_none() || run.ignores_stop(task);
+    // How often a fallback is attempted is its own affair.
+    let may_retry = (attempt < spec.max_attempts || spec.fallback.is_some()) && goes_on;
     let delay = if may_retry {
         body.hook(py, run, |hooks| hooks.call_method1(intern!(py, "retry_delay"), (node, attempt, &error)))
             .and_then(|delay| delay.extract::<Option<f64>>())
@@ -329,6 +378,15 @@ pub(crate) fn fail(
             }
         }
         None => {
+            let mut via = match &spec.fallback {
+                Some(_) if instance.status(task.node) == (State::Running, attempt) => {
+                    match stand_in::fall_back(py, run, task, attempt, &error, goes_on, via) {
+                        Some(via) => via,
+                        None => return,
+                    }
+                }
+                _ => via,
+            };
             let now = via.clock(run);
             let Some(claim) = run.claim(task, attempt, State::Failed, now) else { return };
             let message = note(py, run, "failed", node, attempt, &error, None);

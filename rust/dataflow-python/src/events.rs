@@ -18,6 +18,7 @@ pub(crate) enum Kind {
     Cancelled = 5,
     UpstreamFailed = 6,
     GraphCompleted = 8,
+    FellBack = 20,
 }
 
 /// Where and when something happened.

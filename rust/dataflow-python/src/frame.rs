@@ -178,12 +178,27 @@ impl Frame {
         }
     }
 
-    /// The limits of the run, if it has some.
-    pub(crate) fn limits(&self) -> Option<&RunLimits> {
+    /// The run, unless it is in another process.
+    pub(crate) fn run(&self) -> Option<&CoreRun> {
         match self.home() {
-            Home::Run(run) => run.body().limits.as_ref(),
+            Home::Run(run) => Some(run),
             Home::Guest(_) => None,
         }
+    }
+
+    /// The limits of the run, if it has some.
+    pub(crate) fn limits(&self) -> Option<&RunLimits> {
+        self.run()?.body().limits.as_ref()
+    }
+
+    /// The spec of the operation that this one stands in for, if it is a fallback.
+    pub(crate) fn replaced(&self) -> Option<&NodeSpec> {
+        let run = self.run()?;
+        if self.task.instance.is_items() {
+            return None;
+        }
+        let own = run.instance(self.task.instance).program().spec(self.task.node);
+        (!std::ptr::eq(own, self.spec)).then_some(own)
     }
 
     /// The operation that runs, borrowed.
@@ -233,6 +248,27 @@ impl Frame {
     pub(crate) fn take_output<'py>(&self, py: Python<'py>, port: usize) -> Option<Bound<'py, PyAny>> {
         // SAFETY: an owned reference or null.
         unsafe { Bound::from_owned_ptr_or_opt(py, self.exchange(port, null_mut())) }
+    }
+
+    /// An output that the attempt has set, and keeps.
+    pub(crate) fn output<'py>(&self, py: Python<'py>, port: usize) -> Option<Bound<'py, PyAny>> {
+        let _guard = self.lock.as_ref().map(|lock| lock.lock().unwrap_or_else(PoisonError::into_inner));
+        // SAFETY: as in `exchange`; the references are owned by the frame.
+        unsafe {
+            let outputs = &*self.outputs.get();
+            let value = match (port, &outputs.others) {
+                (0, _) => outputs.first,
+                (port, Some(others)) => others[port - 1],
+                (_, None) => null_mut(),
+            };
+            Bound::from_borrowed_ptr_or_opt(py, value)
+        }
+    }
+
+    /// Lets several threads and tasks reach it, whatever its operation is like.
+    pub(crate) fn locked(mut self) -> Self {
+        self.lock.get_or_insert_default();
+        self
     }
 
     /// Takes what the attempt has set.

@@ -1,11 +1,12 @@
 //! The inputs of an attempt, from slots and constants.
 #![allow(unsafe_code)]
 
-use dataflow_core::graph::{INPUT_MANY, INPUT_MUTABLE};
+use dataflow_core::graph::{INPUT_MANY, INPUT_MUTABLE, OUTPUT_FRESH};
 use dataflow_core::ids::NodeId;
 use dataflow_core::instance::Instance;
 use dataflow_core::plan::{Source, SourceKind};
 use pyo3::ffi;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
@@ -74,7 +75,7 @@ fn gather_specially(
 ) -> PyResult<()> {
     let plan = instance.plan();
     let spec = instance.program().spec(node);
-    let is_last_attempt = frame.attempt >= spec.max_attempts;
+    let is_last_attempt = frame.attempt >= spec.max_attempts && spec.fallback.is_none();
     for (port, &flags) in plan.input_flags(node).iter().enumerate() {
         let sources = plan.port_sources(node, port as u32);
         let writes = (flags & INPUT_MUTABLE != 0).then_some(Writes { is_last_attempt, limits });
@@ -92,6 +93,70 @@ fn gather_specially(
         }
     }
     Ok(())
+}
+
+/// The inputs of an operation that stands in for a failed one: for each of them the port of the failed one, -1 for the
+/// default, and -2 for the error.
+pub(crate) fn gather_instead(
+    py: Python<'_>,
+    instance: &Instance<PythonBody>,
+    frame: &mut Frame,
+    ports: &[i32],
+    error: &Bound<'_, PyAny>,
+) -> PyResult<()> {
+    let (plan, node, spec) = (instance.plan(), frame.task.node, frame.spec());
+    for (port, &from) in ports.iter().enumerate() {
+        let value = match u32::try_from(from) {
+            Ok(from) => {
+                let (flags, sources) = (plan.input_flags(node)[from as usize], plan.port_sources(node, from));
+                // Another attempt may follow, and the failed operation may have kept a reference: never a move.
+                let writes = spec.input_flags[port] & INPUT_MUTABLE != 0;
+                let writes = writes.then_some(Writes { is_last_attempt: false, limits: None });
+                if flags & INPUT_MANY != 0 {
+                    Some(many(py, instance, sources, writes)?)
+                } else {
+                    let own = sources.first().and_then(|&source| single(py, instance, source, writes)).transpose()?;
+                    let replaced = instance.program().spec(node);
+                    own.or_else(|| replaced.input_defaults[from as usize].as_ref().map(|value| value.bind(py).clone()))
+                }
+            }
+            Err(_) if from == -2 => Some(error.clone()),
+            Err(_) => None,
+        };
+        match value {
+            Some(value) => {
+                check(spec, port, spec.input_flags[port], &value)?;
+                frame.push_owned_input(value.unbind());
+            }
+            None => frame.push_input(default(spec, port)),
+        }
+    }
+    Ok(())
+}
+
+/// Why an input is missing that has no default, for whoever reads it.
+#[cold]
+pub(crate) fn missing(py: Python<'_>, frame: &Frame, port: usize) -> PyErr {
+    let spec = frame.spec();
+    let mut text = format!("input {:?} of {} has no value and no default", spec.input_name(py, port), spec.label);
+    if !frame.task.instance.is_items()
+        && frame.replaced().is_none()
+        && let Some(run) = frame.run()
+    {
+        let (instance, record) = (run.instance(frame.task.instance), run.body().record.bind(py));
+        let ends = instance.plan().port_sources(frame.task.node, port as u32).iter().filter_map(|source| {
+            let SourceKind::Slot(slot) = source.kind() else { return None };
+            let (node, _) = instance.plan().slot_owner(slot);
+            let name = record.call_method1(intern!(py, "names"), (node.0,)).ok()?;
+            Some(format!("{name} ended {}", instance.status(node).0.name()))
+        });
+        let ends: Vec<String> = ends.collect();
+        if !ends.is_empty() {
+            let ends = ends.join(", ");
+            text += &format!(": {ends}. Declare it optional or with a default if the operation can do without");
+        }
+    }
+    python_errors::contract(py, text)
 }
 
 /// What an input that may be written needs to know of its attempt.
@@ -143,7 +208,10 @@ fn to_write<'py>(
         if let Some(limits) = writes.limits {
             limits.value_leaves(sole.bind(py));
         }
-        return arrays::writeable(sole.into_bound(py), true);
+        let (owner, port) = instance.plan().slot_owner(slot);
+        let is_fresh = instance.program().spec(owner).output_flags[port as usize] & OUTPUT_FRESH != 0;
+        let sole = sole.into_bound(py);
+        return if is_fresh { arrays::writeable_of_fresh(sole) } else { arrays::writeable(sole, true) };
     }
     arrays::writeable(value, false)
 }

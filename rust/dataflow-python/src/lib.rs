@@ -41,6 +41,7 @@ mod remote;
 mod results;
 mod run;
 mod sources;
+mod stand_in;
 mod value_sizes;
 mod weak_registry;
 mod workers;

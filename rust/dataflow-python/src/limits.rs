@@ -80,8 +80,13 @@ impl RunLimits {
         let position = self.turns.get(node.node.index()).map_or(0, |&turn| u64::from(turn));
         let request = Request { group, growth, priority: priority(py, run, node), position };
         let now = limits.now();
-        let (verdict, grants) =
-            limits.ledger.request(ticket(run, task), request, now, || run.stopped().is_some(), || (run.clone(), task));
+        let (verdict, grants) = limits.ledger.request(
+            ticket(run, task),
+            request,
+            now,
+            || run.stopped().is_some() && !run.ignores_stop(task),
+            || (run.clone(), task),
+        );
         dispatch(grants);
         match verdict {
             Verdict::Go => true,

@@ -46,6 +46,7 @@ pub(crate) struct NodeSpec {
     pub(crate) function: Py<PyAny>,
     #[pyo3(get)]
     pub(crate) input_names: Py<PyTuple>,
+    pub(crate) input_flags: Box<[u8]>,
     pub(crate) input_checks: Box<[Check]>,
     pub(crate) input_defaults: Box<[Option<Py<PyAny>>]>,
     #[pyo3(get)]
@@ -75,6 +76,11 @@ pub(crate) struct NodeSpec {
     pub(crate) settings: Py<PyAny>,
     /// Of a node that runs its operation once for each item.
     pub(crate) map: Option<Py<MapSpec>>,
+    /// The Python `Fallback` that stands in for it when it has failed; it keeps the spec of an operation that does.
+    #[pyo3(get)]
+    pub(crate) fallback: Option<Py<PyAny>>,
+    /// Whether it runs whatever becomes of what it waits for, and of the run.
+    pub(crate) always_runs: bool,
     pub(crate) duration: Duration,
     pub(crate) output_size: OutputSize,
 }
@@ -125,7 +131,7 @@ impl NodeSpec {
     #[new]
     #[pyo3(signature = (*, label, kind, function, input_names, input_flags, input_checks, input_defaults, output_names,
         output_flags, output_checks, settings, arguments=vec![], keyword_names=None, spread=false, is_coroutine=false,
-        executor=None, retry_policy=None, max_attempts=1, map=None))]
+        executor=None, retry_policy=None, max_attempts=1, map=None, fallback=None))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -148,6 +154,7 @@ impl NodeSpec {
         retry_policy: Option<Py<PyAny>>,
         max_attempts: u32,
         map: Option<Py<MapSpec>>,
+        fallback: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let kind = match kind {
             "method" => CallKind::Method,
@@ -183,6 +190,7 @@ impl NodeSpec {
         let missing = Missing::object(py)?;
         let default = |value: Bound<'_, PyAny>| if value.is(missing) { None } else { Some(value.unbind()) };
         let checks = |checks: Vec<Bound<'_, PyAny>>| checks.iter().map(Check::from_python).collect::<PyResult<_>>();
+        let always_runs = settings.bind(py).getattr(intern!(py, "always_run"))?.is_truthy()?;
         let takes_ports_in_order = arguments.iter().copied().eq(0..inputs as i32);
         let takes_values_as_they_are =
             input_flags.as_bytes().iter().all(|flags| flags & (INPUT_MANY | INPUT_MUTABLE) == 0);
@@ -196,6 +204,7 @@ impl NodeSpec {
             duration: Duration::default(),
             output_size: OutputSize::new(settings.bind(py).getattr(intern!(py, "output_bytes"))?.extract()?),
             function,
+            input_flags: input_flags.as_bytes().into(),
             input_checks: checks(input_checks)?,
             input_defaults: input_defaults.into_iter().map(default).collect(),
             output_checks: checks(output_checks)?,
@@ -211,6 +220,8 @@ impl NodeSpec {
             max_attempts,
             settings,
             map,
+            fallback,
+            always_runs,
         })
     }
 
@@ -244,6 +255,7 @@ impl NodeSpec {
         visit.call(&self.retry_policy)?;
         visit.call(&self.settings)?;
         visit.call(&self.map)?;
+        visit.call(&self.fallback)?;
         self.input_defaults.iter().try_for_each(|default| visit.call(default))?;
         self.input_checks.iter().chain(&self.output_checks).try_for_each(|check| check.traverse(&visit))
     }

@@ -13,6 +13,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use smallvec::SmallVec;
 
 use crate::frame::{Frame, inherited, on_stack, top_of};
+use crate::gather;
 use crate::node_spec::NodeSpec;
 use crate::python_errors;
 
@@ -37,11 +38,22 @@ impl OperationBase {
                 python_errors::unknown_port(py, &spec.label, &port_name.to_string_lossy(), names, "input")
             })?;
             // SAFETY: an input of a live attempt, or null.
-            unsafe { Bound::from_borrowed_ptr_or_opt(py, frame.input(port)) }.ok_or_else(|| {
-                python_errors::contract(
-                    py,
-                    format!("input {port_name:?} of {} has no value and no default", spec.label),
-                )
+            unsafe { Bound::from_borrowed_ptr_or_opt(py, frame.input(port)) }
+                .ok_or_else(|| gather::missing(py, frame, port))
+        })
+    }
+
+    fn get_output<'py>(slf: &Bound<'py, Self>, port_name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        with_frame(slf.as_any(), "get_output", port_name, |frame| {
+            let spec = frame.spec();
+            let names = spec.output_names.bind(py);
+            let port = NodeSpec::position(names, port_name).ok_or_else(|| {
+                python_errors::unknown_port(py, &spec.label, &port_name.to_string_lossy(), names, "output")
+            })?;
+            frame.output(py, port).ok_or_else(|| {
+                let text = format!("output {port_name:?} of {} was not set", spec.label);
+                python_errors::contract(py, text)
             })
         })
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use dataflow_core::graph::{Graph, Identities};
 use dataflow_core::ids::NodeId;
-use dataflow_core::plan::Plan;
+use dataflow_core::plan::{Plan, Source, SourceKind};
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -161,6 +161,40 @@ impl PyPlan {
 
     fn slot(&self, node: u32, port: u32) -> PyResult<u32> {
         Ok(self.plan.slot(self.output(node, port)?, port).0)
+    }
+
+    /// The same plan with other specs, of the same ports.
+    fn with_specs(&self, py: Python<'_>, specs: Vec<Py<NodeSpec>>) -> PyResult<Self> {
+        let program = &self.program;
+        let has_same_ports = |(new, old): (&Py<NodeSpec>, &Py<NodeSpec>)| {
+            new.get().input_flags == old.get().input_flags && new.get().output_flags == old.get().output_flags
+        };
+        if specs.len() != program.specs.len() || !specs.iter().zip(&program.specs).all(has_same_ports) {
+            return Err(PyValueError::new_err("specs in the place of others have the same ports"));
+        }
+        let clone = |objects: &[Py<PyAny>]| objects.iter().map(|object| object.clone_ref(py)).collect();
+        let program = Program {
+            specs,
+            spec_of: program.spec_of.clone(),
+            operations: clone(&program.operations),
+            constants: clone(&program.constants),
+            has_maps: program.has_maps,
+        };
+        Ok(Self { plan: self.plan.clone(), program: Arc::new(program), identities: OnceLock::new() })
+    }
+
+    /// For each input of a node the outputs that feed it: the node and its port.
+    fn feeders(&self, node: u32) -> PyResult<Vec<Vec<(u32, u32)>>> {
+        let node = self.node(node)?;
+        let feeders = |sources: &[Source]| {
+            let slots = sources.iter().filter_map(|source| match source.kind() {
+                SourceKind::Slot(slot) => Some(self.plan.slot_owner(slot)),
+                SourceKind::Constant(_) | SourceKind::Unbound => None,
+            });
+            slots.map(|(node, port)| (node.0, port)).collect()
+        };
+        let inputs = 0..self.plan.input_flags(node).len() as u32;
+        Ok(inputs.map(|port| feeders(self.plan.port_sources(node, port))).collect())
     }
 
     fn consumers(&self, node: u32, port: u32) -> PyResult<u32> {

@@ -51,6 +51,7 @@ pub(crate) fn compile<'py>(
         let specs: Vec<Py<NodeSpec>> = specs.extract()?;
         return match py.detach(|| Plan::compile_prioritised(graph, &reading.priorities)) {
             Ok(plan) => {
+                let plan = with_always_run(plan, &specs, &reading.spec_of);
                 let clone = |objects: &[Py<PyAny>]| objects.iter().map(|object| object.clone_ref(py)).collect();
                 let (operations, constants) = (clone(&this.registry.operations), clone(&this.registry.constants));
                 let program = Program::new(graph, specs, reading.spec_of, operations, constants)?;
@@ -59,6 +60,15 @@ pub(crate) fn compile<'py>(
             Err(faults) => Ok((None, faults_to_python(py, faults)?, reading.named)),
         };
     }
+}
+
+fn with_always_run(plan: Plan, specs: &[Py<NodeSpec>], spec_of: &[u32]) -> Plan {
+    let always: Vec<bool> = specs.iter().map(|spec| spec.get().always_runs).collect();
+    if !always.contains(&true) {
+        return plan;
+    }
+    let nodes = spec_of.iter().enumerate().filter(|&(_, &spec)| always.get(spec as usize) == Some(&true));
+    plan.with_always_run(nodes.map(|(node, _)| NodeId(node as u32)))
 }
 
 /// What tells operations of one kind apart: the function, the retry policy, the executor and the other settings, by their

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use dataflow_core::ids::{NodeId, SlotId};
+use dataflow_core::ids::{InstanceId, NodeId, SlotId};
+use dataflow_core::ready::Task;
 use dataflow_core::run::{FailurePolicy, Stop};
 use dataflow_core::status::State;
 use pyo3::exceptions::{PyBaseException, PyIndexError, PyRuntimeError, PyValueError};
@@ -14,9 +15,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use pyo3::{PyTraverseError, PyVisit};
 
+use crate::attempt::Attempt;
 use crate::body::{CoreRun, PythonBody};
 use crate::convoy::{Convoy, has_interpreter_lock};
-use crate::events::EventQueue;
+use crate::events::{EventQueue, Moment};
 use crate::limits::{Limits, RunLimits};
 use crate::missing::Missing;
 use crate::node_spec::{NodeSpec, Place};
@@ -39,6 +41,8 @@ pub(crate) struct PyRun {
     began_ns: u64,
     /// How many workers it may have.
     seats: usize,
+    /// What is kept beyond what the user asked for, until it is clear that the run is not undone.
+    lent: Mutex<Vec<SlotId>>,
 }
 
 fn retained(plan: &PyPlan, retain: &Bound<'_, PyAny>) -> PyResult<Box<dyn Fn(SlotId) -> bool>> {
@@ -89,7 +93,7 @@ impl PyRun {
 impl PyRun {
     #[new]
     #[pyo3(signature = (plan, context, record, hooks, base_context, fail_fast, max_workers, driven, retain, events=None,
-        limits=None, executor=None, process_items=1))]
+        limits=None, executor=None, process_items=1, lent=None))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         plan: Bound<'_, PyPlan>,
@@ -105,6 +109,7 @@ impl PyRun {
         limits: Option<GivenLimits>,
         executor: Option<&str>,
         process_items: usize,
+        lent: Option<Vec<u32>>,
     ) -> PyResult<Self> {
         let elsewhere = match executor {
             None | Some("thread" | "inline") => Place::Process,
@@ -141,6 +146,12 @@ impl PyRun {
         let useful = if shared.program.has_maps() { usize::MAX } else { shared.plan.node_count().max(1) };
         let max_workers = max_workers.min(useful);
         let keeps = retained(shared, retain)?;
+        let mut lent: Vec<SlotId> = lent.into_iter().flatten().map(SlotId).filter(|&slot| !keeps(slot)).collect();
+        lent.sort_unstable();
+        lent.dedup();
+        if lent.last().is_some_and(|slot| slot.index() >= shared.plan.slot_count()) {
+            return Err(PyIndexError::new_err("there is no such slot"));
+        }
         let core = CoreRun::new(
             body,
             workers::pool(),
@@ -149,7 +160,7 @@ impl PyRun {
             policy,
             max_workers,
             driven,
-            keeps,
+            |slot| keeps(slot) || lent.binary_search(&slot).is_ok(),
         );
         let core = if has_limits { core.with_limits() } else { core };
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -160,7 +171,54 @@ impl PyRun {
             started: AtomicBool::new(false),
             began_ns,
             seats: max_workers,
+            lent: Mutex::new(lent),
         })
+    }
+
+    /// Lets go of what was kept for an undoing of the run alone; every operation has its outcome.
+    fn release_lent(&self, py: Python<'_>) -> PyResult<()> {
+        let root = self.core()?.root();
+        if !root.has_all_outcomes() {
+            return Err(PyRuntimeError::new_err("what is lent is released when every operation has its outcome"));
+        }
+        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: every operation has delivered; each of these shares is this object's, taken from the list once, under
+        // the lock that who reads a value holds.
+        let values: Vec<_> = lent.drain(..).filter_map(|slot| unsafe { root.slots().release(slot) }).collect();
+        drop(lent);
+        values.into_iter().for_each(|value| drop(value.into_bound(py)));
+        Ok(())
+    }
+
+    /// Begins to revert an operation that has succeeded in a run that has finished.
+    fn begin_revert<'py>(
+        &self,
+        py: Python<'py>,
+        node: u32,
+        spec: &Bound<'py, NodeSpec>,
+        operation: &Bound<'py, PyAny>,
+        inputs: Vec<i32>,
+        error: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, Attempt>> {
+        let (core, node) = (self.core()?, self.node(py, node)?);
+        if !core.is_finished() || core.body().is_lost() {
+            return Err(PyRuntimeError::new_err("a run is undone when it has finished"));
+        }
+        let known = core.root().plan().input_flags(node).len() as i32;
+        if inputs.len() != spec.get().input_flags.len() || inputs.iter().any(|&input| input >= known) {
+            return Err(PyIndexError::new_err("there is no such input"));
+        }
+        let task = Task { instance: InstanceId::ROOT, node };
+        Attempt::of_revert(py, core, task, spec, operation, &inputs, error)
+    }
+
+    /// Puts an event of a kind that only Python knows.
+    #[pyo3(signature = (kind, node, payload=None))]
+    fn tell(&self, py: Python<'_>, kind: u8, node: u32, payload: Option<Py<PyAny>>) -> PyResult<()> {
+        let core = self.core()?;
+        let task = Task { instance: InstanceId::ROOT, node: NodeId(node) };
+        core.body().tell_of(py, kind, task, 0, Moment::elsewhere(core.now()), payload);
+        Ok(())
     }
 
     /// Runs on the calling thread and returns when every node has an outcome; `false` if something from outside of its
@@ -337,10 +395,12 @@ impl PyRun {
     fn value(&self, py: Python<'_>, node: u32, port: u32) -> PyResult<Py<PyAny>> {
         let core = self.core()?;
         let slot = self.slot(py, node, port)?;
-        if !core.is_finished() || core.body().is_lost() {
+        if !core.root().has_all_outcomes() || core.body().is_lost() {
             return Err(PyRuntimeError::new_err("values are there when the run has finished"));
         }
-        // SAFETY: the run is finished, and only `__clear__` takes values from it, when nobody can call this any more.
+        let _lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: every operation has delivered. `release_lent` takes values under the lock that is held here; otherwise
+        // only `__clear__` takes any, when nobody can call this any more.
         match unsafe { core.root().value(slot) } {
             Some(value) => Ok(value.clone_ref(py)),
             None => Ok(Missing::object(py)?.clone().into_any().unbind()),

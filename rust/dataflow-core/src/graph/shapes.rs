@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::{INPUT_MANY, INPUT_MUTABLE, INPUT_OPTIONAL, OUTPUT_OPTIONAL};
+use super::{INPUT_MANY, INPUT_MUTABLE, INPUT_OPTIONAL, OUTPUT_FRESH, OUTPUT_OPTIONAL};
 use crate::error::{Direction, GraphError, Quantity};
 use crate::ids::ShapeId;
 
 const INPUT_FLAGS: u8 = INPUT_OPTIONAL | INPUT_MANY | INPUT_MUTABLE;
-const OUTPUT_FLAGS: u8 = OUTPUT_OPTIONAL;
+const OUTPUT_FLAGS: u8 = OUTPUT_OPTIONAL | OUTPUT_FRESH;
 
 /// The flags of every layout, end to end: inputs, then outputs.
 #[derive(Clone, Debug, Default)]

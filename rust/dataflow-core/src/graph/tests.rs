@@ -158,8 +158,8 @@ fn flags_without_a_meaning_are_refused() {
     let mut graph = Graph::new();
     let error = GraphError::UnknownFlags { port: 1, direction: Direction::Input, flags: 8, known: 7 };
     assert_eq!(graph.add_shape(&[0, 8], &[]), Err(error));
-    let error = GraphError::UnknownFlags { port: 0, direction: Direction::Output, flags: 2, known: 1 };
-    assert_eq!(graph.add_shape(&[], &[2]), Err(error));
+    let error = GraphError::UnknownFlags { port: 0, direction: Direction::Output, flags: 4, known: 3 };
+    assert_eq!(graph.add_shape(&[], &[4]), Err(error));
 }
 
 #[test]

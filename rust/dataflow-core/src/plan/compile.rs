@@ -73,6 +73,7 @@ impl Plan {
             gates,
             roots,
             edge_count: graph.edges_count(),
+            always_run: Vec::new(),
         })
     }
 }

@@ -198,3 +198,15 @@ fn a_long_chain_compiles_without_recursion() {
     let plan = graph.compile();
     assert_eq!((plan.critical_path_length(), plan.roots()), (300_000, &[0][..]));
 }
+
+#[test]
+fn the_nodes_that_always_run_are_those_that_were_named() {
+    let mut graph = Graph::new();
+    let shape = graph.add_shape(&[], &[]).unwrap();
+    graph.add_nodes(shape, 130).unwrap();
+    let plain = Plan::compile(&graph).unwrap();
+    assert!((0..130).all(|node| !plain.always_runs(NodeId(node))));
+    let named = [0, 63, 64, 129];
+    let plan = plain.with_always_run(named.map(NodeId));
+    assert!((0..130).all(|node| plan.always_runs(NodeId(node)) == named.contains(&node)));
+}

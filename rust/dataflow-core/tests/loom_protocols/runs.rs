@@ -32,6 +32,8 @@ enum Act {
     Fail,
     /// Waits for a retry for longer than any model runs.
     RetryLater,
+    /// As [`Act::Add`], at the second attempt, and whatever happened before.
+    CleanUp,
     /// Puts a plan of one node in its place.
     Expand,
 }
@@ -74,7 +76,8 @@ impl Body for Adder {
     fn execute(&self, step: &mut Step<'_, '_, Self>, (): &mut ()) {
         let (task, attempt) = (step.task(), step.attempt());
         match step.instance().program()[task.node.index()] {
-            Act::Add => {
+            Act::CleanUp if attempt == 1 => step.again(None),
+            Act::Add | Act::CleanUp => {
                 let sum = Self::sum(step.instance(), task.node);
                 let mut claim = step.run().claim(task, attempt, State::Succeeded, 0).expect("nobody else ends it");
                 claim.put(0, sum);
@@ -136,7 +139,8 @@ fn plan(nodes: u32, edges: &[(u32, u32)]) -> Arc<Plan> {
 /// A run with every value retained, and its pool.
 fn prepare(acts: &[Act], edges: &[(u32, u32)], seats: usize, driven: bool) -> (Arc<Run<Adder>>, Arc<Pool<Adder>>) {
     let pool = Arc::new(Pool::new(2));
-    let plan = plan(acts.len() as u32, edges);
+    let always = (0..acts.len() as u32).filter(|&node| acts[node as usize] == Act::CleanUp).map(NodeId);
+    let plan = Arc::new(Plan::clone(&plan(acts.len() as u32, edges)).with_always_run(always));
     let last = plan.slot_count() as u32 - 1;
     let retained = move |slot: SlotId| slot.0 == last;
     let policy = FailurePolicy::FailFast;
@@ -294,5 +298,39 @@ fn a_worker_that_leaves_calls_one_that_found_no_seat() {
         leaves.join().unwrap();
         run.body().join();
         assert_eq!(pool.serving(), 0);
+    });
+}
+
+#[test]
+fn a_clean_up_runs_whether_a_cancellation_comes_before_it_or_amidst() {
+    model(2, || {
+        let (run, pool) = prepare(&[Act::AddElsewhere, Act::CleanUp], &[(0, 1)], 1, true);
+        let cancel = thread::spawn({
+            let run = run.clone();
+            move || {
+                run.stop(Stop::Cancellation);
+                if let Some(claim) = run.claim(TASK, 1, State::Cancelled, 0) {
+                    run.deliver(claim);
+                }
+            }
+        });
+        pool.drive(&run, &mut ());
+        cancel.join().unwrap();
+        run.body().join();
+        let states = states(&run);
+        assert_eq!(states[1], State::Succeeded);
+        assert_eq!(last_value(&run), Some(1 + u64::from(states[0] == State::Succeeded)));
+        assert_eq!(run.body().finished.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
+fn a_clean_up_runs_after_a_failure_that_stops_the_run_on_another_worker() {
+    model(2, || {
+        let (run, pool) = prepare(&[Act::Fail, Act::CleanUp], &[], 2, true);
+        let worker = start_worker(&pool);
+        pool.drive(&run, &mut ());
+        assert_eq!(states(&run), [State::Failed, State::Succeeded]);
+        stop_worker(&pool, worker);
     });
 }

@@ -155,7 +155,7 @@ fn a_task_that_waits_when_the_run_stops_is_ended_once() {
             let shared = shared.clone();
             move || {
                 assert!(shared.0.claim(1, State::Retrying));
-                if !shared.1.add(Waiting { due: 1, task: TASK, attempt: 1 }) {
+                if !shared.1.add(Waiting { due: 1, task: TASK, attempt: 1 }, false) {
                     end(&shared, State::Failed);
                 }
             }
@@ -169,12 +169,37 @@ fn a_task_that_waits_when_the_run_stops_is_ended_once() {
                 }
             }
         });
-        for waiting in shared.1.close() {
+        for waiting in shared.1.close(|_| false) {
             assert_eq!(waiting.task, TASK);
             end(&shared, State::Cancelled);
         }
         retry.join().unwrap();
         due.join().unwrap();
         assert_eq!(shared.2.load(Ordering::Relaxed), 1);
+    });
+}
+
+#[test]
+fn a_task_that_waits_whatever_happens_is_started_once() {
+    model(3, || {
+        let shared = Arc::new((Timers::default(), AtomicUsize::new(0)));
+        let start = |shared: &(Timers, AtomicUsize)| {
+            if shared.0.pop_due(1).is_some() {
+                shared.1.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        let retry = thread::spawn({
+            let shared = shared.clone();
+            move || assert!(shared.0.add(Waiting { due: 1, task: TASK, attempt: 1 }, true))
+        });
+        let due = thread::spawn({
+            let shared = shared.clone();
+            move || start(&shared)
+        });
+        assert!(shared.0.close(|task| task == TASK).is_empty());
+        retry.join().unwrap();
+        due.join().unwrap();
+        start(&shared);
+        assert_eq!(shared.1.load(Ordering::Relaxed), 1);
     });
 }

@@ -137,7 +137,11 @@ impl Scripted {
             });
             values.collect()
         });
-        (inputs.collect(), moved)
+        let inputs: Inputs = inputs.collect();
+        if instance.program().script.node(node).always {
+            return (vec![Vec::new(); inputs.len()], moved);
+        }
+        (inputs, moved)
     }
 
     /// Ends the attempt unless somebody else did.

@@ -39,12 +39,15 @@ pub(crate) struct Odds {
     leaves_unset: u64,
     elsewhere: u64,
     expands: u64,
+    always: u64,
 }
 
 impl Odds {
-    pub(crate) const CALM: Self = Self { fails: 0, retries: 0, leaves_unset: 0, elsewhere: 3, expands: 0 };
-    pub(crate) const MIXED: Self = Self { fails: 1, retries: 5, leaves_unset: 20, elsewhere: 10, expands: 3 };
-    pub(crate) const STORMY: Self = Self { fails: 8, retries: 30, leaves_unset: 40, elsewhere: 40, expands: 10 };
+    pub(crate) const CALM: Self = Self { fails: 0, retries: 0, leaves_unset: 0, elsewhere: 3, expands: 0, always: 5 };
+    pub(crate) const MIXED: Self =
+        Self { fails: 1, retries: 5, leaves_unset: 20, elsewhere: 10, expands: 3, always: 10 };
+    pub(crate) const STORMY: Self =
+        Self { fails: 8, retries: 30, leaves_unset: 40, elsewhere: 40, expands: 10, always: 25 };
 }
 
 /// Where an input comes from.
@@ -76,6 +79,8 @@ pub(crate) struct Node {
     /// Which of its optional outputs stay unset, a bit each.
     pub(crate) unset: u64,
     pub(crate) way: Way,
+    /// Runs whatever happened before, and makes nothing of its inputs.
+    pub(crate) always: bool,
     /// Takes what it can from its inputs instead of reading it.
     pub(crate) moves: bool,
     pub(crate) child: Option<Arc<Script>>,
@@ -141,7 +146,8 @@ impl Script {
                 graph.order(ids[before], ids[target]).unwrap();
             }
         }
-        let plan = Arc::new(Plan::compile(&graph).unwrap());
+        let always = (0..nodes.len()).filter(|&node| nodes[node].always).map(|node| ids[node]);
+        let plan = Arc::new(Plan::compile(&graph).unwrap().with_always_run(always));
         let mut consumers = vec![Vec::new(); plan.slot_count()];
         for (source, output, target, _) in graph.edges() {
             consumers[plan.slot(source, output).index()].push(target);
@@ -201,6 +207,7 @@ fn random_node(random: &mut Random, before: &[Node], odds: Odds, depth: u32) -> 
             true => Way::Both,
             false => Way::Here,
         },
+        always: random.chance(odds.always),
         moves: random.chance(30),
         child: expands.then(|| {
             let seeds: Vec<u64> = (0..random.below(8)).map(|_| random.next()).collect();
