@@ -73,7 +73,7 @@ def test_coroutines_are_held_back_without_a_worker() -> None:
     @operation(max_concurrency=5)
     async def call(number: int) -> int:
         with gauge.entered():
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.01)
         return number
 
     graph = GraphDefinition()
@@ -164,7 +164,7 @@ def test_items_that_are_coroutines_are_limited_and_retried() -> None:
     @operation(max_concurrency=7, retry_policy=RetryPolicy(max_attempts=2, delay_seconds=0.001))
     async def call(number: int) -> int:
         with gauge.entered():
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.01)
         if number % 5 == 0 and number not in failed:
             failed.add(number)
             raise OSError("busy")
