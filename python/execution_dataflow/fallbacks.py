@@ -191,9 +191,7 @@ def _instead(label: str, ports: PortSignature, given: Operation, spec_of: Callab
         raise GraphError(f"{label}(on_failure=) cannot be a map; give an operation that does the same for a list")
     executor: str | None = given.executor
     if executor == "process":
-        raise GraphError(
-            f"{label}(on_failure={name}) runs where {label} has failed: {name} cannot have its own process"
-        )
+        raise GraphError(f"{label}(on_failure={name}) runs in this process: leave out executor='process' of {name}")
     spec = spec_of(given)
     inputs = tuple(_source_of(label, ports, name, given, index) for index in range(len(given.ports.inputs)))
     for index, (output, port) in enumerate(ports.outputs):

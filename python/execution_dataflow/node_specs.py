@@ -100,27 +100,6 @@ def _function_of(operation: Operation) -> Callable[..., Any]:
     return _await_own_execute if is_coroutine_function(execute) else _call_own_execute
 
 
-def spec_of(operation: Operation) -> NodeSpec:
-    """Return the spec of an operation; equal ones share it.
-
-    Parameters
-    ----------
-    operation : Operation
-        The operation.
-
-    Returns
-    -------
-    NodeSpec
-        The spec.
-
-    Raises
-    ------
-    GraphError
-        It cannot run.
-    """
-    return _shared_spec(operation, _function_of(operation))
-
-
 def spec_that_calls(operation: Operation, around: _Around) -> NodeSpec:
     """Return a spec like that of an operation, with another function in the place of its own.
 

@@ -342,3 +342,51 @@ def test_clean_ups_that_wait_for_a_limit_when_the_run_stops_go_on() -> None:
         go.set()
         result = handle.result(20)
     assert {result.get_state(clean) for clean in cleans} == {SUCCEEDED}
+
+
+@operation(executor="process")
+def clean_elsewhere(context: ExecutionContext) -> str:
+    context.raise_if_cancelled()
+    return "clean"
+
+
+@pytest.mark.parametrize("way", ["failure", "cancellation"])
+def test_a_clean_up_runs_in_a_worker_process_too(way: str) -> None:
+    entered, go = threading.Event(), threading.Event()
+
+    def stop() -> None:
+        entered.set()
+        assert go.wait(10)
+        if way == "failure":
+            raise OSError("no")
+
+    graph = GraphDefinition()
+    first = graph.add(stop)
+    cleans = [graph.add(clean_elsewhere.new(always_run=True)) for _ in range(4)]
+    others = [graph.add(clean_elsewhere) for _ in range(4)]
+    for each in (*cleans, *others):
+        graph.add_dependency(first, each)
+    with ExecutionEngine(max_workers=2) as engine:
+        handle = engine.submit(graph)
+        await_event(entered)
+        if way == "cancellation":
+            handle.cancel()
+        go.set()
+        result = handle.result(30)
+    assert [result.get_output(clean) for clean in cleans] == ["clean"] * 4
+    assert {result.get_state(other) for other in others} == {CANCELLED}
+
+
+@operation(executor="process", on_failure=lambda number, error: f"{number}: {type(error).__name__}")
+def die_elsewhere(number: int) -> str:
+    import os
+
+    os._exit(3)
+
+
+def test_a_fallback_stands_in_for_an_operation_whose_process_died() -> None:
+    graph = GraphDefinition()
+    died = graph.add(die_elsewhere, number=7)
+    with ExecutionEngine() as engine:
+        result = engine.run(graph)
+    assert result.get_output(died) == "7: WorkerDied"

@@ -155,6 +155,7 @@ class Member:
                     task.attempt.attempt,
                     ready.name,
                     wire_part(inputs),
+                    task.attempt.ignores_stop,
                 )
             )
         )

@@ -72,6 +72,8 @@ class TaskMessage(NamedTuple):
         The stable identity of the node.
     inputs : WirePart
         The values of the inputs, packed.
+    always_runs : bool
+        Whether it runs although its run was cancelled.
     """
 
     task: int
@@ -82,6 +84,7 @@ class TaskMessage(NamedTuple):
     attempt: int
     name: str
     inputs: WirePart
+    always_runs: bool
 
 
 class ResultMessage(NamedTuple):

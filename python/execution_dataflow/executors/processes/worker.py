@@ -114,7 +114,7 @@ class _Worker:
             self._end_run(data)
 
     def _run(self, task: TaskMessage, body: bytearray, descriptors: list[int]) -> None:
-        if task.run in self._cancelled:
+        if task.run in self._cancelled and not task.always_runs:
             self._send(messages.RESULT, tuple(ResultMessage(task.task, 0, None, None)))
             return
         self._marker.take(task.task)
