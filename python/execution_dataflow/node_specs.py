@@ -92,6 +92,27 @@ def kind_of(operation: Operation) -> Any:
     return operation.definition.function if isinstance(operation, FunctionOperation) else type(operation)
 
 
+def spec_of(operation: Operation) -> NodeSpec:
+    """Return the spec of one operation, which alike operations share.
+
+    Parameters
+    ----------
+    operation : Operation
+        An operation.
+
+    Returns
+    -------
+    NodeSpec
+        What the native core needs to run it.
+
+    Raises
+    ------
+    GraphError
+        It cannot run.
+    """
+    return _shared_spec(operation, _function_of(operation))
+
+
 def _function_of(operation: Operation) -> Callable[..., Any]:
     # A method of its class is the same function for all instances; an instance may have an `execute` of its own.
     execute: Any = operation.execute

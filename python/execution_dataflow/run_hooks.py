@@ -237,7 +237,7 @@ class RunHooks(MapHooks, FallbackHooks):
         self.record.close()
         run = self.run
         if run is not None:
-            self.state = self._final_state(run)
+            self.state = self._final_state(run) if self.record.late_errors else final_state(run)
             self.ended_ns = run.elapsed_ns
             self._waiting.clear()
             self._waiting_items.clear()
@@ -255,6 +255,7 @@ class RunHooks(MapHooks, FallbackHooks):
         return self.state
 
     def _final_state(self, run: _core.Run) -> RunState:
+        # What went wrong beside the operations fails a run that would have succeeded.
         state = final_state(run)
         return RunState.FAILED if state is RunState.SUCCEEDED and self.record.late_errors else state
 
@@ -283,6 +284,8 @@ class RunHooks(MapHooks, FallbackHooks):
         finally:
             self._standing_in.clear()
             run.release_lent()
+            if self._processes is not None:
+                self._processes[0].end_run(self._processes[1])
             run.tell(GRAPH_COMPLETED, 0, self.state)
             if self._ends_limits:
                 native_threads.end(self)

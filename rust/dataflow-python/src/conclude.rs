@@ -173,25 +173,22 @@ pub(crate) fn outputs(py: Python<'_>, spec: &NodeSpec, frame: &Frame, value: Bou
 }
 
 /// What an attempt commits that ran in another process, which has done the same checks with its own copies of the classes.
-pub(crate) fn received(py: Python<'_>, frame: &Frame, mut values: Values) -> PyResult<Values> {
-    let spec = frame.spec();
+pub(crate) fn received(py: Python<'_>, spec: &NodeSpec, mut values: Values) -> PyResult<Values> {
     values.resize_with(spec.output_flags.len(), || None);
     for (port, value) in values.iter().enumerate() {
         if let Some(value) = value {
             spec.check_output(port, value.bind(py))?;
         }
     }
-    adopted(py, frame, all_set(py, spec, values, false)?)
+    all_set(py, spec, values, false)
 }
 
 /// As [`outputs`]; what a fallback set is given to the outputs of the operation that it stands in for, by their names.
 pub(crate) fn outputs_of(py: Python<'_>, frame: &Frame, value: Bound<'_, PyAny>) -> PyResult<Values> {
-    adopted(py, frame, outputs(py, frame.spec(), frame, value)?)
-}
-
-fn adopted(py: Python<'_>, frame: &Frame, mut values: Values) -> PyResult<Values> {
+    let spec = frame.spec();
+    let mut values = outputs(py, spec, frame, value)?;
     let Some(replaced) = frame.replaced() else { return Ok(values) };
-    let names = frame.spec().output_names.bind(py);
+    let names = spec.output_names.bind(py);
     let adopted = replaced.output_names.bind(py).iter().enumerate().map(|(port, name)| {
         let value = NodeSpec::position(names, name.cast::<PyString>()?).and_then(|position| values[position].take());
         value.map(|value| checked(replaced, port, value.into_bound(py))).transpose()

@@ -178,7 +178,7 @@ impl Frame {
         }
     }
 
-    /// The run, unless it is in another process.
+    /// The run, in the process that it belongs to.
     pub(crate) fn run(&self) -> Option<&CoreRun> {
         match self.home() {
             Home::Run(run) => Some(run),
@@ -188,16 +188,15 @@ impl Frame {
 
     /// The limits of the run, if it has some.
     pub(crate) fn limits(&self) -> Option<&RunLimits> {
-        self.run()?.body().limits.as_ref()
+        self.run().and_then(|run| run.body().limits.as_ref())
     }
 
     /// The spec of the operation that this one stands in for, if it is a fallback.
     pub(crate) fn replaced(&self) -> Option<&NodeSpec> {
-        let run = self.run()?;
         if self.task.instance.is_items() {
             return None;
         }
-        let own = run.instance(self.task.instance).program().spec(self.task.node);
+        let own = self.run()?.instance(self.task.instance).program().spec(self.task.node);
         (!std::ptr::eq(own, self.spec)).then_some(own)
     }
 

@@ -139,10 +139,7 @@ pub(crate) fn gather_instead(
 pub(crate) fn missing(py: Python<'_>, frame: &Frame, port: usize) -> PyErr {
     let spec = frame.spec();
     let mut text = format!("input {:?} of {} has no value and no default", spec.input_name(py, port), spec.label);
-    if !frame.task.instance.is_items()
-        && frame.replaced().is_none()
-        && let Some(run) = frame.run()
-    {
+    if let Some(run) = frame.run().filter(|_| !frame.task.instance.is_items() && frame.replaced().is_none()) {
         let (instance, record) = (run.instance(frame.task.instance), run.body().record.bind(py));
         let ends = instance.plan().port_sources(frame.task.node, port as u32).iter().filter_map(|source| {
             let SourceKind::Slot(slot) = source.kind() else { return None };

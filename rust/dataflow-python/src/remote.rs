@@ -123,10 +123,16 @@ impl RemoteAttempt {
         self.live.is_live()
     }
 
-    /// Whether its run starts nothing new: it failed, or was cancelled.
+    /// Whether its run starts nothing new, it failed or was cancelled, and this is not to run in spite of that.
     #[getter]
     fn is_unwanted(&self) -> bool {
-        self.live.run().stopped().is_some()
+        self.live.run().stopped().is_some() && !self.ignores_stop()
+    }
+
+    /// Whether it goes on after the run has stopped.
+    #[getter]
+    fn ignores_stop(&self) -> bool {
+        self.live.run().ignores_stop(self.live.frame().task)
     }
 
     /// Ends the attempt with its outputs in the order of ports, MISSING for one that was not set.
@@ -135,7 +141,7 @@ impl RemoteAttempt {
         let values = outputs.iter().map(|value| if value.is(missing) { None } else { Some(value.unbind()) });
         let values: Values = values.collect();
         if self.end() {
-            let checked = conclude::received(py, self.live.frame(), values);
+            let checked = conclude::received(py, self.live.frame().spec(), values);
             self.live.conclude(py, checked);
         }
         Ok(())

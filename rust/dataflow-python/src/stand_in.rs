@@ -7,6 +7,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
+use crate::attempt::Attempt;
 use crate::body::{CoreRun, Host, PythonBody};
 use crate::call;
 use crate::conclude::{self, Via};
@@ -88,8 +89,8 @@ pub(crate) fn run(py: Python<'_>, step: &mut Step<'_, '_, PythonBody>, host: &mu
     if let Err(error) = ready {
         return fail(error, Some(frame), step);
     }
-    if spec.place >= run.body().elsewhere {
-        if let Err(error) = run.body().launch(py, run, frame) {
+    if spec.is_coroutine {
+        if let Err(error) = Attempt::launch(py, run, frame) {
             fail(error, None, step);
         }
         return;

@@ -223,7 +223,8 @@ class Member:
             if end > now:
                 continue
             del self.grace_ends[number]
-            if any(task.number == begun and task.run.number == number for task in self.tasks):
+            belongs = (task for task in self.tasks if task.number == begun and task.run.number == number)
+            if any(not task.attempt.ignores_stop for task in belongs):
                 self.killed_for = begun
                 self.kill()
 

@@ -362,7 +362,7 @@ class ProcessPool:
                 )
         if running is None:
             return
-        if running.run.is_cancelled:
+        if running.run.is_cancelled and not running.attempt.ignores_stop:
             running.attempt.cancel()
         elif member.killed_for is not None:
             # It was killed for what it had worked on the moment before.
@@ -372,8 +372,9 @@ class ProcessPool:
 
     def _cancel_run(self, run: ProcessRun) -> None:
         run.is_cancelled = True
-        kept = [entry for entry in self._waiting if entry[2].run is not run]
-        dropped = [entry[2] for entry in self._waiting if entry[2].run is run]
+        is_dropped = [entry[2].run is run and not entry[2].attempt.ignores_stop for entry in self._waiting]
+        dropped = [entry[2] for entry, goes in zip(self._waiting, is_dropped, strict=True) if goes]
+        kept = [entry for entry, goes in zip(self._waiting, is_dropped, strict=True) if not goes]
         heapq.heapify(kept)
         self._waiting = kept
         for task in dropped:
