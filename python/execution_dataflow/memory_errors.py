@@ -45,8 +45,9 @@ class SharedMemoryFull(DataflowError, MemoryError):
         """
         there = "" if available is None else f" {_amount(available)} are available,"
         message = (
-            f"{_amount(requested)} of shared memory were asked for,{there} and {why}; let values go earlier "
-            "(retain=), run fewer operations at a time (max_workers=), work on smaller pieces, or set TMPDIR to a disk that has room"
+            f"{_amount(requested)} of shared memory were asked for,{there} and {why}; let values go earlier (retain=), "
+            "run fewer operations at a time (max_workers=), work on smaller pieces, or set TMPDIR to a disk that has "
+            "room"
         )
         return cls(message, requested=requested, available=available)
 

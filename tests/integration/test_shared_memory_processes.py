@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import memory_tasks
@@ -13,14 +14,29 @@ from memory_peer import Peer, receive, send
 from patience import close_in_time, eventually
 
 from execution_dataflow.shared_memory import SharedMemory, pack
+from execution_dataflow.shared_memory.named_files import NamedFiles
 
 MB = 1 << 20
 LENGTH = 4 * MB  # of numbers: 32 MB
 
 
+@pytest.fixture(params=["as the system does it best", "named files"])
+def memory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SharedMemory]:
+    """Both ways, everywhere."""
+    if request.param == "named files":
+        memory = SharedMemory(backing=NamedFiles.for_this_process(tmp_path))
+    else:
+        memory = SharedMemory()
+    yield memory
+    memory.close()
+    gc.collect()
+    memory.close()
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture
-def memory() -> Iterator[SharedMemory]:
-    memory = SharedMemory()
+def anonymous() -> Iterator[SharedMemory]:
+    memory = SharedMemory(limit=40 * MB)
     yield memory
     memory.close()
 
@@ -241,8 +257,8 @@ def test_memory_that_is_idle_goes_back_to_the_system_everywhere(
     assert worker.call(memory_tasks.stats)[:4] == (0, 0, 0, 0)
 
 
-def test_the_pool_keeps_to_its_limit(peers: Callable[[], Peer]) -> None:
-    memory = SharedMemory(limit=40 * MB)
+def test_the_pool_keeps_to_its_limit(anonymous: SharedMemory) -> None:
+    memory = anonymous
     arrays = [memory.empty((LENGTH,)) for _ in range(4)]
     assert memory.stats().pooled_bytes == 0
     del arrays

@@ -76,8 +76,8 @@ class WorkerLink:
         parcels : iterable of Parcel
             What to send.
         final : bool
-            Whether the parcels are used for the last time: they are emptied, and memory that then nobody else uses
-            moves to the worker, which may write to it.
+            Whether nobody will look into the parcels any more once the worker has: memory that nobody else uses moves
+            to the worker, which may write to it. (The parcels may be kept, to be sent again if it never gets to them.)
         """
         ledger, number = self._memory.ledger, self.number
         parcels = list(parcels)
@@ -91,9 +91,8 @@ class WorkerLink:
                 holds[block] += 1
         contents = [described(parcel) for parcel in parcels]
         if final:
-            for parcel in parcels:
-                parcel.clear()
-            moved = {block for block, held in holds.items() if ledger.move_out(block, held)}
+            # For each lease in the parcels the worker has a hold; whoever else has a claim would see what it writes.
+            moved = {block for block, held in holds.items() if ledger.move_out(block, 2 * held)}
             contents = [marked(payload, parts, moved) for payload, parts in contents]
         loans = self._lend(introductions, descriptors)
         accounts = Accounts(introductions, (), loans, self._forgotten(), self._recall)

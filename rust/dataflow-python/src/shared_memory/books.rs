@@ -57,10 +57,7 @@ pub(super) struct Place {
 }
 
 /// A segment that was taken off the books; to be dropped when no lock is held.
-pub(super) struct Removed {
-    pub(super) segment: u64,
-    pub(super) memory: Py<PyAny>,
-}
+pub(super) struct Removed(pub(super) Py<PyAny>);
 
 #[derive(Default)]
 pub(super) struct Books {
@@ -278,7 +275,7 @@ impl Books {
             }
         }
         self.forgotten.push(segment);
-        Some(Removed { segment, memory: entry.memory })
+        Some(Removed(entry.memory))
     }
 
     /// Whether a worker may drop a segment that the main process has let go: nothing of it is in use.

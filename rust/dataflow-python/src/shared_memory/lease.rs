@@ -45,6 +45,10 @@ impl Lease {
         Self { shared, memory: Some(memory), block, offset, address, length, read_only, moved }
     }
 
+    pub(crate) fn address(&self) -> usize {
+        self.address
+    }
+
     /// From now on no array can be made writeable over it. (Those that already are must be locked themselves.)
     pub(crate) fn lock(&self) {
         // Relaxed: it guards no memory. Who writes and who reads is ordered by the engine.
@@ -94,7 +98,11 @@ impl Lease {
             unsafe { std::ptr::copy(from as *const u8, to as *mut u8, length) };
         };
         // Letting go of the interpreter costs about as much as copying 20 KB.
-        if length > 1 << 16 { py.detach(copy) } else { copy() }
+        if length > 1 << 16 {
+            py.detach(copy)
+        } else {
+            copy()
+        }
         source.release(py);
         self.shared.count_copy(length);
         Ok(())

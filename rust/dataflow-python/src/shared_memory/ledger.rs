@@ -72,9 +72,9 @@ fn discard(removed: Vec<Removed>) {
     Python::attach(|py| {
         // This may be in the middle of the unwinding of an exception of the user's.
         let pending = PyErr::take(py);
-        for Removed { segment, memory } in removed {
+        for Removed(memory) in removed {
             if let Err(error) = memory.call_method0(py, intern!(py, "discard")) {
-                error.write_unraisable(py, Some(&pyo3::types::PyInt::new(py, segment)));
+                error.write_unraisable(py, Some(memory.bind(py)));
             }
         }
         if let Some(pending) = pending {
@@ -114,7 +114,7 @@ impl Ledger {
             self.shared.clone(),
             memory,
             (block, offset),
-            (place.address + offset, length),
+            (place.address.wrapping_add(offset), length),
             writeable,
             moved,
         );

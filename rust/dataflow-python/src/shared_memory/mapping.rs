@@ -20,7 +20,7 @@ pub(crate) struct Mapping {
     file: Mutex<Option<OwnedFd>>,
 }
 
-fn failed(_: c_int) -> PyErr {
+fn last_error() -> PyErr {
     io::Error::last_os_error().into()
 }
 
@@ -45,7 +45,7 @@ impl Mapping {
             )
         };
         if address == libc::MAP_FAILED {
-            return Err(failed(-1));
+            return Err(last_error());
         }
         Ok(Self { address: address as usize, length, file: Mutex::new(Some(file)) })
     }
@@ -69,10 +69,9 @@ impl Mapping {
     fn populate(&self, py: Python<'_>) -> PyResult<()> {
         let (address, length) = (self.address, self.length);
         // SAFETY: the whole of our own mapping.
-        let result = py.detach(move || unsafe {
-            libc::madvise(address as *mut libc::c_void, length, libc::MADV_POPULATE_WRITE)
-        });
-        if result == 0 { Ok(()) } else { Err(failed(result)) }
+        let result = py
+            .detach(move || unsafe { libc::madvise(address as *mut libc::c_void, length, libc::MADV_POPULATE_WRITE) });
+        if result == 0 { Ok(()) } else { Err(last_error()) }
     }
 
     /// Gives the pages back, whoever still has the file mapped. To be called when nobody uses it.
