@@ -81,7 +81,7 @@ IN_THE_PICKLE: dict[str, Callable[[], Any]] = {
     "bytes": lambda: bytes(THRESHOLD * 2),
     "a bytearray": lambda: bytearray(THRESHOLD * 2),
     "a text": lambda: "ä" * THRESHOLD,
-    "a list": lambda: list(range(ROWS)),
+    "a list": lambda: [str(number) for number in range(ROWS)],
 }
 SMALL: dict[str, Callable[[], Any]] = {
     "nothing": lambda: None,
@@ -111,7 +111,12 @@ def assert_same(back: Any, value: Any) -> None:
     elif isinstance(value, np.ndarray):
         assert (back.dtype, back.shape) == (value.dtype, value.shape)
         assert np.ma.getmaskarray(back).tolist() == np.ma.getmaskarray(value).tolist() if np.ma.isMA(value) else True
-        assert back.tolist() == value.tolist()
+        assert back.dtype.hasobject or back.tobytes() == value.tobytes()
+        assert back.dtype.names is not None or back.tolist() == value.tolist()
+    elif isinstance(value, list):
+        assert len(back) == len(value)
+        for one, other in zip(back, value, strict=True):
+            assert_same(one, other)
     else:
         assert back == value
 

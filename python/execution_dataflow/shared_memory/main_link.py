@@ -80,7 +80,7 @@ class MainLink:
             raise KeyError(f"no segment {segment} is known here")
         mapped, length, size = found
         descriptor = self._memory.backing.introduce(segment, mapped, False)
-        introductions.append(Introduction(segment, length, size, descriptor >= 0))
+        introductions.append((segment, length, size, descriptor >= 0))
         if descriptor >= 0:
             descriptors.append(descriptor)
 

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from itertools import count
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, SupportsIndex, cast
 
@@ -170,7 +171,7 @@ class SharedMemory:
 
         kind = np.dtype(dtype)
         sides = shape if isinstance(shape, tuple) else tuple(shape) if isinstance(shape, list) else (shape,)
-        numbers = [side.__index__() for side in sides]
+        numbers = [index(side) for side in sides]
         length = math.prod(numbers) * kind.itemsize
         if length < self.threshold or kind.hasobject or min(numbers, default=0) < 0:
             return np.empty(shape, kind, order)

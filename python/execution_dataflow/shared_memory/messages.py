@@ -36,20 +36,15 @@ Described = tuple[Any, list[Any]]
 """The payload, a list of bytes-like or a `Placed`; and the parts, each bytes-like or a `Placed`."""
 
 
-class Introduction(NamedTuple):
-    """A segment that the receiver does not know yet."""
-
-    segment: int
-    length: int
-    block_size: int
-    has_descriptor: bool
-    """Whether the next descriptor is its."""
+Introduction = tuple[int, int, int, bool]
+"""A segment that the receiver does not know yet: its number, its length, the size of its blocks, and whether the next
+descriptor is its."""
 
 
 class Accounts(NamedTuple):
     """What a message says of blocks besides the parcels it carries."""
 
-    introductions: Sequence[tuple[int, int, int, bool]] = ()
+    introductions: Sequence[Introduction] = ()
     returns: Sequence[tuple[int, int]] = ()
     """From a worker: blocks of which it gives up so many holds."""
     loans: Sequence[int] = ()

@@ -107,7 +107,7 @@ class WorkerLink:
             raise KeyError(f"no segment {segment} is known here")
         mapped, length, size = found
         descriptor = self._memory.backing.introduce(segment, mapped, True)
-        introductions.append(Introduction(segment, length, size, descriptor >= 0))
+        introductions.append((segment, length, size, descriptor >= 0))
         if descriptor >= 0:
             descriptors.append(descriptor)
         self._known.add(segment)
@@ -188,7 +188,7 @@ class WorkerLink:
         self._filled.clear()
         try:
             for introduction in accounts.introductions:
-                self._take_on(Introduction(*introduction), waiting)
+                self._take_on(introduction, waiting)
             parcels = [
                 parcel_of(self._leased(payload), [self._leased(part) for part in parts]) for payload, parts in contents
             ]

@@ -51,7 +51,6 @@ impl Segment {
 /// Where a block is.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
-    pub(super) block: u64,
     pub(super) address: usize,
     pub(super) size: usize,
 }
@@ -90,11 +89,8 @@ impl Books {
     fn place(&self, block: u64) -> Option<Place> {
         let segment = self.segments.get(&segment_of(block))?;
         let index = index_of(block);
-        (index < segment.blocks.len()).then(|| Place {
-            block,
-            address: segment.base + index * segment.block_size,
-            size: segment.block_size,
-        })
+        (index < segment.blocks.len())
+            .then(|| Place { address: segment.base + index * segment.block_size, size: segment.block_size })
     }
 
     /// Takes on a mapped segment; with `ours` its blocks are free, otherwise they are away. False when it is known.

@@ -103,7 +103,7 @@ impl Lease {
         } else {
             copy()
         }
-        source.release(py);
+        drop(source);
         self.shared.count_copy(length);
         Ok(())
     }

@@ -156,10 +156,9 @@ impl Ledger {
         block_size: usize,
         ours: bool,
     ) -> PyResult<bool> {
-        let py = memory.py();
         let view = PyBuffer::<u8>::get(bytes)?;
         let (base, length) = (view.buf_ptr() as usize, view.len_bytes());
-        view.release(py);
+        drop(view);
         if block_size == 0 || length % block_size != 0 || length / block_size > MAX_BLOCKS {
             return Err(PyValueError::new_err(format!("{length} bytes are no blocks of {block_size}")));
         }
@@ -189,7 +188,7 @@ impl Ledger {
         let view = PyBuffer::<u8>::get(buffer)?;
         let (address, length) = (view.buf_ptr() as usize, view.len_bytes());
         let lease = self.lease_at(py, address, length);
-        view.release(py);
+        drop(view);
         lease
     }
 
