@@ -172,13 +172,14 @@ class Processes(RuleBasedStateMachine):
         self.values.clear()
         for who, worker in enumerate(self.workers):
             worker.values.clear()
-            while worker.to.messages or worker.fro.messages or worker.end.owes:
+            while worker.to.messages:
                 self.message_arrives_at_worker(who)
-                self.values.clear()
                 worker.values.clear()
-                worker.fro.send(worker.end.wrap())
+            worker.fro.send(worker.end.wrap())
+            while worker.fro.messages:
                 self.message_arrives_at_main(who)
                 self.values.clear()
+            assert not worker.end.owes
         stats = self.main.stats()
         # What workers still have is what they were lent, or made beside what they sent.
         assert stats.blocks_in_use == sum(worker.link.holds for worker in self.workers)

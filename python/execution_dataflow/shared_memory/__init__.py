@@ -14,23 +14,30 @@ large memory with one; readers get read-only views; memory that nobody uses any 
 from execution_dataflow.shared_memory.arrays import reduce_array
 from execution_dataflow.shared_memory.main_link import MainLink
 from execution_dataflow.shared_memory.memory import SharedMemory, SharedMemoryStats
-from execution_dataflow.shared_memory.messages import Message
-from execution_dataflow.shared_memory.parcels import Parcel, pack
-from execution_dataflow.shared_memory.process import become_worker, empty, process_memory
+from execution_dataflow.shared_memory.messages import Accounts, Description, Message, Placed, close_owned
+from execution_dataflow.shared_memory.parcels import Parcel, pack, place
+from execution_dataflow.shared_memory.process import become_worker, begin_use, empty, end_use, process_memory
 from execution_dataflow.shared_memory.sizes import THRESHOLD
 from execution_dataflow.shared_memory.worker_link import WorkerLink
 
 __all__ = [
     "THRESHOLD",
+    "Accounts",
+    "Description",
     "MainLink",
     "Message",
     "Parcel",
+    "Placed",
     "SharedMemory",
     "SharedMemoryStats",
     "WorkerLink",
     "become_worker",
+    "begin_use",
+    "close_owned",
     "empty",
+    "end_use",
     "pack",
+    "place",
     "process_memory",
     "reduce_array",
 ]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from execution_dataflow._core import Ledger
+from execution_dataflow._core import Lease, Ledger
 from execution_dataflow.shared_memory.memory import SharedMemory
 from execution_dataflow.shared_memory.messages import (
     Accounts,
@@ -16,6 +16,7 @@ from execution_dataflow.shared_memory.messages import (
     Description,
     Introduction,
     Message,
+    Placed,
     described,
     marked,
     parcel_of,
@@ -136,5 +137,9 @@ class MainLink:
             parcel_of(self._arrived(payload), [self._arrived(part) for part in parts]) for payload, parts in contents
         ]
 
+    def lease_of(self, placed: Placed) -> Lease:
+        """Return a lease of memory that a message brought; each must be asked for once, also if nobody needs it."""
+        return self._memory.ledger.arrive(*placed)
+
     def _arrived(self, part: Any) -> Any:
-        return self._memory.ledger.arrive(*part) if isinstance(part, tuple) else part
+        return self.lease_of(part) if isinstance(part, tuple) else part

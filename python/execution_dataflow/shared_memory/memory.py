@@ -103,6 +103,7 @@ class SharedMemory:
         if limit is None:
             total = total_memory()
             limit = _POOL_WITHOUT_KNOWLEDGE if total is None else total // _POOL_SHARE
+        self.limit = limit
         self.ledger.limit(limit)
 
     def take(self, length: int) -> Lease:

@@ -19,6 +19,7 @@ __all__ = [
     "Introduction",
     "Message",
     "Placed",
+    "close_owned",
     "described",
     "marked",
     "parcel_of",
@@ -65,6 +66,13 @@ class Description(NamedTuple):
     """Descriptors to be sent along."""
     owned: list[int]
     """Those of them that are to be closed when they were sent."""
+
+
+def close_owned(description: Description) -> None:
+    """Close the descriptors that nobody needs once they were sent, or cannot be."""
+    while description.owned:
+        with suppress(OSError):
+            os.close(description.owned.pop())
 
 
 class Message:
@@ -142,7 +150,7 @@ def read(data: Any) -> tuple[Accounts, list[Described]]:
 def described(parcel: Parcel) -> Described:
     """Return what a parcel is made of, with leases as `Placed`."""
     payload = parcel.payload
-    parts = [part if isinstance(part, bytes | memoryview) else _placed(part) for part in parcel.parts]
+    parts = [part if isinstance(part, bytes | bytearray | memoryview) else _placed(part) for part in parcel.parts]
     return _placed(payload) if isinstance(payload, Lease) else payload, parts
 
 

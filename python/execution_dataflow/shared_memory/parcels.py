@@ -13,7 +13,7 @@ from execution_dataflow.shared_memory.arrays import reduce_array
 if TYPE_CHECKING:
     from execution_dataflow.shared_memory.memory import SharedMemory
 
-__all__ = ["MakePickler", "Parcel", "Part", "pack"]
+__all__ = ["MakePickler", "Parcel", "Part", "pack", "place"]
 
 Part = Any
 """A lease of shared memory, or bytes that travel in the message."""
@@ -137,7 +137,27 @@ def pack(memory: SharedMemory, value: Any, pickler: MakePickler | None = None) -
         _ArrayPickler(memory, sink, buffers.append).dump(value)
     else:
         pickle.Pickler(sink, _PROTOCOL, buffer_callback=buffers.append).dump(value)
-    return Parcel(_placed_payload(memory, sink.chunks), _placed(memory, buffers) if buffers else ())
+    return place(memory, sink.chunks, [buffer.raw() for buffer in buffers])
+
+
+def place(memory: SharedMemory, chunks: list[Any], raws: list[memoryview]) -> Parcel:
+    """Make a parcel of what a pickler gave.
+
+    Parameters
+    ----------
+    memory : SharedMemory
+        The shared memory of this process.
+    chunks : list of bytes-like
+        The pickle.
+    raws : list of memoryview
+        The memory that was pickled out of band, as bytes.
+
+    Raises
+    ------
+    SharedMemoryFull
+        There is no memory left for a copy.
+    """
+    return Parcel(_placed_payload(memory, chunks), _placed(memory, raws) if raws else ())
 
 
 def _placed_payload(memory: SharedMemory, chunks: list[Any]) -> Sequence[Any] | Lease:
@@ -150,14 +170,17 @@ def _placed_payload(memory: SharedMemory, chunks: list[Any]) -> Sequence[Any] | 
     return _together(memory, views, alignment=1)[0]
 
 
-def _placed(memory: SharedMemory, buffers: list[pickle.PickleBuffer]) -> list[Part]:
-    raws = [buffer.raw() for buffer in buffers]
+def _placed(memory: SharedMemory, raws: list[memoryview]) -> list[Part]:
     parts: list[Part] = [_large(memory, raw) if raw.nbytes >= memory.threshold else None for raw in raws]
     middle = [at for at, raw in enumerate(raws) if parts[at] is None and raw.nbytes >= _TINY]
     if sum(raws[at].nbytes for at in middle) >= memory.threshold:
         for at, lease in zip(middle, _spread(memory, [raws[at] for at in middle]), strict=True):
             parts[at] = lease
-    return [raw.tobytes() if part is None else part for part, raw in zip(parts, raws, strict=True)]
+    # A copy, since it may change before it is sent; of the kind that says whether it might be written.
+    return [
+        (bytes if raw.readonly else bytearray)(raw) if part is None else part
+        for part, raw in zip(parts, raws, strict=True)
+    ]
 
 
 def _large(memory: SharedMemory, raw: memoryview) -> Lease:

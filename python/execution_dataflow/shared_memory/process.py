@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import DTypeLike
 
-__all__ = ["become_worker", "empty", "process_memory"]
+__all__ = ["become_worker", "begin_use", "empty", "end_use", "process_memory"]
 
 _memory: SharedMemory | None = None
+_users = 0
 _making = Lock()
 
 
@@ -27,6 +28,7 @@ def process_memory() -> SharedMemory:
     if memory is None:
         # Made outside of the lock: making it may run finalizers, which may want it too.
         fresh = SharedMemory()
+        fresh.ledger.limit(0)
         with _making:
             memory = _memory
             if memory is None:
@@ -34,6 +36,30 @@ def process_memory() -> SharedMemory:
         if memory is not fresh:
             fresh.close()
     return memory
+
+
+def begin_use() -> SharedMemory:
+    """Return the shared memory of this process; until `end_use` it keeps what is free for the next use.
+
+    Without anybody who gives it back when it was idle for long, nothing is kept.
+    """
+    global _users
+    memory = process_memory()
+    with _making:
+        _users += 1
+    memory.ledger.limit(memory.limit)
+    return memory
+
+
+def end_use() -> None:
+    """Say that one who began to use shared memory has no need of it any more."""
+    global _users
+    with _making:
+        _users -= 1
+        is_last = _users <= 0
+    memory = _memory
+    if is_last and memory is not None:
+        memory.ledger.limit(0)
 
 
 def become_worker(number: int, options: tuple[str, ...]) -> MainLink:
@@ -74,8 +100,9 @@ def empty(
 
 def _after_fork_in_child() -> None:
     """Leave the blocks to the parent: nothing that ends here tells anybody."""
-    global _memory, _making
+    global _memory, _making, _users
     _making = Lock()
+    _users = 0
     if _memory is not None:
         _memory.ledger.abandon()
         _memory = None

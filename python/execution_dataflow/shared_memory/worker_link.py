@@ -10,7 +10,7 @@ from contextlib import suppress
 from itertools import count
 from typing import Any
 
-from execution_dataflow._core import Ledger
+from execution_dataflow._core import Lease, Ledger
 from execution_dataflow.shared_memory.demand import Demand
 from execution_dataflow.shared_memory.memory import SharedMemory
 from execution_dataflow.shared_memory.messages import (
@@ -19,6 +19,7 @@ from execution_dataflow.shared_memory.messages import (
     Description,
     Introduction,
     Message,
+    Placed,
     described,
     marked,
     parcel_of,
@@ -185,7 +186,6 @@ class WorkerLink:
             The descriptors that came with it; they are closed when they are not needed any more.
         """
         ledger, waiting = self._memory.ledger, deque(descriptors)
-        self._filled.clear()
         try:
             for introduction in accounts.introductions:
                 self._take_on(introduction, waiting)
@@ -201,8 +201,13 @@ class WorkerLink:
             self._lent.pop(block, None)
             ledger.unhold(self.number, block, holds)
         if parcels:
-            self._demand.learn(self._filled)
+            self.learn()
         return parcels
+
+    def learn(self) -> None:
+        """Note what the worker had filled of the memory that was asked for since the last time."""
+        self._demand.learn(self._filled)
+        self._filled.clear()
 
     def _take_on(self, introduction: Introduction, waiting: deque[int]) -> None:
         segment, length, size, has_descriptor = introduction
@@ -220,9 +225,11 @@ class WorkerLink:
             self._lent[block] = size
 
     def _leased(self, part: Any) -> Any:
-        if not isinstance(part, tuple):
-            return part
-        block, offset, length, moved = part
+        return self.lease_of(part) if isinstance(part, tuple) else part
+
+    def lease_of(self, placed: Placed) -> Lease:
+        """Return a lease of memory that a message of the worker brought."""
+        block, offset, length, moved = placed
         size = self._lent.pop(block, None)
         if size is not None:
             self._filled[size] += 1

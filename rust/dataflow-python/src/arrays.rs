@@ -114,6 +114,14 @@ pub(crate) fn writeable<'py>(value: Bound<'py, PyAny>, sole: bool) -> PyResult<B
     value.call_method0(intern!(py, "copy"))
 }
 
+/// An array that came from another process in a form that may be written: itself if it may, else a copy.
+pub(crate) fn private(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    if !is_plain_array(&value) || flag(&value, intern!(value.py(), "writeable"))? {
+        return Ok(value);
+    }
+    writeable(value, false)
+}
+
 /// The lease that an array over shared memory keeps, by itself or through a memoryview of pickle's.
 fn lease_below<'py>(base: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, Lease>>> {
     if let Ok(lease) = base.cast_exact::<Lease>() {

@@ -46,6 +46,7 @@ pub(crate) struct NodeSpec {
     pub(crate) function: Py<PyAny>,
     #[pyo3(get)]
     pub(crate) input_names: Py<PyTuple>,
+    pub(crate) input_flags: Box<[u8]>,
     pub(crate) input_checks: Box<[Check]>,
     pub(crate) input_defaults: Box<[Option<Py<PyAny>>]>,
     #[pyo3(get)]
@@ -196,6 +197,7 @@ impl NodeSpec {
             duration: Duration::default(),
             output_size: OutputSize::new(settings.bind(py).getattr(intern!(py, "output_bytes"))?.extract()?),
             function,
+            input_flags: input_flags.as_bytes().into(),
             input_checks: checks(input_checks)?,
             input_defaults: input_defaults.into_iter().map(default).collect(),
             output_checks: checks(output_checks)?,
