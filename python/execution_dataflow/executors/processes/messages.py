@@ -42,7 +42,7 @@ END_RUN: Final = 5
 REPLY: Final = 6
 """(whether it is an answer, pickled answer or exception): to a call."""
 MEMORY: Final = 8
-"""Parts of `shared_memory.Accounts`, in both directions: what to know before the next message, or what was let go of."""
+"""Parts of `shared_memory.Accounts`, both ways: what to know before the next message, or what was let go of."""
 # To a worker that is at work, on the control connection.
 CANCEL_RUN: Final = 7
 """(number, reason): the run was cancelled."""
