@@ -208,6 +208,12 @@ class Member:
             self._runs.discard(run.number)
             self.outbox.put(messages.END_RUN, run.number)
 
+    def forget_everything(self) -> None:
+        """Say that nothing of what it was sent is of use any more; when no run is open."""
+        self._definitions.clear()
+        self._operations.clear()
+        self.outbox.put(messages.FORGET, None)
+
     def reply(self, is_answer: bool, stream: bytes) -> None:
         """Answer a question."""
         self.outbox.put(messages.REPLY, (is_answer, stream))

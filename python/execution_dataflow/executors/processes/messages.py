@@ -11,6 +11,7 @@ __all__ = [
     "CANCEL_RUN",
     "DEFINE",
     "END_RUN",
+    "FORGET",
     "LOG",
     "OPERATION",
     "PROGRESS",
@@ -36,6 +37,8 @@ END_RUN: Final = 5
 """number: the run has ended, and its clients are to be closed."""
 REPLY: Final = 6
 """(whether it is an answer, pickled answer or exception): to a call."""
+FORGET: Final = 8
+"""None: what was defined and which operations were sent is of no use any more."""
 # To a worker that is at work, on the control connection.
 CANCEL_RUN: Final = 7
 """(number, reason): the run was cancelled."""

@@ -22,6 +22,7 @@ from execution_dataflow.executors.processes.failures import attach_traceback
 from execution_dataflow.executors.processes.member import Ending, Member, Task, load_failure
 from execution_dataflow.executors.processes.messages import ResultMessage
 from execution_dataflow.executors.processes.process_run import ProcessRun
+from execution_dataflow.executors.processes.sent_things import SentThings
 from execution_dataflow.executors.processes.spawn import start_worker
 from execution_dataflow.executors.processes.values import unpack
 from execution_dataflow.executors.processes.wire import Incoming
@@ -33,8 +34,10 @@ _log = logging.getLogger("execution_dataflow.processes")
 
 # How long operations of a cancelled run may go on in worker processes.
 GRACE_SECONDS = 1.0
-# Processes in a row that end before they take a task, before those that wait for one are failed.
+# Processes in a row that end by themselves before they take a task, until what waits for one is failed. One that was
+# killed meanwhile says less: so many of these count as one.
 _MOST_FAILED_STARTS = 3
+_KILLED_STARTS = 30
 # A process that has not said that it is ready by then never will.
 _START_SECONDS = 60.0
 # How often processes are looked at where the system does not tell of their end.
@@ -56,7 +59,8 @@ class ProcessPool:
     def __init__(self, workers: int, native_threads: int | None) -> None:
         self.workers = workers
         self._native_threads = native_threads
-        self._lock = threading.Lock()
+        # Reentrant: what happens under it may collect garbage, and with it an engine that closes its pool.
+        self._lock = threading.RLock()
         self._incoming: deque[Callable[[], None]] = deque()
         self._is_woken = False
         self._is_closing = False
@@ -68,9 +72,9 @@ class ProcessPool:
         self._members: list[Member] = []
         self._waiting: list[tuple[int, int, Task]] = []
         self._order = count()
-        self._failed_starts = 0
-        self._keys: dict[bytes, str] = {}
-        self._definitions: dict[str, bytes] = {}
+        self._failed_starts = 0.0
+        self._sent = SentThings()
+        self._open_runs = 0
         self._thread = threading.Thread(target=self._serve, name="execution-dataflow-processes", daemon=True)
         self._thread.start()
 
@@ -78,7 +82,7 @@ class ProcessPool:
 
     def open_run(self, record: Any, plan: Any) -> ProcessRun:
         """Return what the pool needs to know of a run."""
-        return ProcessRun(record, plan, self._keys)
+        return ProcessRun(record, plan, self._sent)
 
     def launch(self, run: ProcessRun, attempt: _core.RemoteAttempt) -> None:
         """Have an attempt run soon."""
@@ -112,13 +116,13 @@ class ProcessPool:
         self._selector.close()
 
     def pids(self) -> list[int]:
-        """Return the processes that run now."""
-        return [member.process.pid for member in list(self._members)]
+        """Return the processes that take tasks now."""
+        return [member.process.pid for member in list(self._members) if member.is_ready]
 
     def _hand_over(self, action: Callable[[], None]) -> None:
         with self._lock:
             self._incoming.append(action)
-            if self._is_woken:
+            if self._is_woken or threading.current_thread() is self._thread:
                 return
             self._is_woken = True
         self._wake()
@@ -132,18 +136,25 @@ class ProcessPool:
     # ------------------------------------------------------------ on the pool's thread
 
     def _serve(self) -> None:
-        while True:
-            for key, events in self._selector.select(self._next_look()):
-                if key.data is None:
-                    self._clear_wake()
-                else:
-                    self._guarded(key.data, partial(self._attend, key.data, key.fileobj, events))
-            self._take_incoming()
-            if self._is_closing:
-                break
+        while not self._is_closing:
+            try:
+                self._turn()
+            except Exception:
+                _log.exception("internal error of the engine in its thread for worker processes; please report it")
+                time.sleep(_LOOK_SECONDS)
+        self._take_incoming()
+        self._shut_down()
+
+    def _turn(self) -> None:
+        for key, events in self._selector.select(self._next_look()):
+            if key.data is None:
+                self._clear_wake()
+            else:
+                self._guarded(key.data, partial(self._attend, key.data, key.fileobj, events))
+        self._take_incoming()
+        if not self._is_closing:
             self._look_at_clock()
             self._dispatch()
-        self._shut_down()
 
     def _guarded(self, member: Member, action: Callable[[], None]) -> None:
         """Do something for one process; should that go wrong in a way that nobody thought of, end that one alone."""
@@ -170,6 +181,9 @@ class ProcessPool:
                 _log.exception("internal error of the engine in its thread for worker processes; please report it")
 
     def _enqueue(self, task: Task) -> None:
+        if not task.run.is_open:
+            task.run.is_open = True
+            self._open_runs += 1
         heapq.heappush(self._waiting, (task.run.place_of(task.attempt.node), next(self._order), task))
 
     # -- tasks
@@ -190,7 +204,7 @@ class ProcessPool:
                 self._start_for(len(waiting))
                 break
             heapq.heappop(waiting)
-            self._guarded(member, partial(member.assign, task, self._definitions))
+            self._guarded(member, partial(member.assign, task, self._sent.definitions))
         for member in list(self._members):
             self._send(member)
 
@@ -203,10 +217,6 @@ class ProcessPool:
         except Exception as fault:
             task.attempt.fail(fault)
             return False
-        table = task.run.table
-        if table.streams:
-            self._definitions.update(table.streams)
-            table.streams.clear()
         return True
 
     def _roomiest(self, task: Task) -> Member | None:
@@ -282,7 +292,7 @@ class ProcessPool:
             self._conclude(member, ResultMessage(*message.data), message.body)
         elif message.kind == messages.READY:
             member.is_ready = True
-            self._failed_starts = 0
+            self._failed_starts = 0.0
         elif message.kind == messages.CALL:
             self._answer(member, *message.data)
         elif message.kind in (messages.PROGRESS, messages.LOG):
@@ -350,9 +360,9 @@ class ProcessPool:
         for task in others:
             self._enqueue(task)
         if not member.is_ready:
-            self._failed_starts += 1
+            self._failed_starts += 1 if ending.signal is None else 1 / _KILLED_STARTS
             if self._failed_starts >= _MOST_FAILED_STARTS:
-                self._failed_starts = 0
+                self._failed_starts = 0.0
                 how = f"signal {ending.signal}" if ending.signal is not None else f"exit code {ending.exit_code}"
                 self._fail_all(
                     WorkerStartError(
@@ -389,8 +399,14 @@ class ProcessPool:
 
     def _end_run(self, run: ProcessRun) -> None:
         run.end()
+        self._open_runs -= run.is_open
+        run.is_open = False
         for member in self._members:
             member.forget_run(run)
+        if not self._open_runs and self._sent.is_much:
+            self._sent.clear()
+            for member in self._members:
+                member.forget_everything()
 
     def _look_at_clock(self) -> None:
         now = time.monotonic_ns()
@@ -406,6 +422,8 @@ class ProcessPool:
 
     def _next_look(self) -> float | None:
         """How long the thread may sleep."""
+        if self._incoming:
+            return 0.0
         now = time.monotonic_ns()
         moments: list[int] = []
         for member in self._members:
