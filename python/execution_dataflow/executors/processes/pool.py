@@ -304,7 +304,9 @@ class ProcessPool:
             return
         attempt, ready = task.attempt, task.ready
         assert ready is not None
-        if member.grace_ends and not any(other.run.number in member.grace_ends for other in member.tasks):
+        if member.grace_ends and not any(
+            other.is_of_cancelled(number) for other in member.tasks for number in member.grace_ends
+        ):
             member.grace_ends.clear()
         if result.outputs is not None:
             ready.operation.note(result.nanoseconds)
@@ -372,7 +374,7 @@ class ProcessPool:
                 )
         if running is None:
             return
-        if running.run.is_cancelled and not running.attempt.ignores_stop:
+        if running.run.is_cancelled and not running.is_shielded:
             running.attempt.cancel()
         elif member.killed_for is not None:
             # It was killed for what it had worked on the moment before.
@@ -382,15 +384,14 @@ class ProcessPool:
 
     def _cancel_run(self, run: ProcessRun) -> None:
         run.is_cancelled = True
-        is_dropped = [entry[2].run is run and not entry[2].attempt.ignores_stop for entry in self._waiting]
-        dropped = [entry[2] for entry, goes in zip(self._waiting, is_dropped, strict=True) if goes]
-        kept = [entry for entry, goes in zip(self._waiting, is_dropped, strict=True) if not goes]
+        kept = [entry for entry in self._waiting if not entry[2].is_of_cancelled(run.number)]
+        dropped = [entry[2] for entry in self._waiting if entry[2].is_of_cancelled(run.number)]
         heapq.heapify(kept)
         self._waiting = kept
         for task in dropped:
             task.attempt.cancel()
         for member in self._members:
-            if any(task.run is run for task in member.tasks):
+            if any(task.is_of_cancelled(run.number) for task in member.tasks):
                 member.grace_ends[run.number] = time.monotonic_ns() + int(GRACE_SECONDS * 1e9)
                 try:
                     member.tell_cancelled(run)
