@@ -300,3 +300,15 @@ def test_a_run_that_was_watched_leaves_nothing_behind() -> None:
     del result
     gc.collect()
     assert record() is None
+
+
+def test_writes_through_a_foreign_pointer_into_arrow_buffers_are_seen() -> None:
+    arrow = pytest.importorskip("pyarrow")
+    memory = bytearray(np.arange(4.0).tobytes())
+    column = arrow.Array.from_buffers(arrow.float64(), 4, [None, arrow.py_buffer(memory)])
+    table = arrow.table({"a": column, "b": ["x", None, "y", "z"]})
+    for value in (column, table, table.slice(0, 2), arrow.chunked_array([column]), table.to_batches()[0]):
+        before = fingerprint(value)
+        assert before == fingerprint(value)
+        memory[0] ^= 1
+        assert fingerprint(value) != before, type(value)

@@ -18,6 +18,11 @@ EXAMPLES = [
     events.OperationCompleted(*HEAD, operation="load", attempt=1, seconds=0.5),
     events.OperationFailed(*HEAD, operation="load", attempt=2, error=OSError("x"), message="OSError: x"),
     events.OperationRetrying(*HEAD, operation="load", attempt=1, delay_seconds=2.0, message="OSError: x"),
+    events.OperationFellBack(
+        *HEAD, operation="load", attempt=2, fallback="cached", error=OSError("x"), message="OSError: x"
+    ),
+    events.OperationReverted(*HEAD, operation="load", seconds=0.5),
+    events.OperationRevertFailed(*HEAD, operation="load", error=OSError("x"), message="OSError: x"),
     events.OperationSkipped(*HEAD, operation="load", reason="a branch not taken"),
     events.OperationCancelled(*HEAD, operation="load"),
     events.OperationUpstreamFailed(*HEAD, operation="clean", blame="load"),

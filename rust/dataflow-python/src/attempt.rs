@@ -73,9 +73,8 @@ impl Attempt {
         for (port, name) in own.output_names.bind(py).iter().enumerate() {
             let slot = instance.plan().slot(task.node, port as u32);
             // SAFETY: the caller's run has finished, and what is read here was kept for it.
-            if let Some(place) = NodeSpec::position(names, name.cast()?)
-                && let Some(value) = unsafe { instance.value(slot) }
-            {
+            let value = unsafe { instance.value(slot) };
+            if let Some((place, value)) = NodeSpec::position(names, name.cast()?).zip(value) {
                 frame.store(place, value.bind(py).clone());
             }
         }

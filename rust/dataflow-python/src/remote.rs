@@ -151,7 +151,7 @@ impl RemoteAttempt {
         let values = outputs.iter().map(|value| if value.is(missing) { None } else { Some(value.unbind()) });
         let values: Values = values.collect();
         if self.end() {
-            let checked = conclude::received(py, self.live.frame(), values);
+            let checked = conclude::received(py, self.live.frame().spec(), values);
             self.live.conclude(py, checked);
         }
         Ok(())

@@ -111,6 +111,7 @@ class ProcessPool:
         """In the child of a fork: close what was inherited. The processes are the parent's."""
         for member in self._members:
             member.close()
+            member.process.returncode = 0  # not this process's to wait for
         self._wake_reader.close()
         self._wake_writer.close()
         self._selector.close()
