@@ -72,6 +72,7 @@ from execution_dataflow.handle import RunHandle
 from execution_dataflow.limit_errors import ResourceError
 from execution_dataflow.map_errors import ItemFailure, MapError
 from execution_dataflow.mapping import MappedOperation, mapped
+from execution_dataflow.memory_errors import SharedMemoryFull
 from execution_dataflow.operation_arrays import OperationArray, OutputArray
 from execution_dataflow.operations import Operation, OutputReference
 from execution_dataflow.plan import Plan
@@ -154,6 +155,7 @@ __all__ = [
     "RunLost",
     "RunState",
     "Secret",
+    "SharedMemoryFull",
     "SharedState",
     "SharedValueChangedError",
     "Subscription",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from reprlib import Repr
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeVar, cast
 from weakref import ref
 
 from execution_dataflow import _core
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from random import Random
 
     import numpy as np
+    from numpy.typing import DTypeLike
 
 __all__ = ["ExecutionContext"]
 
@@ -209,6 +210,40 @@ class ExecutionContext:
             raise ValueError(f"progress is a fraction from 0 to 1, not {fraction!r}; divide what is done by the total")
         fraction = min(max(done, 0.0), 1.0)
         cast(RunRecord, frame.run).report_progress(frame.node, fraction, str(message), frame.items)
+
+    def empty(
+        self, shape: SupportsIndex | tuple[SupportsIndex, ...], dtype: DTypeLike = float, order: Literal["C", "F"] = "C"
+    ) -> np.ndarray[Any, Any]:
+        """Return a new array, not initialised, that passes to and from worker processes without a copy.
+
+        Parameters
+        ----------
+        shape : int or tuple of int
+            Its shape.
+        dtype : data-type
+            Its type. Objects cannot be shared: an array of them is an ordinary one.
+        order : {"C", "F"}
+            By rows or by columns.
+
+        Returns
+        -------
+        numpy.ndarray
+            It holds whatever the memory held before. A small one is an ordinary array: it travels in a message.
+
+        Raises
+        ------
+        SharedMemoryFull
+            There is no memory left.
+
+        Examples
+        --------
+        >>> field = ExecutionContext().empty((1000, 1000))
+        >>> field.shape, field.flags.writeable
+        ((1000, 1000), True)
+        """
+        from execution_dataflow.shared_memory import empty
+
+        return empty(shape, dtype, order)
 
     def rng(self) -> np.random.Generator:
         """Return the numpy generator of this operation, seeded from the run's seed and the operation's identity.

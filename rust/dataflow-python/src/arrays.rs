@@ -4,8 +4,10 @@
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyMemoryView};
 use pyo3::{ffi, intern};
+
+use crate::shared_memory::lease::Lease;
 
 /// `numpy.ndarray`, once an instance of it was met. Relaxed: the type object is immortal for us and was made before.
 static NDARRAY: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(std::ptr::null_mut());
@@ -77,6 +79,10 @@ pub(crate) fn share<'py>(value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>
         set_writeable(&at, false)?;
         let base = at.getattr(intern!(py, "base"))?;
         if base.is_none() || !is_plain_array(&base) {
+            // Over shared memory the owner is no array.
+            if let Some(lease) = lease_below(&base)? {
+                lease.get().lock();
+            }
             break;
         }
         at = base;
@@ -92,6 +98,9 @@ pub(crate) fn writeable<'py>(value: Bound<'py, PyAny>, sole: bool) -> PyResult<B
     }
     let py = value.py();
     if sole && references(&value) == 1 {
+        if let Some(array) = unlocked(&value)? {
+            return Ok(array);
+        }
         let base = value.getattr(intern!(py, "base"))?;
         if base.is_none() {
             if flag(&value, intern!(py, "owndata"))? {
@@ -122,6 +131,53 @@ pub(crate) fn writeable_of_fresh<'py>(value: Bound<'py, PyAny>) -> PyResult<Boun
         }
     }
     value.call_method0(intern!(py, "copy"))
+}
+
+/// An array that came from another process in a form that may be written: itself if it may, else a copy.
+pub(crate) fn private(value: Bound<'_, PyAny>) -> PyResult<Bound<'_, PyAny>> {
+    if !is_plain_array(&value) || flag(&value, intern!(value.py(), "writeable"))? {
+        return Ok(value);
+    }
+    writeable(value, false)
+}
+
+/// The lease that an array over shared memory keeps, by itself or through a memoryview of pickle's.
+fn lease_below<'py>(base: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, Lease>>> {
+    if let Ok(lease) = base.cast_exact::<Lease>() {
+        return Ok(Some(lease.clone()));
+    }
+    if base.is_exact_instance_of::<PyMemoryView>() {
+        let exporter = base.getattr(intern!(base.py(), "obj"))?;
+        return Ok(exporter.cast_into_exact::<Lease>().ok());
+    }
+    Ok(None)
+}
+
+/// A writeable array over the same shared memory, if no other array, parcel or process has a claim on it.
+fn unlocked<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = value.py();
+    // Views of views down to the one over the lease, each kept by nothing but the one above it.
+    let mut at = value.getattr(intern!(py, "base"))?;
+    while is_plain_array(&at) {
+        // One reference is the view's above it, the other is `at`.
+        if references(&at) != 2 {
+            return Ok(None);
+        }
+        at = at.getattr(intern!(py, "base"))?;
+    }
+    let Some(lease) = lease_below(&at)? else { return Ok(None) };
+    let is_kept_elsewhere = references(&at) != if at.is(&lease) { 3 } else { 2 };
+    if is_kept_elsewhere || !lease.get().try_unlock() {
+        return Ok(None);
+    }
+    let (address, _) =
+        value.getattr(intern!(py, "__array_interface__"))?.get_item("data")?.extract::<(usize, bool)>()?;
+    let keywords = PyDict::new(py);
+    keywords.set_item(intern!(py, "buffer"), &lease)?;
+    keywords.set_item(intern!(py, "offset"), address - lease.get().address())?;
+    keywords.set_item(intern!(py, "strides"), value.getattr(intern!(py, "strides"))?)?;
+    let arguments = (value.getattr(intern!(py, "shape"))?, value.getattr(intern!(py, "dtype"))?);
+    value.get_type().call(arguments, Some(&keywords)).map(Some)
 }
 
 fn same_layout(view: &Bound<'_, PyAny>, owner: &Bound<'_, PyAny>) -> PyResult<bool> {

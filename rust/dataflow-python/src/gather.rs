@@ -14,7 +14,7 @@ use crate::arrays;
 use crate::body::PythonBody;
 use crate::frame::Frame;
 use crate::limits::RunLimits;
-use crate::node_spec::NodeSpec;
+use crate::node_spec::{NodeSpec, Place};
 use crate::python_errors;
 
 /// Gives the frame its inputs, each checked: borrowed from the slots, whose shares the attempt gives back only with its
@@ -29,7 +29,7 @@ pub(crate) fn gather(
     let node = frame.task.node;
     let spec = frame.spec();
     if !spec.takes_values_as_they_are {
-        return gather_specially(py, body.limits.as_ref(), instance, node, frame);
+        return gather_specially(py, body, instance, node, frame);
     }
     for (port, source) in instance.plan().sources(node).iter().enumerate() {
         match borrowed(py, instance, *source) {
@@ -68,7 +68,7 @@ fn borrowed<'a, 'py>(
 /// For a node with inputs that take many values, or that may be written.
 fn gather_specially(
     py: Python<'_>,
-    limits: Option<&RunLimits>,
+    body: &PythonBody,
     instance: &Instance<PythonBody>,
     node: NodeId,
     frame: &mut Frame,
@@ -76,9 +76,12 @@ fn gather_specially(
     let plan = instance.plan();
     let spec = instance.program().spec(node);
     let is_last_attempt = frame.attempt >= spec.max_attempts && spec.fallback.is_none();
+    let limits = body.limits.as_ref();
+    // A worker process makes what may be written itself, of what it was sent.
+    let is_sent = spec.place >= body.elsewhere && spec.place != Place::Loop;
     for (port, &flags) in plan.input_flags(node).iter().enumerate() {
         let sources = plan.port_sources(node, port as u32);
-        let writes = (flags & INPUT_MUTABLE != 0).then_some(Writes { is_last_attempt, limits });
+        let writes = (flags & INPUT_MUTABLE != 0 && !is_sent).then_some(Writes { is_last_attempt, limits });
         let value = if flags & INPUT_MANY != 0 {
             Some(many(py, instance, sources, writes)?)
         } else {

@@ -40,6 +40,7 @@ mod registry;
 mod remote;
 mod results;
 mod run;
+mod shared_memory;
 mod sources;
 mod stand_in;
 mod value_sizes;
@@ -65,6 +66,10 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<plan::PyPlan>()?;
     module.add_class::<remote::RemoteAttempt>()?;
     module.add_class::<run::PyRun>()?;
+    module.add_class::<shared_memory::ledger::Ledger>()?;
+    module.add_class::<shared_memory::lease::Lease>()?;
+    #[cfg(target_os = "linux")]
+    module.add_class::<shared_memory::mapping::Mapping>()?;
     module.add_class::<weak_registry::WeakRegistry>()?;
     module.add_function(wrap_pyfunction!(frame::current_frame, module)?)?;
     module.add_function(wrap_pyfunction!(guest::execute_attempt, module)?)?;

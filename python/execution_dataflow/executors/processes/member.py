@@ -7,17 +7,18 @@ import pickle
 import subprocess
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from execution_dataflow import _core
 from execution_dataflow.executors.processes import messages
-from execution_dataflow.executors.processes.messages import TaskMessage
+from execution_dataflow.executors.processes.messages import TaskMessage, memory_messages
 from execution_dataflow.executors.processes.process_run import ProcessRun, Ready
 from execution_dataflow.executors.processes.shared_calls import SharedCalls
 from execution_dataflow.executors.processes.spawn import Started
-from execution_dataflow.executors.processes.values import wire_part
+from execution_dataflow.executors.processes.values import Packed, WirePart, resolve, wire_part, wire_part_of_parcel
 from execution_dataflow.executors.processes.wire import Inbox, Outbox
+from execution_dataflow.shared_memory import Description, WorkerLink
 
 __all__ = ["Ending", "Member", "Task"]
 
@@ -88,6 +89,8 @@ class Member:
     ----------
     started : Started
         The process.
+    memory : WorkerLink
+        The way of shared memory to it.
 
     Attributes
     ----------
@@ -97,7 +100,8 @@ class Member:
         What it was sent and has not answered, in the order in which it works on them.
     """
 
-    def __init__(self, started: Started) -> None:
+    def __init__(self, started: Started, memory: WorkerLink) -> None:
+        self.memory = memory
         self.process: subprocess.Popen[bytes] = started.process
         self.connection = started.connection
         self.control = started.control
@@ -116,7 +120,6 @@ class Member:
         self._runs: set[int] = set()
         self._batch: list[tuple[Any, ...]] = []
         self._buffers: list[memoryview] = []
-        self._descriptors: list[int] = []
         self._bytes = 0
         # When it is killed unless its cancelled tasks have ended, and whose they are.
         self.grace_ends: dict[int, int] = {}
@@ -151,6 +154,7 @@ class Member:
         self.last_number += 1
         task.number = self.last_number
         inputs = ready.inputs
+        part, buffers = self._in_wire_form(inputs)
         self._batch.append(
             tuple(
                 TaskMessage(
@@ -161,16 +165,41 @@ class Member:
                     ready.items,
                     task.attempt.attempt,
                     ready.name,
-                    wire_part(inputs),
+                    part,
                     task.is_shielded,
                 )
             )
         )
-        self._buffers.extend(inputs.buffers)
-        self._descriptors.extend(inputs.descriptors)
-        self._bytes += len(inputs.stream) + sum(buffer.nbytes for buffer in inputs.buffers)
+        self._buffers.extend(buffers)
+        self._bytes += len(inputs.stream) + sum(buffer.nbytes for buffer in buffers)
         self._queued_ns += max(operation.expected_ns, 0)
         self.tasks.append(task)
+
+    def _in_wire_form(self, packed: Packed) -> tuple[WirePart, Sequence[memoryview]]:
+        if packed.parcel is None:
+            return wire_part(packed), packed.buffers
+        # The parcel stays as it is: it is sent again if this process dies before it gets to it.
+        description = self.memory.describe([packed.parcel])
+        self._say(description)
+        return wire_part_of_parcel(*description.contents[0])
+
+    def _say(self, description: Description) -> None:
+        for data, descriptors in memory_messages(description):
+            self.outbox.put(messages.MEMORY, data, (), descriptors)
+
+    def received(self, part: WirePart) -> WirePart:
+        """Return what a result brought, with leases in the place of what lies in shared memory."""
+        resolved = resolve(part, self.memory.lease_of)
+        if resolved is not part:
+            self.memory.learn()
+        return resolved
+
+    def tidy_memory(self, recall: bool) -> None:
+        """Have the process let go of memory that is gone, and give back what it was lent if it does nothing."""
+        if recall and not self.tasks:
+            self.memory.recall()
+        if self.is_ready and self.memory.has_news:
+            self._say(self.memory.describe())
 
     def _define(self, keys: Iterable[str], definitions: dict[str, bytes]) -> None:
         for key in keys:
@@ -187,8 +216,8 @@ class Member:
             The process is gone.
         """
         if self._batch:
-            self.outbox.put(messages.TASKS, self._batch, self._buffers, self._descriptors)
-            self._batch, self._buffers, self._descriptors = [], [], []
+            self.outbox.put(messages.TASKS, self._batch, self._buffers)
+            self._batch, self._buffers = [], []
         return self.outbox.flush()
 
     def take(self, number: int) -> Task | None:
@@ -260,6 +289,7 @@ class Member:
         """Give back what is left of a process that has ended."""
         self.close()
         self.marker.close()
+        self.memory.close()
 
 
 def _pidfd(pid: int) -> int | None:

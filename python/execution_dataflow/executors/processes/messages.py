@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 
 from execution_dataflow.executors.processes.values import WirePart
+from execution_dataflow.executors.processes.wire import MOST_DESCRIPTORS
+from execution_dataflow.shared_memory import Accounts, Description
 
 __all__ = [
     "CALL",
@@ -13,6 +16,7 @@ __all__ = [
     "END_RUN",
     "FORGET",
     "LOG",
+    "MEMORY",
     "OPERATION",
     "PROGRESS",
     "READY",
@@ -22,6 +26,7 @@ __all__ = [
     "TASKS",
     "ResultMessage",
     "TaskMessage",
+    "memory_messages",
 ]
 
 # To a worker.
@@ -37,7 +42,9 @@ END_RUN: Final = 5
 """number: the run has ended, and its clients are to be closed."""
 REPLY: Final = 6
 """(whether it is an answer, pickled answer or exception): to a call."""
-FORGET: Final = 8
+MEMORY: Final = 8
+"""Parts of `shared_memory.Accounts`, both ways: what to know before the next message, or what was let go of."""
+FORGET: Final = 9
 """None: what was defined and which operations were sent is of no use any more."""
 # To a worker that is at work, on the control connection.
 CANCEL_RUN: Final = 7
@@ -110,3 +117,20 @@ class ResultMessage(NamedTuple):
     nanoseconds: int
     outputs: WirePart | None
     failure: tuple[WirePart, str, str | None] | None
+
+
+def memory_messages(description: Description) -> Iterator[tuple[tuple[Any, ...], list[int]]]:
+    """Give the data and the descriptors of the `MEMORY` messages that go before the values of a description.
+
+    What a worker gives back goes behind them: it may be what they lie in.
+    """
+    accounts, descriptors = description.accounts, list(description.descriptors)
+    introductions = list(accounts.introductions)
+    while len(introductions) > MOST_DESCRIPTORS:
+        some, introductions = introductions[:MOST_DESCRIPTORS], introductions[MOST_DESCRIPTORS:]
+        needed = sum(introduction[3] for introduction in some)
+        yield tuple(Accounts(some)), descriptors[:needed]
+        del descriptors[:needed]
+    first = accounts._replace(introductions=introductions, returns=())
+    if any(first):
+        yield tuple(first), descriptors

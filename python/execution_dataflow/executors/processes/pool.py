@@ -27,6 +27,7 @@ from execution_dataflow.executors.processes.spawn import start_worker
 from execution_dataflow.executors.processes.values import unpack
 from execution_dataflow.executors.processes.wire import Incoming
 from execution_dataflow.process_errors import TransferError, WorkerDied, WorkerStartError
+from execution_dataflow.shared_memory import Accounts, WorkerLink, begin_use, end_use
 
 __all__ = ["ProcessPool"]
 
@@ -43,6 +44,8 @@ _START_SECONDS = 60.0
 # How often processes are looked at where the system does not tell of their end.
 _LOOK_SECONDS = 0.1
 _CLOSE_SECONDS = 5.0
+# Shared memory that nobody used for so long goes back to the system.
+_MEMORY_IDLE_SECONDS = 10.0
 
 
 class ProcessPool:
@@ -75,6 +78,8 @@ class ProcessPool:
         self._failed_starts = 0.0
         self._sent = SentThings()
         self._open_runs = 0
+        self._memory = begin_use()
+        self._tidy_at: int | None = None
         self._thread = threading.Thread(target=self._serve, name="execution-dataflow-processes", daemon=True)
         self._thread.start()
 
@@ -205,6 +210,8 @@ class ProcessPool:
                 self._start_for(len(waiting))
                 break
             heapq.heappop(waiting)
+            if task.ready is not None and task.ready.inputs.parcel is not None:
+                self._note_memory_use()
             self._guarded(member, partial(member.assign, task, self._sent.definitions))
         for member in list(self._members):
             self._send(member)
@@ -234,13 +241,15 @@ class ProcessPool:
         starting = sum(not member.is_ready for member in self._members)
         wanted = min(waiting - starting, self.workers - len(self._members))
         for _ in range(wanted):
+            link = WorkerLink(self._memory)
             try:
-                started = start_worker(self._native_threads)
+                started = start_worker(self._native_threads, link.options())
             except OSError as fault:
+                link.close()
                 if not self._members:
                     self._fail_all(WorkerStartError(f"no worker process can be started: {fault}"))
                 return
-            member = Member(started)
+            member = Member(started, link)
             self._members.append(member)
             self._selector.register(member.connection, selectors.EVENT_READ, member)
             if member.watch is not None:
@@ -291,6 +300,9 @@ class ProcessPool:
     def _hear(self, member: Member, message: Incoming) -> None:
         if message.kind == messages.RESULT:
             self._conclude(member, ResultMessage(*message.data), message.body)
+        elif message.kind == messages.MEMORY:
+            member.memory.accept(Accounts(*message.data), (), message.descriptors)
+            self._note_memory_use()
         elif message.kind == messages.READY:
             member.is_ready = True
             self._failed_starts = 0.0
@@ -312,7 +324,7 @@ class ProcessPool:
         if result.outputs is not None:
             ready.operation.note(result.nanoseconds)
             try:
-                outputs, _ = unpack(result.outputs, body, 0)
+                outputs, _ = unpack(member.received(result.outputs), body, 0)
             except Exception as fault:
                 attempt.fail(_unreadable(task, fault))
                 return
@@ -410,8 +422,23 @@ class ProcessPool:
             for member in self._members:
                 member.forget_everything()
 
+    def _note_memory_use(self) -> None:
+        if self._tidy_at is None:
+            self._tidy_at = time.monotonic_ns() + int(_MEMORY_IDLE_SECONDS * 1e9)
+
+    def _tidy_memory(self) -> None:
+        """Give back what was idle: here, and in the processes that do nothing."""
+        self._memory.tidy(_MEMORY_IDLE_SECONDS)
+        for member in self._members:
+            self._guarded(member, partial(member.tidy_memory, recall=True))
+        self._tidy_at = None
+        if self._memory.stats().pooled_bytes:
+            self._note_memory_use()
+
     def _look_at_clock(self) -> None:
         now = time.monotonic_ns()
+        if self._tidy_at is not None and now >= self._tidy_at:
+            self._tidy_memory()
         for member in list(self._members):
             if member.watch is None and member.process.poll() is not None:
                 while self._read(member, until_empty=True):
@@ -427,7 +454,7 @@ class ProcessPool:
         if self._incoming:
             return 0.0
         now = time.monotonic_ns()
-        moments: list[int] = []
+        moments: list[int] = [] if self._tidy_at is None else [self._tidy_at]
         for member in self._members:
             if member.grace_ends:
                 moments.append(min(member.grace_ends.values()))
@@ -465,6 +492,7 @@ class ProcessPool:
         self._selector.close()
         self._wake_reader.close()
         self._wake_writer.close()
+        end_use()
 
 
 def _reap(process: subprocess.Popen[bytes]) -> int | None:

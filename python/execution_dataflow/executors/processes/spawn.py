@@ -70,13 +70,15 @@ class Started(NamedTuple):
     marker: Marker
 
 
-def start_worker(native_threads: int | None) -> Started:
+def start_worker(native_threads: int | None, memory: tuple[int, tuple[str, ...]]) -> Started:
     """Start a process.
 
     Parameters
     ----------
     native_threads : int or None
         How many threads its native libraries may use, unless the environment says so already.
+    memory : tuple
+        What it makes its end of the shared memory from.
 
     Raises
     ------
@@ -88,8 +90,8 @@ def start_worker(native_threads: int | None) -> Started:
     marker = Marker()
     try:
         process = _start(others, others_control, marker, native_threads)
-        start = json.dumps({"path": [str(entry) for entry in sys.path], "argv": sys.argv, "marker": marker.name})
-        data = start.encode()
+        path = [str(entry) for entry in sys.path]
+        data = json.dumps({"path": path, "argv": sys.argv, "marker": marker.name, "memory": memory}).encode()
         connection.sendall(len(data).to_bytes(8, "little") + data)
     except BaseException:
         marker.close()

@@ -1,13 +1,15 @@
 """Values as bytes and back: the one place that knows how a value passes from process to process.
 
-A value becomes a pickle (protocol 5) and the buffers that pickled out of band, which are neither copied nor looked at
-here. A buffer that may not be written comes back as one that may not be written.
+A value becomes a pickle (protocol 5) and the buffers that pickled out of band. Small ones travel in the message, where
+they are neither copied nor looked at here, and one that may not be written comes back as one that may not be written.
+What is large goes through shared memory: the message says where it lies.
 """
 
 from __future__ import annotations
 
 import io
 import pickle
+import sys
 from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any, NamedTuple, TypeAlias
@@ -22,15 +24,28 @@ from execution_dataflow.executors.processes.definitions import (
     received_key,
 )
 from execution_dataflow.executors.processes.wire import ALIGNMENT
+from execution_dataflow.shared_memory import THRESHOLD, Parcel, Placed, place, process_memory, reduce_array
 
-__all__ = ["Packed", "Packer", "WirePart", "unpack", "wire_part"]
+__all__ = [
+    "Packed",
+    "Packer",
+    "WirePart",
+    "inline_size",
+    "is_placed",
+    "resolve",
+    "unpack",
+    "wire_part",
+    "wire_part_of_parcel",
+]
 
 # Values that are pickled without a look at every object in them: nothing in them is a definition.
 _PLAIN = frozenset({int, float, bool, str, bytes, complex, type(None), type(_core.MISSING)})
 
-WirePart: TypeAlias = tuple[bytes, tuple[tuple[int, bool], ...]]
+WirePart: TypeAlias = tuple[Any, tuple[Any, ...]]
 """A packed value in the metadata of a message: its pickle; for each buffer in the body its size, and whether it may not
-be written."""
+be written. Where the pickle or a buffer lies in shared memory, a `Placed` says where."""
+
+_PLACED = 4
 
 
 class Packed(NamedTuple):
@@ -42,13 +57,13 @@ class Packed(NamedTuple):
         The pickle.
     buffers : list of memoryview
         What is beside it, in order.
-    descriptors : tuple of int
-        File descriptors that it needs.
+    parcel : Parcel or None
+        Stands for both if any of it lies in shared memory.
     """
 
     stream: bytes
     buffers: Sequence[memoryview] = ()
-    descriptors: Sequence[int] = ()
+    parcel: Parcel | None = None
 
 
 class _Pickler(DefinitionPickler):
@@ -57,6 +72,7 @@ class _Pickler(DefinitionPickler):
     def __init__(self, file: io.BytesIO, packer: Packer, buffer_callback: Callable[[Any], object] | None) -> None:
         super().__init__(file, buffer_callback)
         self._packer = packer
+        self._takes_buffers = buffer_callback is not None
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, type | FunctionType):
@@ -68,7 +84,16 @@ class _Pickler(DefinitionPickler):
         special = self._packer.special.get(type(obj))
         if special is not None:
             return special(obj)
+        if self._takes_buffers and _is_large_array(obj):
+            reduced = reduce_array(process_memory(), obj)
+            if reduced is not NotImplemented:
+                return reduced
         return super().reducer_override(obj)
+
+
+def _is_large_array(thing: Any) -> bool:
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(thing, numpy.ndarray) and bool(thing.nbytes >= THRESHOLD)
 
 
 class Packer:
@@ -107,7 +132,7 @@ class Packer:
         return Packed(file.getvalue())
 
     def pack(self, value: Any) -> Packed:
-        """Return a value as bytes, buffers and descriptors.
+        """Return a value as bytes and buffers, or as a parcel.
 
         Raises
         ------
@@ -115,16 +140,53 @@ class Packer:
             Whatever pickling it raises.
         """
         if type(value) is tuple and _PLAIN.issuperset(map(type, value)):
-            return Packed(pickle.dumps(value, 5))
+            stream = pickle.dumps(value, 5)
+            return Packed(stream) if len(stream) < THRESHOLD else _placed(stream, [])
         buffers: list[pickle.PickleBuffer] = []
         file = io.BytesIO()
         _Pickler(file, self, buffers.append).dump(value)
-        return Packed(file.getvalue(), [buffer.raw() for buffer in buffers])
+        stream = file.getvalue()
+        raws = [buffer.raw() for buffer in buffers]
+        if len(stream) < THRESHOLD and sum(raw.nbytes for raw in raws) < THRESHOLD:
+            return Packed(stream, raws)
+        return _placed(stream, raws)
+
+
+def _placed(stream: bytes, raws: list[memoryview]) -> Packed:
+    return Packed(b"", (), place(process_memory(), [stream], raws))
 
 
 def wire_part(packed: Packed) -> WirePart:
-    """Return what the metadata of a message says of a packed value."""
+    """Return what the metadata of a message says of a packed value that is no parcel."""
     return packed.stream, tuple((buffer.nbytes, buffer.readonly) for buffer in packed.buffers)
+
+
+def wire_part_of_parcel(payload: Any, parts: Sequence[Any]) -> tuple[WirePart, list[memoryview]]:
+    """Return what the metadata says of a parcel that was described, and what goes into the body."""
+    stream = payload if isinstance(payload, tuple) else b"".join(payload)
+    inside = [memoryview(part) for part in parts if not isinstance(part, tuple)]
+    described = (part if isinstance(part, tuple) else (len(part), isinstance(part, bytes)) for part in parts)
+    return (stream, tuple(described)), inside
+
+
+def is_placed(part: WirePart) -> bool:
+    """Whether any of a packed value lies in shared memory."""
+    return isinstance(part[0], tuple) or any(len(entry) == _PLACED for entry in part[1])
+
+
+def inline_size(part: WirePart) -> int:
+    """Return how much of the body of a message is a value's."""
+    return sum(-(-entry[0] // ALIGNMENT) * ALIGNMENT for entry in part[1] if len(entry) != _PLACED)
+
+
+def resolve(part: WirePart, lease_of: Callable[[Placed], _core.Lease]) -> WirePart:
+    """Return a part with leases in the place of what lies in shared memory."""
+    if not is_placed(part):
+        return part
+    stream, entries = part
+    if isinstance(stream, tuple):
+        stream = lease_of(stream)
+    return stream, tuple(lease_of(entry) if len(entry) == _PLACED else entry for entry in entries)
 
 
 def unpack(part: WirePart, body: bytearray, offset: int) -> tuple[Any, int]:
@@ -148,8 +210,12 @@ def unpack(part: WirePart, body: bytearray, offset: int) -> tuple[Any, int]:
     if not sizes:
         return pickle.loads(stream), offset
     whole = memoryview(body)
-    buffers: list[memoryview] = []
-    for size, is_read_only in sizes:
+    buffers: list[Any] = []
+    for entry in sizes:
+        if isinstance(entry, _core.Lease):
+            buffers.append(entry)
+            continue
+        size, is_read_only = entry
         buffer = whole[offset : offset + size]
         buffers.append(buffer.toreadonly() if is_read_only else buffer)
         offset += size + -size % ALIGNMENT

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from struct import Struct
 from typing import Any, NamedTuple
 
-__all__ = ["ALIGNMENT", "CAN_SEND_DESCRIPTORS", "Inbox", "Incoming", "Outbox"]
+__all__ = ["ALIGNMENT", "CAN_SEND_DESCRIPTORS", "MOST_DESCRIPTORS", "Inbox", "Incoming", "Outbox"]
 
 # kind, file descriptors, bytes of metadata, bytes of body
 _HEADER = Struct("<HHIQ")
@@ -24,11 +24,12 @@ ALIGNMENT = 16
 _PIECE = 1 << 18
 # The system takes no more pieces in one call; POSIX promises 16, Linux and macOS take 1024.
 _MOST_PIECES = 256
-_MOST_DESCRIPTORS = 64
+MOST_DESCRIPTORS = 64
+"""How many file descriptors one message can carry."""
 
 CAN_SEND_DESCRIPTORS: bool = hasattr(socket, "CMSG_SPACE") and hasattr(socket, "SCM_RIGHTS")
 """Whether messages can carry file descriptors."""
-_SPACE = socket.CMSG_SPACE(_MOST_DESCRIPTORS * array.array("i").itemsize) if CAN_SEND_DESCRIPTORS else 0
+_SPACE = socket.CMSG_SPACE(MOST_DESCRIPTORS * array.array("i").itemsize) if CAN_SEND_DESCRIPTORS else 0
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
@@ -95,7 +96,7 @@ class Outbox:
                 size += gap
         head = memoryview(_HEADER.pack(kind, len(descriptors), len(metadata), size) + metadata)
         if descriptors:
-            if not CAN_SEND_DESCRIPTORS or len(descriptors) > _MOST_DESCRIPTORS:
+            if not CAN_SEND_DESCRIPTORS or len(descriptors) > MOST_DESCRIPTORS:
                 raise ValueError(f"{len(descriptors)} file descriptors cannot be sent with one message here")
             self._descriptors[id(head)] = descriptors
         self._pieces.append(head)

@@ -21,12 +21,22 @@ from execution_dataflow.executors.processes.marker import Marker
 from execution_dataflow.executors.processes.messages import ResultMessage, TaskMessage
 from execution_dataflow.executors.processes.run_seed import RunSeed
 from execution_dataflow.executors.processes.shared_proxy import set_parent
-from execution_dataflow.executors.processes.values import Packed, Packer, unpack, wire_part
+from execution_dataflow.executors.processes.values import (
+    Packed,
+    Packer,
+    WirePart,
+    inline_size,
+    resolve,
+    unpack,
+    wire_part,
+    wire_part_of_parcel,
+)
 from execution_dataflow.executors.processes.wire import Inbox, Outbox
 from execution_dataflow.executors.processes.worker_context import GuestRecord
 from execution_dataflow.node_specs import spec_of
 from execution_dataflow.operations import Operation
 from execution_dataflow.process_errors import TransferError
+from execution_dataflow.shared_memory import Accounts, Description, MainLink, become_worker, close_owned
 
 __all__ = ["serve"]
 
@@ -48,7 +58,9 @@ def serve(connection: socket.socket, control: socket.socket, marker: int | None,
     start : dict
         What the parent said at the start.
     """
-    worker = _Worker(connection, control, Marker(marker, start["marker"]))
+    number, options = start["memory"]
+    memory = become_worker(number, tuple(options))
+    worker = _Worker(connection, control, Marker(marker, start["marker"]), memory)
     set_parent(worker)
     threading.Thread(target=worker.listen, name="execution-dataflow-control", daemon=True).start()
     try:
@@ -60,13 +72,15 @@ def serve(connection: socket.socket, control: socket.socket, marker: int | None,
 
 
 class _Worker:
-    def __init__(self, connection: socket.socket, control: socket.socket, marker: Marker) -> None:
+    def __init__(self, connection: socket.socket, control: socket.socket, marker: Marker, memory: MainLink) -> None:
+        self._memory = memory
         self._inbox = Inbox(connection)
         self._outbox = Outbox(connection)
         self._control = control
         self._marker = marker
         self._packer = Packer()
-        self._tasks: deque[tuple[TaskMessage, bytearray, list[int]]] = deque()
+        # Each with its inputs, in a list from which they are taken when they are loaded: nothing else keeps them.
+        self._tasks: deque[tuple[TaskMessage, bytearray, list[WirePart]]] = deque()
         self._replies: deque[tuple[bool, bytes]] = deque()
         # What was sent and not needed yet is a pickle: an error in loading it is that of the task.
         self._operations: dict[int, tuple[str, bytes] | tuple[_core.NodeSpec, Operation]] = {}
@@ -82,6 +96,8 @@ class _Worker:
         while True:
             while self._tasks:
                 self._run(*self._tasks.popleft())
+            if self._memory.owes:
+                self._give_back()
             with self._reading:
                 if not self._read():
                     return
@@ -96,10 +112,13 @@ class _Worker:
             offset = 0
             for task in data:
                 message = TaskMessage(*task)
-                size = sum(-(-size // 16) * 16 for size, _ in message.inputs[1])
+                size = inline_size(message.inputs)
                 own = body[offset : offset + size] if len(data) > 1 else body
                 offset += size
-                self._tasks.append((message, own, descriptors))
+                inputs = resolve(message.inputs, self._memory.lease_of)
+                self._tasks.append((message, own, [inputs]))
+        elif kind == messages.MEMORY:
+            self._memory.accept(Accounts(*data), (), descriptors)
         elif kind == messages.REPLY:
             self._replies.append(data)
         elif kind == messages.DEFINE:
@@ -116,7 +135,7 @@ class _Worker:
             self._operations.clear()
             forget_definitions()
 
-    def _run(self, task: TaskMessage, body: bytearray, descriptors: list[int]) -> None:
+    def _run(self, task: TaskMessage, body: bytearray, inputs: list[WirePart]) -> None:
         if task.run in self._cancelled and not task.always_runs:
             self._send(messages.RESULT, tuple(ResultMessage(task.task, 0, None, None)))
             return
@@ -125,7 +144,7 @@ class _Worker:
         failure = None
         took = 0
         try:
-            outputs, took, label = self._execute(task, body)
+            outputs, took, label = self._execute(task, body, inputs)
             packed = self._packed_outputs(outputs, label, task.operation)
             del outputs
         except BaseException as error:
@@ -138,15 +157,14 @@ class _Worker:
         if packed is None:
             self._send(messages.RESULT, tuple(ResultMessage(task.task, took, None, failure)))
         else:
-            result = ResultMessage(task.task, took, wire_part(packed), None)
-            self._send(messages.RESULT, tuple(result), packed)
+            self._send_result(task.task, took, packed)
 
-    def _execute(self, task: TaskMessage, body: bytearray) -> tuple[tuple[Any, ...], int, str]:
+    def _execute(self, task: TaskMessage, body: bytearray, packed: list[WirePart]) -> tuple[tuple[Any, ...], int, str]:
         record = self._record(task.run)
         spec, operation = self._operation(task.operation)
         record.node_names[task.node] = task.name
         try:
-            inputs, _ = unpack(task.inputs, body, 0)
+            inputs, _ = unpack(packed.pop(), body, 0)
         except Exception as fault:
             raise TransferError(
                 f"the inputs of {spec.label} cannot be made again in its worker process: "
@@ -251,13 +269,39 @@ class _Worker:
         if isinstance(record, GuestRecord):
             _mark_cancelled(record, reason)
 
-    def _send(self, kind: int, data: Any, packed: Packed | None = None) -> None:
+    def _send(self, kind: int, data: Any) -> None:
         with self._sending:
-            if packed is None:
-                self._outbox.put(kind, data)
-            else:
-                self._outbox.put(kind, data, packed.buffers, packed.descriptors)
+            self._outbox.put(kind, data)
             self._outbox.flush()
+
+    def _send_result(self, task: int, took: int, packed: Packed) -> None:
+        with self._sending:
+            if packed.parcel is None and not self._memory.owes:
+                result = ResultMessage(task, took, wire_part(packed), None)
+                self._outbox.put(messages.RESULT, tuple(result), packed.buffers)
+                self._outbox.flush()
+                return
+            description = self._memory.describe([] if packed.parcel is None else [packed.parcel])
+            for data, descriptors in messages.memory_messages(description):
+                self._outbox.put(messages.MEMORY, data, (), descriptors)
+            part, buffers = wire_part(packed), packed.buffers
+            if packed.parcel is not None:
+                part, buffers = wire_part_of_parcel(*description.contents[0])
+            self._outbox.put(messages.RESULT, tuple(ResultMessage(task, took, part, None)), buffers)
+            self._put_returns(description)
+            self._outbox.flush()
+        close_owned(description)
+
+    def _give_back(self) -> None:
+        """Tell what was let go of since the last result."""
+        with self._sending:
+            self._put_returns(self._memory.describe())
+            self._outbox.flush()
+
+    def _put_returns(self, description: Description) -> None:
+        returns = description.accounts.returns
+        if returns:
+            self._outbox.put(messages.MEMORY, tuple(Accounts(returns=returns)))
 
     def tell(self, kind: int, data: Any) -> None:
         """Send a message, from any thread."""
