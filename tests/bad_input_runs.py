@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import Any
@@ -209,6 +210,22 @@ class Unpicklable(Exception):
 @row("an exception that cannot be pickled")
 def _() -> object:
     return raising(Unpicklable())
+
+
+@row("an input that cannot be sent to a worker process")
+def _() -> object:
+    graph, engine = GraphDefinition("etl"), ExecutionEngine(max_workers=1, executor="process")
+    graph.add(lambda x: x, x=threading.Lock())
+    with engine:
+        return engine.run(graph)
+
+
+@row("an operation that ends its worker process")
+def _() -> object:
+    graph, engine = GraphDefinition("etl"), ExecutionEngine(max_workers=1, executor="process")
+    graph.add(lambda: os._exit(3))
+    with engine:
+        return engine.run(graph)
 
 
 @row("an operation that runs its own graph for ever")

@@ -34,7 +34,7 @@ from execution_dataflow import (
         ({"max_workers": 2.5}, TypeError, "float"),
         ({"max_workers": "4"}, TypeError, "str"),
         ({"failure_policy": "ignore"}, ValueError, "fail_fast"),
-        ({"executor": "process"}, ValueError, "executor"),
+        ({"executor": "procces"}, ValueError, "executor"),
         ({"event_drain_seconds": -1}, ValueError, "0 or more"),
         ({"event_drain_seconds": float("nan")}, ValueError, "0 or more"),
         ({"event_drain_seconds": "5"}, TypeError, "str"),

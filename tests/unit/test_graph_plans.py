@@ -157,9 +157,9 @@ def test_what_keeps_a_node_from_running_is_a_fault_of_the_whole() -> None:
     """G2."""
     graph = GraphDefinition()
     late = graph.add(Extract())
-    late.executor = "process"  # type: ignore[assignment]
+    late.executor = "async"
     (fault,) = faults_of(graph)
-    assert "not available in this version" in str(fault)
+    assert "must be written with async def" in str(fault)
 
 
 def test_a_graph_is_usable_after_its_faults_are_mended() -> None:

@@ -140,7 +140,8 @@ impl<B: Body> Items<B> {
         self.closed.store(true, Ordering::Release);
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
+    /// Whether nothing more is taken: an item failed, the run stopped, or the source raised.
+    pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use pyo3::{PyTraverseError, PyVisit, intern};
@@ -43,6 +44,10 @@ impl RemoteAttempt {
         self.inputs.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    fn check_live(&self) -> PyResult<()> {
+        if self.live.is_live() { Ok(()) } else { Err(PyRuntimeError::new_err("this attempt has ended")) }
+    }
+
     fn end(&self) -> bool {
         let is_first = self.live.end();
         if is_first {
@@ -73,20 +78,22 @@ fn inputs<'py>(py: Python<'py>, frame: &Frame) -> PyResult<Bound<'py, PyTuple>> 
 impl RemoteAttempt {
     /// The spec of the operation, as an object.
     #[getter]
-    fn spec(&self, py: Python<'_>) -> Py<NodeSpec> {
+    fn spec(&self, py: Python<'_>) -> PyResult<Py<NodeSpec>> {
+        self.check_live()?;
         let (run, task) = (self.live.run(), self.live.frame().task);
-        if task.instance.is_items() {
+        Ok(if task.instance.is_items() {
             items::spec_object(run, task).clone_ref(py)
         } else {
             run.instance(task.instance).program().spec_object(task.node).clone_ref(py)
-        }
+        })
     }
 
     /// The operation.
     #[getter]
-    fn operation(&self, py: Python<'_>) -> Py<PyAny> {
+    fn operation(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.check_live()?;
         // SAFETY: the operation belongs to the program of the run, or to the map of a live item.
-        unsafe { Bound::from_borrowed_ptr(py, self.live.frame().operation()) }.unbind()
+        Ok(unsafe { Bound::from_borrowed_ptr(py, self.live.frame().operation()) }.unbind())
     }
 
     /// The node that this is an attempt of.
@@ -123,10 +130,13 @@ impl RemoteAttempt {
         self.live.is_live()
     }
 
-    /// Whether its run starts nothing new, it failed or was cancelled, and this is not to run in spite of that.
+    /// Whether nothing new is to start where it belongs: its run, or the map whose item it is, has failed or was
+    /// cancelled.
     #[getter]
     fn is_unwanted(&self) -> bool {
-        self.live.run().stopped().is_some() && !self.ignores_stop()
+        let (run, task) = (self.live.run(), self.live.frame().task);
+        let is_closed = task.instance.is_items() && run.items(task.instance).is_closed();
+        is_closed || run.stopped().is_some() && !run.ignores_stop(task)
     }
 
     /// Whether it goes on after the run has stopped.

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from itertools import count
 from typing import Any
@@ -18,7 +19,17 @@ import cloudpickle
 
 from execution_dataflow.functions import OperationFunction
 
-__all__ = ["DefinitionPickler", "DefinitionTable", "recall", "receive_definition"]
+__all__ = [
+    "DefinitionPickler",
+    "DefinitionTable",
+    "forget_definitions",
+    "forget_keys",
+    "has_name",
+    "is_local",
+    "recall",
+    "receive_definition",
+    "received_key",
+]
 
 _PROTOCOL = 5
 
@@ -56,6 +67,21 @@ def receive_definition(key: str, stream: bytes) -> None:
     _known[key] = _Pending(stream)
 
 
+def forget_definitions() -> None:
+    """Let go of everything that was sent to this process."""
+    for key in _key_of.values():
+        _known.pop(key, None)
+    _key_of.clear()
+    for key in [key for key, found in _known.items() if type(found) is _Pending]:
+        del _known[key]
+
+
+def forget_keys(keys: Iterable[str]) -> None:
+    """Let go of definitions that this process has sent."""
+    for key in keys:
+        _known.pop(key, None)
+
+
 def _new_key() -> str:
     # Of this process, and so no key that another one made, which sent it here.
     return f"{os.getpid()}.{next(_numbers)}"
@@ -65,6 +91,12 @@ def is_local(thing: Any) -> bool:
     """Whether a function or a class passes by value: another process cannot import it."""
     module = getattr(thing, "__module__", None)
     return module is None or module == "__main__" or "<" in getattr(thing, "__qualname__", "<")
+
+
+def has_name(thing: Any) -> bool:
+    """Whether a function or a class is found in its module, and is not of one that the user has sent by value."""
+    module = sys.modules.get(getattr(thing, "__module__", None) or "")
+    return getattr(module, thing.__qualname__, None) is thing and not cloudpickle.list_registry_pickle_by_value()
 
 
 class DefinitionPickler(cloudpickle.CloudPickler):  # type: ignore[misc]
@@ -82,21 +114,22 @@ class DefinitionPickler(cloudpickle.CloudPickler):  # type: ignore[misc]
 
 
 class DefinitionTable:
-    """The definitions that one run sends, or that a worker was sent.
+    """The definitions that one run sends.
 
     Parameters
     ----------
     keys : dict of bytes to str
-        The keys of all definitions that were ever sent, by a digest of their pickle: one that is the same in the next
-        run need not be sent again.
+        The keys of the definitions of all runs, by a digest of their pickle: one that is the same in the next run need
+        not be sent again.
+    streams : dict of str to bytes
+        The pickles of these, by key.
     """
 
-    def __init__(self, keys: dict[bytes, str]) -> None:
+    def __init__(self, keys: dict[bytes, str], streams: dict[str, bytes]) -> None:
         self._keys = keys
+        self._streams = streams
         self._own: dict[int, str] = {}
         self._things: list[Any] = []
-        self.streams: dict[str, bytes] = {}
-        """The pickles, by key."""
 
     def key_for(self, thing: Any) -> str:
         """Return the key of a function or class, which is pickled when it is first asked for."""
@@ -111,7 +144,7 @@ class DefinitionTable:
                 key = self._keys[digest] = _new_key()
             # What comes back under this key is this very object.
             _known[key] = thing
-            self.streams[key] = stream
+            self._streams[key] = stream
             self._things.append(thing)
             self._own[id(thing)] = key
         return key

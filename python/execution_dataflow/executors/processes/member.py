@@ -41,19 +41,26 @@ class Task:
 
     Attributes
     ----------
+    is_shielded : bool
+        Whether it goes on although its run was cancelled.
     number : int
         By which the worker that has it names it.
     ready : Ready or None
         What is sent; made when it is sent first.
     """
 
-    __slots__ = ("attempt", "number", "ready", "run")
+    __slots__ = ("attempt", "is_shielded", "number", "ready", "run")
 
     def __init__(self, attempt: _core.RemoteAttempt, run: ProcessRun) -> None:
         self.attempt = attempt
         self.run = run
+        self.is_shielded = attempt.ignores_stop
         self.number = 0
         self.ready: Ready | None = None
+
+    def is_of_cancelled(self, run: int) -> bool:
+        """Whether it is to end because a run was cancelled."""
+        return self.run.number == run and not self.is_shielded
 
     @property
     def name(self) -> str:
@@ -159,7 +166,7 @@ class Member:
                     task.attempt.attempt,
                     ready.name,
                     part,
-                    task.attempt.ignores_stop,
+                    task.is_shielded,
                 )
             )
         )
@@ -237,6 +244,12 @@ class Member:
             self._runs.discard(run.number)
             self.outbox.put(messages.END_RUN, run.number)
 
+    def forget_everything(self) -> None:
+        """Say that nothing of what it was sent is of use any more; when no run is open."""
+        self._definitions.clear()
+        self._operations.clear()
+        self.outbox.put(messages.FORGET, None)
+
     def reply(self, is_answer: bool, stream: bytes) -> None:
         """Answer a question."""
         self.outbox.put(messages.REPLY, (is_answer, stream))
@@ -252,8 +265,7 @@ class Member:
             if end > now:
                 continue
             del self.grace_ends[number]
-            belongs = (task for task in self.tasks if task.number == begun and task.run.number == number)
-            if any(not task.attempt.ignores_stop for task in belongs):
+            if any(task.number == begun and task.is_of_cancelled(number) for task in self.tasks):
                 self.killed_for = begun
                 self.kill()
 

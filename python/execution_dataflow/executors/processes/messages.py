@@ -14,6 +14,7 @@ __all__ = [
     "CANCEL_RUN",
     "DEFINE",
     "END_RUN",
+    "FORGET",
     "LOG",
     "MEMORY",
     "OPERATION",
@@ -43,6 +44,8 @@ REPLY: Final = 6
 """(whether it is an answer, pickled answer or exception): to a call."""
 MEMORY: Final = 8
 """Parts of `shared_memory.Accounts`, both ways: what to know before the next message, or what was let go of."""
+FORGET: Final = 9
+"""None: what was defined and which operations were sent is of no use any more."""
 # To a worker that is at work, on the control connection.
 CANCEL_RUN: Final = 7
 """(number, reason): the run was cancelled."""

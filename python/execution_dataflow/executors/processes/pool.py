@@ -22,6 +22,7 @@ from execution_dataflow.executors.processes.failures import attach_traceback
 from execution_dataflow.executors.processes.member import Ending, Member, Task, load_failure
 from execution_dataflow.executors.processes.messages import ResultMessage
 from execution_dataflow.executors.processes.process_run import ProcessRun
+from execution_dataflow.executors.processes.sent_things import SentThings
 from execution_dataflow.executors.processes.spawn import start_worker
 from execution_dataflow.executors.processes.values import unpack
 from execution_dataflow.executors.processes.wire import Incoming
@@ -34,8 +35,10 @@ _log = logging.getLogger("execution_dataflow.processes")
 
 # How long operations of a cancelled run may go on in worker processes.
 GRACE_SECONDS = 1.0
-# Processes in a row that end before they take a task, before those that wait for one are failed.
+# Processes in a row that end by themselves before they take a task, until what waits for one is failed. One that was
+# killed meanwhile says less: so many of these count as one.
 _MOST_FAILED_STARTS = 3
+_KILLED_STARTS = 30
 # A process that has not said that it is ready by then never will.
 _START_SECONDS = 60.0
 # How often processes are looked at where the system does not tell of their end.
@@ -59,7 +62,8 @@ class ProcessPool:
     def __init__(self, workers: int, native_threads: int | None) -> None:
         self.workers = workers
         self._native_threads = native_threads
-        self._lock = threading.Lock()
+        # Reentrant: what happens under it may collect garbage, and with it an engine that closes its pool.
+        self._lock = threading.RLock()
         self._incoming: deque[Callable[[], None]] = deque()
         self._is_woken = False
         self._is_closing = False
@@ -71,11 +75,11 @@ class ProcessPool:
         self._members: list[Member] = []
         self._waiting: list[tuple[int, int, Task]] = []
         self._order = count()
-        self._failed_starts = 0
+        self._failed_starts = 0.0
+        self._sent = SentThings()
+        self._open_runs = 0
         self._memory = begin_use()
         self._tidy_at: int | None = None
-        self._keys: dict[bytes, str] = {}
-        self._definitions: dict[str, bytes] = {}
         self._thread = threading.Thread(target=self._serve, name="execution-dataflow-processes", daemon=True)
         self._thread.start()
 
@@ -83,7 +87,7 @@ class ProcessPool:
 
     def open_run(self, record: Any, plan: Any) -> ProcessRun:
         """Return what the pool needs to know of a run."""
-        return ProcessRun(record, plan, self._keys)
+        return ProcessRun(record, plan, self._sent)
 
     def launch(self, run: ProcessRun, attempt: _core.RemoteAttempt) -> None:
         """Have an attempt run soon."""
@@ -112,18 +116,19 @@ class ProcessPool:
         """In the child of a fork: close what was inherited. The processes are the parent's."""
         for member in self._members:
             member.close()
+            member.process.returncode = 0  # not this process's to wait for
         self._wake_reader.close()
         self._wake_writer.close()
         self._selector.close()
 
     def pids(self) -> list[int]:
-        """Return the processes that run now."""
-        return [member.process.pid for member in list(self._members)]
+        """Return the processes that take tasks now."""
+        return [member.process.pid for member in list(self._members) if member.is_ready]
 
     def _hand_over(self, action: Callable[[], None]) -> None:
         with self._lock:
             self._incoming.append(action)
-            if self._is_woken:
+            if self._is_woken or threading.current_thread() is self._thread:
                 return
             self._is_woken = True
         self._wake()
@@ -137,18 +142,25 @@ class ProcessPool:
     # ------------------------------------------------------------ on the pool's thread
 
     def _serve(self) -> None:
-        while True:
-            for key, events in self._selector.select(self._next_look()):
-                if key.data is None:
-                    self._clear_wake()
-                else:
-                    self._guarded(key.data, partial(self._attend, key.data, key.fileobj, events))
-            self._take_incoming()
-            if self._is_closing:
-                break
+        while not self._is_closing:
+            try:
+                self._turn()
+            except Exception:
+                _log.exception("internal error of the engine in its thread for worker processes; please report it")
+                time.sleep(_LOOK_SECONDS)
+        self._take_incoming()
+        self._shut_down()
+
+    def _turn(self) -> None:
+        for key, events in self._selector.select(self._next_look()):
+            if key.data is None:
+                self._clear_wake()
+            else:
+                self._guarded(key.data, partial(self._attend, key.data, key.fileobj, events))
+        self._take_incoming()
+        if not self._is_closing:
             self._look_at_clock()
             self._dispatch()
-        self._shut_down()
 
     def _guarded(self, member: Member, action: Callable[[], None]) -> None:
         """Do something for one process; should that go wrong in a way that nobody thought of, end that one alone."""
@@ -175,6 +187,9 @@ class ProcessPool:
                 _log.exception("internal error of the engine in its thread for worker processes; please report it")
 
     def _enqueue(self, task: Task) -> None:
+        if not task.run.is_open:
+            task.run.is_open = True
+            self._open_runs += 1
         heapq.heappush(self._waiting, (task.run.place_of(task.attempt.node), next(self._order), task))
 
     # -- tasks
@@ -197,7 +212,7 @@ class ProcessPool:
             heapq.heappop(waiting)
             if task.ready is not None and task.ready.inputs.parcel is not None:
                 self._note_memory_use()
-            self._guarded(member, partial(member.assign, task, self._definitions))
+            self._guarded(member, partial(member.assign, task, self._sent.definitions))
         for member in list(self._members):
             self._send(member)
 
@@ -210,10 +225,6 @@ class ProcessPool:
         except Exception as fault:
             task.attempt.fail(fault)
             return False
-        table = task.run.table
-        if table.streams:
-            self._definitions.update(table.streams)
-            table.streams.clear()
         return True
 
     def _roomiest(self, task: Task) -> Member | None:
@@ -294,7 +305,7 @@ class ProcessPool:
             self._note_memory_use()
         elif message.kind == messages.READY:
             member.is_ready = True
-            self._failed_starts = 0
+            self._failed_starts = 0.0
         elif message.kind == messages.CALL:
             self._answer(member, *message.data)
         elif message.kind in (messages.PROGRESS, messages.LOG):
@@ -306,7 +317,9 @@ class ProcessPool:
             return
         attempt, ready = task.attempt, task.ready
         assert ready is not None
-        if member.grace_ends and not any(other.run.number in member.grace_ends for other in member.tasks):
+        if member.grace_ends and not any(
+            other.is_of_cancelled(number) for other in member.tasks for number in member.grace_ends
+        ):
             member.grace_ends.clear()
         if result.outputs is not None:
             ready.operation.note(result.nanoseconds)
@@ -362,9 +375,9 @@ class ProcessPool:
         for task in others:
             self._enqueue(task)
         if not member.is_ready:
-            self._failed_starts += 1
+            self._failed_starts += 1 if ending.signal is None else 1 / _KILLED_STARTS
             if self._failed_starts >= _MOST_FAILED_STARTS:
-                self._failed_starts = 0
+                self._failed_starts = 0.0
                 how = f"signal {ending.signal}" if ending.signal is not None else f"exit code {ending.exit_code}"
                 self._fail_all(
                     WorkerStartError(
@@ -374,7 +387,7 @@ class ProcessPool:
                 )
         if running is None:
             return
-        if running.run.is_cancelled and not running.attempt.ignores_stop:
+        if running.run.is_cancelled and not running.is_shielded:
             running.attempt.cancel()
         elif member.killed_for is not None:
             # It was killed for what it had worked on the moment before.
@@ -384,15 +397,14 @@ class ProcessPool:
 
     def _cancel_run(self, run: ProcessRun) -> None:
         run.is_cancelled = True
-        is_dropped = [entry[2].run is run and not entry[2].attempt.ignores_stop for entry in self._waiting]
-        dropped = [entry[2] for entry, goes in zip(self._waiting, is_dropped, strict=True) if goes]
-        kept = [entry for entry, goes in zip(self._waiting, is_dropped, strict=True) if not goes]
+        kept = [entry for entry in self._waiting if not entry[2].is_of_cancelled(run.number)]
+        dropped = [entry[2] for entry in self._waiting if entry[2].is_of_cancelled(run.number)]
         heapq.heapify(kept)
         self._waiting = kept
         for task in dropped:
             task.attempt.cancel()
         for member in self._members:
-            if any(task.run is run for task in member.tasks):
+            if any(task.is_of_cancelled(run.number) for task in member.tasks):
                 member.grace_ends[run.number] = time.monotonic_ns() + int(GRACE_SECONDS * 1e9)
                 try:
                     member.tell_cancelled(run)
@@ -401,8 +413,14 @@ class ProcessPool:
 
     def _end_run(self, run: ProcessRun) -> None:
         run.end()
+        self._open_runs -= run.is_open
+        run.is_open = False
         for member in self._members:
             member.forget_run(run)
+        if not self._open_runs and self._sent.is_much:
+            self._sent.clear()
+            for member in self._members:
+                member.forget_everything()
 
     def _note_memory_use(self) -> None:
         if self._tidy_at is None:
@@ -433,6 +451,8 @@ class ProcessPool:
 
     def _next_look(self) -> float | None:
         """How long the thread may sleep."""
+        if self._incoming:
+            return 0.0
         now = time.monotonic_ns()
         moments: list[int] = [] if self._tidy_at is None else [self._tidy_at]
         for member in self._members:

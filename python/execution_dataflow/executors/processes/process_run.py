@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from execution_dataflow import _core
 from execution_dataflow.executors.processes.definitions import DefinitionTable
 from execution_dataflow.executors.processes.run_seed import pack_seed
+from execution_dataflow.executors.processes.sent_things import PackedOperation, SentThings
 from execution_dataflow.executors.processes.shared_proxy import forget_shared
 from execution_dataflow.executors.processes.values import Packed, Packer
 from execution_dataflow.process_errors import TransferError
@@ -17,51 +18,9 @@ from execution_dataflow.run_record import RunRecord
 if TYPE_CHECKING:
     from execution_dataflow.plan import Plan
 
-__all__ = ["PackedOperation", "ProcessRun"]
+__all__ = ["ProcessRun", "Ready"]
 
 _numbers = count(1)
-# Of an operation that never ran in a worker process nothing is known.
-UNKNOWN = -1
-
-
-class PackedOperation:
-    """An operation as it is sent, and what was learnt of it.
-
-    Parameters
-    ----------
-    number : int
-        By which workers know it.
-    spec : NodeSpec
-        The spec.
-    stream : bytes
-        Its pickle.
-    needs : frozenset of str
-        The keys of the definitions in it.
-
-    Attributes
-    ----------
-    expected_ns : int
-        How long it takes, as far as is known: more than it mostly does; -1 before the first result.
-    """
-
-    __slots__ = ("expected_ns", "needs", "number", "spec", "stream", "timeout_ns")
-
-    def __init__(self, number: int, spec: _core.NodeSpec, stream: bytes, needs: frozenset[str]) -> None:
-        self.number = number
-        self.spec = spec
-        self.stream = stream
-        self.needs = needs
-        self.expected_ns = UNKNOWN
-        seconds = spec.settings.timeout_seconds
-        self.timeout_ns: int | None = None if seconds is None else int(seconds * 1e9)
-
-    def note(self, nanoseconds: int) -> None:
-        """Learn from a result: at once from one that took longer, slowly from one that was quicker."""
-        expected = self.expected_ns
-        if nanoseconds > expected:
-            self.expected_ns = nanoseconds
-        else:
-            self.expected_ns = expected - (expected - nanoseconds) // 8
 
 
 class Ready(NamedTuple):
@@ -96,8 +55,8 @@ class ProcessRun:
         The record of the run.
     plan : Plan
         What runs.
-    keys : dict of bytes to str
-        The pool's keys of definitions, by digest.
+    sent : SentThings
+        What the pool has sent for other runs.
 
     Attributes
     ----------
@@ -105,15 +64,18 @@ class ProcessRun:
         By which workers know the run.
     is_cancelled : bool
         Whether it was cancelled.
+    is_open : bool
+        Whether something of it was launched, and it has not ended.
     """
 
-    def __init__(self, record: RunRecord, plan: Plan, keys: dict[bytes, str]) -> None:
+    def __init__(self, record: RunRecord, plan: Plan, sent: SentThings) -> None:
         self.number = next(_numbers)
         self.record = record
         self.plan = plan
         self.is_cancelled = False
-        self.table = DefinitionTable(keys)
-        self._packer = Packer(self.table)
+        self.is_open = False
+        self._sent = sent
+        self._packer = Packer(DefinitionTable(sent.keys, sent.definitions))
         self._shared_keys: dict[int, str] = {}
         self._seed: tuple[bytes, frozenset[str]] | TransferError | None = None
         self._operations: dict[int, PackedOperation | TransferError] = {}
@@ -197,7 +159,7 @@ class ProcessRun:
             )
             error.__cause__ = fault
             return error
-        return PackedOperation(next(_numbers), spec, packed.stream, frozenset(self._packer.used))
+        return self._sent.operation(spec, packed.stream, frozenset(self._packer.used))
 
     def _input_fault(self, spec: _core.NodeSpec, inputs: tuple[Any, ...], fault: Exception, name: str) -> TransferError:
         port = None

@@ -18,6 +18,7 @@ from execution_dataflow import _core
 from execution_dataflow.executors.processes.definitions import (
     DefinitionPickler,
     DefinitionTable,
+    has_name,
     is_local,
     recall,
     received_key,
@@ -76,7 +77,10 @@ class _Pickler(DefinitionPickler):
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, type | FunctionType):
             key = self._packer.key_of(obj)
-            return super().reducer_override(obj) if key is None else (recall, (key,))
+            if key is not None:
+                return recall, (key,)
+            # What a module has passes by its name; cloudpickle finds that out too, and takes its time.
+            return NotImplemented if has_name(obj) else super().reducer_override(obj)
         special = self._packer.special.get(type(obj))
         if special is not None:
             return special(obj)

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from execution_dataflow import _core
 from execution_dataflow.executors.processes import messages
-from execution_dataflow.executors.processes.definitions import receive_definition
+from execution_dataflow.executors.processes.definitions import forget_definitions, receive_definition
 from execution_dataflow.executors.processes.failures import pack_failure
 from execution_dataflow.executors.processes.marker import Marker
 from execution_dataflow.executors.processes.messages import ResultMessage, TaskMessage
@@ -131,6 +131,9 @@ class _Worker:
             self._runs[number] = stream
         elif kind == messages.END_RUN:
             self._end_run(data)
+        elif kind == messages.FORGET:
+            self._operations.clear()
+            forget_definitions()
 
     def _run(self, task: TaskMessage, body: bytearray, inputs: list[WirePart]) -> None:
         if task.run in self._cancelled and not task.always_runs:

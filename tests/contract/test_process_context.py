@@ -1,0 +1,147 @@
+"""The context in worker processes: copies, and what reaches the run (rule C1)."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from typing import Any
+
+import pytest
+from process_engines import one, value_of
+
+from execution_dataflow import (
+    ExecutionContext,
+    ExecutionEngine,
+    GraphDefinition,
+)
+
+
+def test_random_streams_are_those_of_threads(processes: ExecutionEngine, threads: ExecutionEngine) -> None:
+    def draw(context: ExecutionContext) -> tuple[float, float]:
+        return context.rng().random(), context.random().random()
+
+    assert value_of(processes, draw) == value_of(threads, draw)
+
+
+def test_context_is_a_copy_with_what_was_added_to_it(processes: ExecutionEngine) -> None:
+    class Mine(ExecutionContext):
+        colour = "red"
+
+    def look(context: ExecutionContext) -> tuple[Any, ...]:
+        return (
+            type(context).__name__,
+            context.colour,
+            context.extra,
+            dict(context.parameters),
+            context.run_id,
+            context.attempt,
+            context.operation_name,
+            context.secrets["token"].reveal(),
+        )
+
+    context = Mine("nightly", parameters={"month": 7}, secrets={"token": "hunter2"})
+    context.extra = [1]
+    result = processes.run(one(look), context)
+    assert result.get_output("look") == ("Mine", "red", [1], {"month": 7}, "nightly", 1, "look", "hunter2")
+
+
+def test_shared_state_is_the_one_of_the_run(processes: ExecutionEngine) -> None:
+    def count(x: int, context: ExecutionContext) -> int:
+        context.shared.update("seen", lambda seen: [*seen, x], default=[])
+        return context.shared.update("total", lambda total: total + x, default=0)
+
+    context = ExecutionContext(shared={"kept": 1})
+    graph = GraphDefinition("shared")
+    graph.map(count, over={"x": list(range(50))})
+    processes.run(graph, context).raise_if_failed()
+    assert context.shared["total"] == sum(range(50))
+    assert sorted(context.shared["seen"]) == list(range(50))
+
+
+def test_shared_state_behaves_as_in_process(processes: ExecutionEngine, threads: ExecutionEngine) -> None:
+    def use(context: ExecutionContext) -> list[Any]:
+        shared = context.shared
+        said: list[Any] = [shared.get("a"), shared.get("b", 5), shared["a"], "a" in shared, len(shared), sorted(shared)]
+        shared["c"] = 3
+        said += [shared.setdefault("c", 4), shared.pop("c"), shared.pop("c", None), shared.snapshot()]
+        for fault in (lambda: shared["gone"], lambda: shared.update("gone", str), lambda: shared.pop("gone")):
+            try:
+                fault()
+            except KeyError as error:
+                said.append(str(error))
+        return said
+
+    there = processes.run(one(use), ExecutionContext(shared={"a": 1}))
+    here = threads.run(one(use), ExecutionContext(shared={"a": 1}))
+    assert there.get_output("use") == here.get_output("use")
+
+
+def test_log_records_reach_the_handlers_of_the_parent(
+    processes: ExecutionEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    def speak(context: ExecutionContext) -> None:
+        context.logger.debug("not heard")
+        context.logger.info("the token is %s", "hunter2", extra={"rows": 3})
+
+    context = ExecutionContext("r1", "INFO", secrets={"token": "hunter2"})
+    with caplog.at_level(logging.DEBUG):
+        processes.run(one(speak), context).raise_if_failed()
+    (record,) = (record for record in caplog.records if record.name == "execution_dataflow.run")
+    assert record.getMessage() == "the token is ***"
+    assert (record.run_id, record.operation, record.rows) == ("r1", "speak", 3)
+
+
+def test_progress_reaches_the_run(processes: ExecutionEngine) -> None:
+    from execution_dataflow import OperationProgress
+
+    def work(context: ExecutionContext) -> None:
+        context.progress(0.5, "half way")
+
+    said: list[tuple[float, str]] = []
+    with processes.subscribe(lambda event: said.append((event.fraction, event.message)), OperationProgress):
+        processes.run(one(work)).raise_if_failed()
+    assert said == [(0.5, "half way")]
+
+
+def test_clients_are_made_where_they_are_used_and_closed_at_the_end(processes: ExecutionEngine, tmp_path: Any) -> None:
+    class Connection:
+        def __init__(self) -> None:
+            self.pid = os.getpid()
+            (tmp_path / f"open-{self.pid}").touch()
+
+        def close(self) -> None:
+            (tmp_path / f"open-{self.pid}").rename(tmp_path / f"closed-{self.pid}")
+
+    def use(context: ExecutionContext) -> int:
+        assert context.clients.db is context.clients["db"]
+        return context.clients.db.pid
+
+    result = processes.run(one(use), ExecutionContext(clients={"db": Connection}))
+    pid = result.get_output("use")
+    assert pid != os.getpid()
+    # The next task of that worker comes behind the end of the run.
+    while value_of(processes, lambda: os.getpid()) != pid:
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [f"closed-{pid}"]
+
+
+def test_client_that_cannot_be_sent_is_named_where_it_is_asked_for(processes: ExecutionEngine) -> None:
+    def use(context: ExecutionContext) -> None:
+        context.clients.db
+
+    result = processes.run(one(use), ExecutionContext(clients={"db": threading.Lock()}))
+    assert result.first_error is not None
+    assert "client 'db'" in str(result.first_error.exception)
+
+
+def test_context_variables_begin_empty_and_stay_with_the_attempt(processes: ExecutionEngine) -> None:
+    def look() -> tuple[bool, bool]:
+        import decimal
+
+        before = decimal.getcontext().prec
+        decimal.getcontext().prec = 5
+        return before == 28, decimal.getcontext().prec == 5
+
+    for _ in range(6):
+        assert value_of(processes, look) == (True, True)
