@@ -63,7 +63,7 @@ def _reduce_scattered(memory: SharedMemory, array: Array) -> Reduced:
     import numpy as np
 
     low, high = _bounds(array)
-    lease = memory.ledger.lease_at(low, high - low)
+    lease: Any = memory.ledger.lease_at(low, high - low)
     if lease is not None:
         start = array.__array_interface__["data"][0] - low
         return _rebuild_strided, (PickleBuffer(lease), array.dtype, array.shape, array.strides, start)

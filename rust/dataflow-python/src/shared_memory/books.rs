@@ -286,7 +286,7 @@ impl Books {
         let index = (address - segment.base) / segment.block_size;
         let offset = (address - segment.base) % segment.block_size;
         let claimed = segment.blocks.get(index).is_some_and(|block| block.claims > 0);
-        (claimed && offset + length <= segment.block_size).then(|| ((number << INDEX_BITS) | index as u64, offset))
+        (claimed && offset + length <= segment.block_size).then_some(((number << INDEX_BITS) | index as u64, offset))
     }
 
     // ------------------------------------------------------------ between processes
