@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import logging
-import pickle
 import selectors
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from typing import Any
 from execution_dataflow import _core
 from execution_dataflow.executors.processes import messages
 from execution_dataflow.executors.processes.failures import attach_traceback
+from execution_dataflow.executors.processes.hearing import answer_call, pass_on, unreadable
 from execution_dataflow.executors.processes.member import Ending, Member, Task, load_failure
 from execution_dataflow.executors.processes.messages import ResultMessage
 from execution_dataflow.executors.processes.process_run import ProcessRun
@@ -26,7 +26,7 @@ from execution_dataflow.executors.processes.sent_things import SentThings
 from execution_dataflow.executors.processes.spawn import start_worker
 from execution_dataflow.executors.processes.values import unpack
 from execution_dataflow.executors.processes.wire import Incoming
-from execution_dataflow.process_errors import TransferError, WorkerDied, WorkerStartError
+from execution_dataflow.process_errors import WorkerDied, WorkerStartError
 from execution_dataflow.shared_memory import Accounts, WorkerLink, begin_use, end_use
 
 __all__ = ["ProcessPool"]
@@ -307,9 +307,9 @@ class ProcessPool:
             member.is_ready = True
             self._failed_starts = 0.0
         elif message.kind == messages.CALL:
-            self._answer(member, *message.data)
+            answer_call(member, *message.data)
         elif message.kind in (messages.PROGRESS, messages.LOG):
-            self._pass_on(member, message)
+            pass_on(member, message)
 
     def _conclude(self, member: Member, result: ResultMessage, body: bytearray) -> None:
         task = member.take(result.task)
@@ -326,7 +326,7 @@ class ProcessPool:
             try:
                 outputs, _ = unpack(member.received(result.outputs), body, 0)
             except Exception as fault:
-                attempt.fail(_unreadable(task, fault))
+                attempt.fail(unreadable(task, fault))
                 return
             task.ready = None
             del ready
@@ -336,30 +336,6 @@ class ProcessPool:
             attempt.fail(attach_traceback(load_failure(stream), text, where))
         else:
             attempt.cancel()
-
-    def _answer(self, member: Member, key: str, method: str, arguments: bytes) -> None:
-        run = member.tasks[0].run if member.tasks else None
-        try:
-            answer: Any = member.calls.answer(key, method, pickle.loads(arguments))
-            stream = pickle.dumps(answer, 5) if run is None else run.pack_answer(answer)
-            is_answer = True
-        except Exception as fault:
-            is_answer = False
-            stream = pickle.dumps(TransferError(f"shared state cannot be used: {type(fault).__name__}: {fault}"))
-        member.reply(is_answer, stream)
-
-    def _pass_on(self, member: Member, message: Incoming) -> None:
-        number, *said = message.data
-        run = next((task.run for task in member.tasks if task.run.number == number), None)
-        if run is None:
-            return
-        try:
-            if message.kind == messages.LOG:
-                run.log(*said)
-            else:
-                run.progress(*said)
-        except Exception as fault:
-            run.record.logger_for(None).warning("a message of a worker process could not be passed on", exc_info=fault)
 
     # -- ends
 
@@ -502,11 +478,3 @@ def _reap(process: subprocess.Popen[bytes]) -> int | None:
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()
-
-
-def _unreadable(task: Task, fault: Exception) -> TransferError:
-    return TransferError(
-        f"the outputs of {task.name} cannot be made again from what its worker process sent: "
-        f"{type(fault).__name__}: {fault}. Give plain data, or run it with executor='thread'",
-        operation=task.name,
-    )
