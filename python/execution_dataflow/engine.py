@@ -78,6 +78,11 @@ class ExecutionEngine:
         What the values between operations may hold, in bytes or as ``"4 GB"``: operations whose outputs would go
         beyond it wait until others have freed enough, as long as anything else of their run goes on. What an operation
         uses while it works, and what a result keeps after its run, does not count.
+    deadline_seconds : float, optional
+        How long a run may take in all, with everything that waits in it; then it is cancelled.
+    grace_seconds : float
+        How long operations of a cancelled run may take to stop by themselves before they are interrupted, and how long
+        what was interrupted, for that or for its ``timeout_seconds``, may take to stop before it is set aside.
 
     Examples
     --------
@@ -105,6 +110,8 @@ class ExecutionEngine:
         resources: Mapping[str, float] | None = None,
         tag_limits: Mapping[str, TagLimit] | None = None,
         memory_limit: int | str | None = None,
+        deadline_seconds: float | None = None,
+        grace_seconds: float = 1.0,
     ) -> None:
         if max_workers is None:
             max_workers = usable_cpus()
@@ -116,6 +123,8 @@ class ExecutionEngine:
             native_threads,
             EngineLimits(checked_resources(resources), checked_tags(tag_limits), checked_memory(memory_limit)),
             executor,
+            deadline_seconds,
+            grace_seconds,
         )
         self._threads = EngineThreads()
         # Reentrant: what happens under it may collect garbage, and a finaliser may run a graph on this engine.
@@ -141,6 +150,7 @@ class ExecutionEngine:
         failure_policy: FailurePolicy | None = None,
         retain: str | Sequence[Any] | None = None,
         max_workers: int | None = None,
+        deadline_seconds: float | None = None,
     ) -> ExecutionResult:
         """Run a graph to its end, on the calling thread and on the pool's.
 
@@ -150,7 +160,7 @@ class ExecutionEngine:
             What to run; a graph is compiled first.
         context : ExecutionContext, optional
             What operations receive; a new one by default.
-        failure_policy, retain, max_workers
+        failure_policy, retain, max_workers, deadline_seconds
             For this run, instead of the engine's.
 
         Returns
@@ -175,7 +185,7 @@ class ExecutionEngine:
                 "engine.run() was called on the engine's own event loop, in a coroutine operation, and would hold it "
                 "up: use `await engine.run_async(...)` there"
             )
-        run = self._prepare(graph, context, failure_policy, retain, max_workers, True)
+        run = self._prepare(graph, context, failure_policy, retain, max_workers, deadline_seconds, True)
         try:
             return run.drive()
         finally:
@@ -191,12 +201,13 @@ class ExecutionEngine:
         failure_policy: FailurePolicy | None = None,
         retain: str | Sequence[Any] | None = None,
         max_workers: int | None = None,
+        deadline_seconds: float | None = None,
     ) -> RunHandle:
         """Start a run on the pool's threads and return at once.
 
         Parameters
         ----------
-        graph, context, failure_policy, retain, max_workers
+        graph, context, failure_policy, retain, max_workers, deadline_seconds
             As for `run`.
 
         Returns
@@ -211,7 +222,7 @@ class ExecutionEngine:
         EngineClosedError
             The engine was closed.
         """
-        run = self._prepare(graph, context, failure_policy, retain, max_workers, False)
+        run = self._prepare(graph, context, failure_policy, retain, max_workers, deadline_seconds, False)
         try:
             self._keep_until_end(run)
             run.submit()
@@ -227,6 +238,7 @@ class ExecutionEngine:
         failure_policy: FailurePolicy | None = None,
         retain: str | Sequence[Any] | None = None,
         max_workers: int | None = None,
+        deadline_seconds: float | None = None,
     ) -> ExecutionResult:
         """Run a graph without holding up the event loop that awaits it.
 
@@ -235,7 +247,7 @@ class ExecutionEngine:
 
         Parameters
         ----------
-        graph, context, failure_policy, retain, max_workers
+        graph, context, failure_policy, retain, max_workers, deadline_seconds
             As for `run`.
 
         Returns
@@ -256,7 +268,7 @@ class ExecutionEngine:
 
         loop = asyncio.get_running_loop()
         host = CoroutineHost(loop)
-        run = self._prepare(graph, context, failure_policy, retain, max_workers, False, lambda: host)
+        run = self._prepare(graph, context, failure_policy, retain, max_workers, deadline_seconds, False, lambda: host)
         ended: asyncio.Future[None] = loop.create_future()
 
         def note_end() -> None:
@@ -353,6 +365,7 @@ class ExecutionEngine:
         failure_policy: FailurePolicy | None,
         retain: str | Sequence[Any] | None,
         max_workers: int | None,
+        deadline_seconds: float | None,
         driven: bool,
         host: Callable[[], CoroutineHost] | None = None,
     ) -> ActiveRun:
@@ -369,8 +382,9 @@ class ExecutionEngine:
         elif not isinstance(context, ExecutionContext):
             raise TypeError(f"the context of a run is an ExecutionContext, not {type(context).__name__}")
         options = self._options
-        if failure_policy is not None or retain is not None or max_workers is not None:
-            options = options.for_one_run(failure_policy, retain, max_workers)
+        has_own = failure_policy is not None or retain is not None or max_workers is not None
+        if has_own or deadline_seconds is not None:
+            options = options.for_one_run(failure_policy, retain, max_workers, deadline_seconds)
         run = ActiveRun(plan, context, options, self._threads, driven, host)
         seats = run.core.seats
         try:

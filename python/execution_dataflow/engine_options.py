@@ -38,6 +38,10 @@ class RunOptions:
         What the runs of the engine share in limited amounts.
     executor : {"thread", "process", "inline"}, optional
         Where operations run that do not say so themselves.
+    deadline_seconds : float, optional
+        How long a run may take.
+    grace_seconds : float
+        How long what has to stop may take to do so.
 
     Raises
     ------
@@ -46,10 +50,12 @@ class RunOptions:
     """
 
     __slots__ = (
+        "deadline_seconds",
         "event_drain_seconds",
         "executor",
         "fail_fast",
         "failure_policy",
+        "grace_seconds",
         "is_auto",
         "limits",
         "max_workers",
@@ -67,6 +73,8 @@ class RunOptions:
         native_threads: int | str,
         limits: EngineLimits,
         executor: str | None = None,
+        deadline_seconds: float | None = None,
+        grace_seconds: float = 1.0,
     ) -> None:
         self.limits = limits
         checked_retain(retain)
@@ -82,9 +90,15 @@ class RunOptions:
         self.event_drain_seconds = checked_drain(event_drain_seconds)
         self.native_threads = checked_native_threads(native_threads)
         self.is_auto = native_threads == "auto"
+        self.deadline_seconds = checked_deadline(deadline_seconds)
+        self.grace_seconds = checked_grace(grace_seconds)
 
     def for_one_run(
-        self, failure_policy: FailurePolicy | None, retain: object | None, max_workers: int | None
+        self,
+        failure_policy: FailurePolicy | None,
+        retain: object | None,
+        max_workers: int | None,
+        deadline_seconds: float | None = None,
     ) -> RunOptions:
         """Return these options with those of one call of ``run`` in their place."""
         return RunOptions(
@@ -95,6 +109,8 @@ class RunOptions:
             self.native_threads,
             self.limits,
             self.executor,
+            self.deadline_seconds if deadline_seconds is None else deadline_seconds,
+            self.grace_seconds,
         )
 
     def retained_in(self, plan: Plan) -> str | list[int]:
@@ -138,6 +154,26 @@ def checked_drain(value: object) -> float:
     if math.isnan(value) or value < 0:
         raise ValueError(f"event_drain_seconds={value!r} is not possible: it is 0 or more")
     return min(float(value), threading_limit())
+
+
+def checked_deadline(value: object) -> float | None:
+    """Return a number of seconds or ``None``, or raise an error that says what it may be."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"deadline_seconds is a number of seconds, not {type(value).__name__}")
+    if math.isnan(value) or value <= 0:
+        raise ValueError(f"deadline_seconds={value!r} is not possible: it is more than 0; leave it out for no deadline")
+    return float(value)
+
+
+def checked_grace(value: object) -> float:
+    """Return a number of seconds, or raise an error that says what it may be."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"grace_seconds is a number of seconds, not {type(value).__name__}")
+    if math.isnan(value) or value < 0:
+        raise ValueError(f"grace_seconds={value!r} is not possible: it is 0 or more, or math.inf to wait for ever")
+    return float(value)
 
 
 def checked_native_threads(value: object) -> int | str:

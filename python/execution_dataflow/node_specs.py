@@ -19,7 +19,6 @@ __all__ = ["SpecTable", "check_runnable", "kind_of", "spec_of"]
 
 # Options that an operation may be given and that no engine of this version acts on.
 _UNAVAILABLE = (
-    "timeout_seconds",
     "on_failure",
     "always_run",
 )
@@ -222,6 +221,10 @@ def check_runnable(operation: Operation) -> None:
         raise GraphError(f"{label}.execute must be a method that takes the context, not {execute!r}")
     _check_takes_context(label, execute)
     settings = operation._settings
+    if isinstance(operation, MappedOperation) and settings.timeout_seconds is not None:
+        raise GraphError(
+            f"{label}(timeout_seconds=) has no meaning for a map: give it to the operation that runs for each item"
+        )
     for option in _UNAVAILABLE:
         if getattr(settings, option) is not getattr(DEFAULT_SETTINGS, option):
             raise GraphError(f"{label}({option}=) is not available in this version; leave it out")

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from execution_dataflow import _core
 from execution_dataflow.error_record import ErrorRecord
+from execution_dataflow.executors.watchdog import Alarm
 from execution_dataflow.map_hooks import MapHooks
 from execution_dataflow.native_threads import native_threads
 from execution_dataflow.plan import Plan
 from execution_dataflow.run_record import RunRecord
 from execution_dataflow.signal_handlers import raised_by_signal_handler
 from execution_dataflow.states import OperationState, RunState
+from execution_dataflow.time_hooks import TimeHooks
 
 if TYPE_CHECKING:
     import asyncio
@@ -54,7 +56,7 @@ def final_state(run: _core.Run) -> RunState:
     return RunState.CANCELLED if run.cancelled else RunState.FAILED
 
 
-class RunHooks(MapHooks):
+class RunHooks(MapHooks, TimeHooks):
     """The Python part of one run.
 
     Parameters
@@ -80,14 +82,19 @@ class RunHooks(MapHooks):
         When it ended, in nanoseconds since it began.
     workers : int
         How many may work at the same time, on this run and beside it.
+    deadline : Alarm or None
+        What cancels it when its time is over.
     on_end : callable or None
         Called when every node has its outcome. An interrupt on the main thread may make it be called again.
     """
 
     __slots__ = (
+        "_alarm",
+        "_coroutines_end_at",
         "_earlier",
         "_ends_limits",
         "_host",
+        "_insisted",
         "_make_host",
         "_make_pool",
         "_native_threads",
@@ -95,6 +102,7 @@ class RunHooks(MapHooks):
         "_processes",
         "_waiting",
         "_waiting_items",
+        "deadline",
         "ended_ns",
         "on_end",
         "plan",
@@ -125,13 +133,17 @@ class RunHooks(MapHooks):
         # A run that only the calling thread works on has nothing to forget.
         self._ends_limits = False
         self.on_end: Callable[[], object] | None = None
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.tasks: dict[_core.Attempt, asyncio.Task[None]] = {}
         self._make_host = host
         self._host: CoroutineHost | None = None
         self._make_pool = pool
         self._processes: tuple[ProcessPool, ProcessRun] | None = None
         self._opening = Lock()
         self._waiting: dict[int, BaseException] = {}
+        self.deadline: Alarm | None = None
+        self._alarm: Alarm | None = None
+        self._insisted = 0
+        self._coroutines_end_at = 0.0
 
     @property
     def is_cancelled(self) -> bool:
@@ -199,9 +211,13 @@ class RunHooks(MapHooks):
             self._host.cancel(self)
         if self._processes is not None:
             self._processes[0].cancel(self._processes[1])
+        self._expect_end()
 
     def run_ends(self) -> RunState:
         """Close the clients and tell the engine: every node has its outcome. After an interrupt it is called again."""
+        if self.deadline is not None:
+            self.deadline.cancel()
+        self._expect_nothing()
         if self._host is not None and _is_on(self._host):
             self.record.run_awaitable = None
         self.record.close()
@@ -254,6 +270,8 @@ class RunHooks(MapHooks):
 
     def give_up(self) -> None:
         """Forget the run, which will not start."""
+        if self.deadline is not None:
+            self.deadline.cancel()
         self.run = None  # no cycle: nothing else will end it
         if self._ends_limits:
             native_threads.end(self)

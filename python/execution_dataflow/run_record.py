@@ -65,6 +65,10 @@ class RunRecord:
         Whether somebody cancelled the run; set by the engine.
     cancel_reason : str or None
         Who or why; set by the engine.
+    deadline_exceeded : float or None
+        The deadline, in seconds, if the run was cancelled because that was over; set by the engine.
+    left_behind : list of str
+        The operations that did not stop when the run was cancelled, and were left to themselves.
     emit_progress : callable or None
         Takes node, items, fraction and message; set by the engine while somebody listens.
     run_awaitable : callable or None
@@ -82,10 +86,12 @@ class RunRecord:
         "cancel_reason",
         "cancel_requested",
         "context",
+        "deadline_exceeded",
         "emit_progress",
         "errors",
         "graph_name",
         "held",
+        "left_behind",
         "limits",
         "names",
         "progress",
@@ -114,6 +120,8 @@ class RunRecord:
         self.progress: dict[int, tuple[float, str]] = {}
         self.cancel_requested = False
         self.cancel_reason: str | None = None
+        self.deadline_exceeded: float | None = None
+        self.left_behind: list[str] = []
         self.emit_progress: Callable[[int, tuple[int, ...], float, str], object] | None = None
         self.run_awaitable: Callable[[Awaitable[Any]], Any] | None = None
         # Kept here, since a context that a user changes during a run must not change the run.

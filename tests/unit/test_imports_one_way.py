@@ -19,7 +19,18 @@ HOME = Path(execution_dataflow.__file__).parent
 
 # From the lowest to the highest. A folder stands for its modules, unless they are named one by one. A module may import
 # what stands before it.
-BOTTOM = ["_version", "_core", "nearest", "errors", "map_errors", "process_errors", "limit_errors", "states", "sizes"]
+BOTTOM = [
+    "_version",
+    "_core",
+    "nearest",
+    "errors",
+    "map_errors",
+    "process_errors",
+    "limit_errors",
+    "timeout_errors",
+    "states",
+    "sizes",
+]
 # What a user defines: a graph, down to its ports.
 DEFINITION = [
     "array_rules",
@@ -72,6 +83,7 @@ ENGINE = [
     "engine_limits",
     "engine_options",
     "map_hooks",
+    "time_hooks",
     "run_hooks",
     "active_run",
     "engine_protocol",

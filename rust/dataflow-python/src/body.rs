@@ -33,6 +33,8 @@ use crate::native_threads::OfThread;
 use crate::node_spec::{NodeSpec, Place};
 use crate::plan::Program;
 use crate::remote::RemoteAttempt;
+use crate::python_errors;
+use crate::timed;
 
 pub(crate) type CoreRun = Run<PythonBody>;
 
@@ -63,6 +65,9 @@ pub(crate) struct PythonBody {
     pub(crate) elsewhere: Place,
     /// How many items of one map may be under way in worker processes: enough to keep them busy, few enough to hold.
     pub(crate) process_items: usize,
+    /// How long what has to stop may take to do so before the next step is taken, in nanoseconds. Relaxed: who reads an
+    /// old value reads again.
+    pub(crate) grace: AtomicU64,
 }
 
 /// What a worker thread brings along.
@@ -92,6 +97,11 @@ impl Host {
     pub(crate) fn renew_isolation(&mut self, py: Python<'_>, base: &Py<PyAny>) -> PyResult<()> {
         self.isolation.renew(py, base)
     }
+
+    /// Leaves that context.
+    pub(crate) fn leave_isolation(&mut self, py: Python<'_>) -> PyResult<()> {
+        self.isolation.leave(py)
+    }
 }
 
 /// An operation that takes longer than this is worth the waking of another worker for what else there is to do: a few
@@ -103,7 +113,7 @@ const YIELD_NANOSECONDS: u64 = 5_000_000;
 /// How often a hook is begun that signal handlers interrupt; a hook that raises the same each time must come to an end.
 const HOOK_TRIES: usize = 5;
 /// The longest that the main thread sleeps before it looks for signals (rule R9 allows 0.2 s in all).
-const SIGNAL_SLICE: Duration = Duration::from_millis(50);
+pub(crate) const SIGNAL_SLICE: Duration = Duration::from_millis(50);
 
 /// The token of a thread that runs the body.
 ///
@@ -188,6 +198,11 @@ impl PythonBody {
     pub(crate) fn launch(&self, py: Python<'_>, run: &Arc<CoreRun>, frame: Frame) -> PyResult<()> {
         match frame.spec().place {
             Place::Loop => Attempt::launch(py, run, frame),
+            Place::Here | Place::Unnamed | Place::Process if frame.spec().timeout.is_some() => {
+                let label = &frame.spec().label;
+                let text = format!("{label}(timeout_seconds=) is not available for process operations in this version");
+                Err(python_errors::contract(py, text))
+            }
             Place::Here | Place::Unnamed | Place::Process => RemoteAttempt::launch(py, run, frame),
         }
     }
@@ -236,6 +251,9 @@ impl PythonBody {
             return;
         }
         let passage = self.passage(spec, step.started());
+        if let Some(limit) = spec.timeout {
+            return timed::run_node(py, spec, limit, frame, step, host);
+        }
         let returned = {
             let _pushed = frame.push();
             call::call(py, spec, &frame, &self.context)
@@ -247,7 +265,7 @@ impl PythonBody {
     }
 }
 
-fn internal_error(panic: &(dyn std::any::Any + Send)) -> PyErr {
+pub(crate) fn internal_error(panic: &(dyn std::any::Any + Send)) -> PyErr {
     let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
     PySystemError::new_err(format!("internal error of the engine: {}; please report it", text.unwrap_or("panic")))
 }
@@ -465,9 +483,10 @@ impl PythonBody {
         run.now()
     }
 
-    /// Whether the error ends the run instead of the operation: Ctrl-C, or a signal handler that ends the program.
+    /// Whether the error ends the run instead of the operation: Ctrl-C, a signal handler that ends the program, or the
+    /// interruption of the operation that has begun this run.
     pub(crate) fn is_interrupt(&self, py: Python<'_>, error: &PyErr) -> bool {
-        if error.is_instance_of::<PyKeyboardInterrupt>(py) {
+        if error.is_instance_of::<PyKeyboardInterrupt>(py) || python_errors::is_of_outer(py, error) {
             return true;
         }
         error.is_instance_of::<PySystemExit>(py)
@@ -477,6 +496,10 @@ impl PythonBody {
                 .call_method1(intern!(py, "is_of_signal_handler"), (error.clone_ref(py).into_value(py),))
                 .and_then(|answer| answer.is_truthy())
                 .unwrap_or(false)
+    }
+
+    pub(crate) fn grace(&self) -> Duration {
+        Duration::from_nanos(self.grace.load(Ordering::Relaxed))
     }
 
     pub(crate) fn is_lost(&self) -> bool {

@@ -9,6 +9,7 @@ mod builder;
 mod bulk;
 mod call;
 mod checks;
+mod companion;
 mod conclude;
 mod convoy;
 mod events;
@@ -42,6 +43,8 @@ mod results;
 mod run;
 mod sources;
 mod value_sizes;
+mod stacks;
+mod timed;
 mod weak_registry;
 mod workers;
 
@@ -52,6 +55,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     interpreters::refuse_other_than_main()?;
     module.add_class::<attempt::Attempt>()?;
     module.add_class::<builder::GraphBuilder>()?;
+    module.add_class::<companion::Companion>()?;
     module.add_class::<events::EventQueue>()?;
     module.add_class::<frame::FrameInfo>()?;
     module.add_class::<operation_base::OperationBase>()?;
@@ -65,6 +69,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<remote::RemoteAttempt>()?;
     module.add_class::<run::PyRun>()?;
     module.add_class::<weak_registry::WeakRegistry>()?;
+    module.add_function(wrap_pyfunction!(companion::dismiss_companions, module)?)?;
     module.add_function(wrap_pyfunction!(frame::current_frame, module)?)?;
     module.add_function(wrap_pyfunction!(guest::execute_attempt, module)?)?;
     module.add_function(wrap_pyfunction!(native_threads::note_native_limit, module)?)?;
