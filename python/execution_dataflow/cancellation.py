@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["AttemptCancelled", "AttemptTimedOut", "OuterAttemptInterrupted"]
+__all__ = ["AttemptCancelled", "AttemptTimedOut", "OuterAttemptInterrupted", "absorb"]
 
 
 class AttemptCancelled(BaseException):
@@ -52,3 +52,7 @@ class OuterAttemptInterrupted(AttemptCancelled):
 
     def __str__(self) -> str:
         return "the operation that has begun this run was interrupted"
+
+
+def absorb() -> None:
+    """Do nothing: an exception that was posted to this thread is raised here, for the native core to drop."""

@@ -25,15 +25,15 @@ use crate::events::{EventQueue, Kind, Moment, Record};
 use crate::frame::Frame;
 use crate::gate;
 use crate::gather::gather;
-use crate::isolation::Isolation;
+use crate::host::Host;
 use crate::items;
 use crate::limits::RunLimits;
 use crate::map_content::{Element, MapRun};
 use crate::native_threads::OfThread;
 use crate::node_spec::{NodeSpec, Place};
 use crate::plan::Program;
-use crate::remote::RemoteAttempt;
 use crate::python_errors;
+use crate::remote::RemoteAttempt;
 use crate::timed;
 
 pub(crate) type CoreRun = Run<PythonBody>;
@@ -68,40 +68,6 @@ pub(crate) struct PythonBody {
     /// How long what has to stop may take to do so before the next step is taken, in nanoseconds. Relaxed: who reads an
     /// old value reads again.
     pub(crate) grace: AtomicU64,
-}
-
-/// What a worker thread brings along.
-pub(crate) struct Host {
-    /// Whether this is the main thread, where signal handlers run.
-    pub(crate) is_main: bool,
-    /// When it last let others have the interpreter, in the clock of the run it works on.
-    last_yield: u64,
-    isolation: Isolation,
-    courtesy: Courtesy,
-    pub(crate) native_threads: OfThread,
-}
-
-impl Host {
-    pub(crate) fn new(is_main: bool) -> Self {
-        Self {
-            is_main,
-            last_yield: 0,
-            isolation: Isolation::new(),
-            courtesy: Courtesy::new(),
-            native_threads: OfThread::default(),
-        }
-    }
-
-    /// Sees to it that the thread is in a context with the variables of `base` and no others.
-    #[inline]
-    pub(crate) fn renew_isolation(&mut self, py: Python<'_>, base: &Py<PyAny>) -> PyResult<()> {
-        self.isolation.renew(py, base)
-    }
-
-    /// Leaves that context.
-    pub(crate) fn leave_isolation(&mut self, py: Python<'_>) -> PyResult<()> {
-        self.isolation.leave(py)
-    }
 }
 
 /// An operation that takes longer than this is worth the waking of another worker for what else there is to do: a few
@@ -234,7 +200,7 @@ impl PythonBody {
         }
         let mut frame = Frame::new(run, spec, program.operation(py, task.node), task, attempt);
         if let Err(error) =
-            gather(py, self, instance, &mut frame).and_then(|()| host.isolation.renew(py, &self.base_context))
+            gather(py, self, instance, &mut frame).and_then(|()| host.renew_isolation(py, &self.base_context))
         {
             return conclude::fail(py, run, task, attempt, error, Some(frame), Via::Step(step));
         }
@@ -343,7 +309,7 @@ impl Body for PythonBody {
         let py = unsafe { attached() };
         // The next run that this worker joins has a clock of its own.
         host.courtesy = Courtesy::new();
-        if let Err(error) = host.isolation.leave(py) {
+        if let Err(error) = host.leave_isolation(py) {
             error.write_unraisable(py, Some(self.hooks.bind(py)));
         }
     }

@@ -20,9 +20,10 @@ use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::body::{CoreRun, Host, internal_error};
+use crate::body::{CoreRun, internal_error};
 use crate::call;
 use crate::frame::Frame;
+use crate::host::Host;
 use crate::stacks;
 
 /// How long a companion waits for the next operation before its thread ends.
@@ -296,8 +297,6 @@ impl Companion {
         }
         idle_desks().retain(|other| !Arc::ptr_eq(other, desk));
         desk.leave();
-        // What was posted at the end of the program hits nobody else.
-        stacks::take_back();
     }
 }
 

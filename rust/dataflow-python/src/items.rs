@@ -14,11 +14,12 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use smallvec::SmallVec;
 
-use crate::body::{CoreRun, Host, LONG_NANOSECONDS, PythonBody};
+use crate::body::{CoreRun, LONG_NANOSECONDS, PythonBody};
 use crate::call;
 use crate::conclude::{self, Via};
 use crate::events::{Kind, Moment};
 use crate::frame::{Frame, Values};
+use crate::host::Host;
 use crate::map_content::{Content, Element, MapRun, content};
 use crate::map_spec::MapSpec;
 use crate::node_spec::{NodeSpec, Place};

@@ -18,6 +18,7 @@ mod functions;
 mod gate;
 mod gather;
 mod guest;
+mod host;
 mod interpreters;
 mod isolation;
 mod items;
@@ -42,9 +43,9 @@ mod remote;
 mod results;
 mod run;
 mod sources;
-mod value_sizes;
 mod stacks;
 mod timed;
+mod value_sizes;
 mod weak_registry;
 mod workers;
 

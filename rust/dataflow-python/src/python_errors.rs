@@ -66,6 +66,13 @@ interruption! {
     outer_class => "OuterAttemptInterrupted",
 }
 
+/// A function that does nothing, in which an exception may be raised that nobody is to see.
+pub(crate) fn absorb(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let find = || Ok(py.import("execution_dataflow.cancellation")?.getattr("absorb")?.unbind());
+    FUNCTION.get_or_try_init(py, find).map(|function| function.bind(py))
+}
+
 /// What the code of an attempt gets that was set aside.
 pub(crate) fn attempt_timed_out(py: Python<'_>) -> PyErr {
     timed_out_class(py).map_or_else(|error| error, |class| PyErr::from_type(class.clone(), ()))

@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dataflow_core::run::Stop;
+use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
@@ -237,10 +238,21 @@ pub(crate) fn post(target: &Target, own: &Bound<'_, PyType>, outer: &Bound<'_, P
 }
 
 /// Takes back what was posted to the calling thread and not raised yet.
+///
+/// By having it raised, in a function that does nothing: to post null in its place would leave the interpreter of
+/// CPython 3.11 and 3.12 with the belief that something is posted, and slow for ever.
 #[cold]
 pub(crate) fn take_back() {
-    // SAFETY: attached: called where frames leave the stack, or where a run begins.
-    unsafe { ffi::PyThreadState_SetAsyncExc(ffi::PyThread_get_thread_ident() as _, null_mut()) };
+    // SAFETY: called where frames leave the stack, or where a run begins: attached.
+    let py = unsafe { Python::assume_attached() };
+    let Err(error) = python_errors::absorb(py).and_then(|absorb| absorb.call0()) else { return };
+    if error.is_instance_of::<PyKeyboardInterrupt>(py) {
+        // A signal came at this moment: it is for whoever runs next.
+        // SAFETY: it only sets a flag.
+        unsafe { ffi::PyErr_SetInterrupt() };
+    } else if !python_errors::is_attempt_cancelled(py, &error) {
+        error.write_unraisable(py, None);
+    }
 }
 
 /// What was posted to the operation that calls us, in the place of which it is to be raised here and now: it would reach

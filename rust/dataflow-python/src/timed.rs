@@ -8,11 +8,12 @@ use dataflow_core::run::{Step, Stop};
 use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::body::{CoreRun, Host, PythonBody, SIGNAL_SLICE};
+use crate::body::{CoreRun, PythonBody, SIGNAL_SLICE};
 use crate::companion::{self, Desk, Job, Outcome, Standing};
 use crate::conclude::{self, Via};
 use crate::convoy;
 use crate::frame::Frame;
+use crate::host::Host;
 use crate::items;
 use crate::node_spec::NodeSpec;
 use crate::python_errors;

@@ -9,8 +9,9 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use crate::body::{Host, PythonBody};
+use crate::body::PythonBody;
 use crate::companion;
+use crate::host::Host;
 use crate::native_threads;
 use crate::stacks;
 
