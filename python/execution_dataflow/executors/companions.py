@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from contextlib import suppress
 
 from execution_dataflow import _core
 from execution_dataflow.cancellation import AttemptCancelled
@@ -41,9 +42,10 @@ class CompanionThreads:
         number = next(self._numbers)
 
         def serve() -> None:
-            try:
+            # What is posted at the end of the program may come when the operation has ended already.
+            with suppress(AttemptCancelled):
                 companion.serve()
-            finally:
+            with suppress(AttemptCancelled):
                 self._threads.pop(number, None)
 
         thread = threading.Thread(target=serve, name=f"execution-dataflow-timed-{number}", daemon=True)
