@@ -429,6 +429,16 @@ def _() -> None:
     ExecutionContext(log_level="INFOS")
 
 
+@row("a deadline that is over at once")
+def _() -> None:
+    ExecutionEngine().run(GraphDefinition(), deadline_seconds=0)
+
+
+@row("a time limit that is over at once")
+def _() -> None:
+    Load(timeout_seconds=0)
+
+
 @row("a subscriber that cannot be called")
 def _() -> None:
     ExecutionEngine().subscribe([])  # type: ignore[arg-type]

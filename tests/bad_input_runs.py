@@ -275,6 +275,23 @@ def _() -> object:
     return engine.run(graph)
 
 
+def spin() -> None:
+    while True:
+        time.sleep(0.001)
+
+
+@row("an operation that takes longer than its time")
+def _() -> object:
+    return run_one(operation(spin, timeout_seconds=0.1))
+
+
+@row("an operation that is stuck in native code for longer than its time")
+def _() -> object:
+    graph = GraphDefinition("etl")
+    graph.add(operation(lambda: time.sleep(0.5), timeout_seconds=0.05, name="nap"))
+    return ExecutionEngine(grace_seconds=0.05).run(graph)
+
+
 @row("an engine used after `close()`")
 def _() -> None:
     engine = ExecutionEngine()
@@ -323,6 +340,11 @@ def _() -> None:
 @row("a misspelt name of an operation")
 def _() -> None:
     run_one(Load()).get_output("Laod")
+
+
+@row("`raise_if_failed()` after a deadline")
+def _() -> None:
+    run_one(spin, deadline_seconds=0.1).raise_if_failed()
 
 
 @row("`raise_if_failed()` after a failure")

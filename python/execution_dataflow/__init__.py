@@ -12,7 +12,7 @@ except ImportError as _error:
     raise
 
 from execution_dataflow._version import __version__
-from execution_dataflow.cancellation import AttemptCancelled
+from execution_dataflow.cancellation import AttemptCancelled, AttemptTimedOut
 from execution_dataflow.channels import DataChannel
 from execution_dataflow.clients import ClientPool
 from execution_dataflow.context import ExecutionContext
@@ -85,16 +85,19 @@ from execution_dataflow.secrets import Secret
 from execution_dataflow.shared_state import SharedState
 from execution_dataflow.sizes import register_size
 from execution_dataflow.states import OperationState, RunState
+from execution_dataflow.timeout_errors import DeadlineExceeded, OperationTimeout
 from execution_dataflow.timing import OperationTiming
 
 __all__ = [
     "AttemptCancelled",
+    "AttemptTimedOut",
     "ChannelError",
     "ClientPool",
     "ContractError",
     "CycleError",
     "DataChannel",
     "DataflowError",
+    "DeadlineExceeded",
     "DuplicateNameError",
     "DuplicateOperationError",
     "Engine",
@@ -133,6 +136,7 @@ __all__ = [
     "OperationSkipped",
     "OperationStarted",
     "OperationState",
+    "OperationTimeout",
     "OperationTiming",
     "OperationUpstreamFailed",
     "OutputArray",

@@ -14,9 +14,11 @@ from execution_dataflow import _core
 from execution_dataflow.errors import RunInterrupted, RunLost
 from execution_dataflow.event_dispatch import EventStream
 from execution_dataflow.executors.threads import worker_threads
+from execution_dataflow.executors.watchdog import watchdog
 from execution_dataflow.plan import Plan
 from execution_dataflow.process_life import ExitStep
 from execution_dataflow.result import ExecutionResult
+from execution_dataflow.result_text import duration_text
 from execution_dataflow.run_hooks import RunHooks, final_state
 from execution_dataflow.run_record import RunRecord
 from execution_dataflow.states import OperationState
@@ -73,6 +75,7 @@ class ActiveRun:
         "_is_given_up",
         "_listens",
         "_lock",
+        "_made",
         "_needs_beginning",
         "_options",
         "_result",
@@ -93,13 +96,14 @@ class ActiveRun:
         driven: bool,
         host: Callable[[], CoroutineHost] | None = None,
     ) -> None:
+        self._made = 0.0 if options.deadline_seconds is None else time.monotonic()
         dispatcher = threads.dispatcher
         listens = dispatcher.has_subscribers
         self.plan = plan
         self.threads = threads
         self._options = options
         self._listens = listens
-        self._needs_beginning = listens or not options.is_auto
+        self._needs_beginning = listens or not options.is_auto or options.deadline_seconds is not None
         self._stream: EventStream | None = None
         self._lock = None if driven else threading.Lock()
         self._result: ExecutionResult | None = None
@@ -150,14 +154,32 @@ class ActiveRun:
             options.executor,
             options.max_workers * _ITEMS_PER_PROCESS,
             lent,
+            options.grace_seconds,
         )
 
     def _begin(self) -> None:
         if not self._options.is_auto:
             self._hooks.begin()
+        deadline = self._options.deadline_seconds
+        if deadline is not None:
+            moment = self._made + deadline
+            self._hooks.deadline = watchdog.call_at(moment, lambda: self._exceed_deadline(deadline))
         if self._listens:
             self._stream = self.threads.dispatcher.open_stream(self.record, len(self.plan), self.core.began_ns * 1e-9)
             self._listen_to_progress(weakref.ref(self.core))
+
+    def _exceed_deadline(self, seconds: float) -> None:
+        """Cancel the run, not on the thread of the watchdog: clients that are closed with the run may take long."""
+
+        def cancel() -> None:
+            if not self.core.finished and not self.record.cancel_requested:
+                self.record.deadline_exceeded = seconds
+                self.cancel(f"its deadline of {duration_text(seconds)} was over")
+
+        try:
+            threading.Thread(target=cancel, name="execution-dataflow-deadline", daemon=True).start()
+        except RuntimeError:
+            cancel()
 
     def _listen_to_progress(self, core: weakref.ref[_core.Run]) -> None:
         record, dispatcher = self.record, self.threads.dispatcher
@@ -344,13 +366,17 @@ class ActiveRun:
                 return
             await asyncio.sleep(0.002)
 
-    def cancel(self, reason: str | None = None) -> None:
+    def cancel(self, reason: str | None = None, grace_seconds: float | None = None) -> None:
         """Let nothing new start, and cancel what can be cancelled. Does nothing to a run that has ended."""
         if self.core.finished:
             return
+        if grace_seconds is not None:
+            self.core.grace_seconds = grace_seconds
         self.record.cancel_reason = reason or "cancelled by the caller"
-        self._hooks.stop_pending()
+        self.record.cancel_requested = True
+        # First this: what ends because of the rest must find its run cancelled.
         self.core.stop()
+        self._hooks.stop_pending()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the end; an operation of another run that waits lends its thread, so that runs never starve."""

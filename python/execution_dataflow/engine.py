@@ -88,6 +88,11 @@ class ExecutionEngine:
         Whether to look at every shared value before and after each operation that receives it. One that writes to such
         a value fails with a `SharedValueChangedError`; what an operation writes to itself is in ``result.warnings``. It
         takes as long as reading all these values two or three times.
+    deadline_seconds : float, optional
+        How long a run may take in all, with everything that waits in it; then it is cancelled.
+    grace_seconds : float
+        How long operations of a cancelled run may take to stop by themselves before they are interrupted, and how long
+        what was interrupted, for that or for its ``timeout_seconds``, may take to stop before it is set aside.
 
     Examples
     --------
@@ -117,6 +122,8 @@ class ExecutionEngine:
         memory_limit: int | str | None = None,
         on_failure: OnFailure = "keep",
         debug: bool = False,
+        deadline_seconds: float | None = None,
+        grace_seconds: float = 1.0,
     ) -> None:
         if max_workers is None:
             max_workers = usable_cpus()
@@ -130,6 +137,8 @@ class ExecutionEngine:
             executor,
             on_failure,
             debug,
+            deadline_seconds,
+            grace_seconds,
         )
         self._threads = EngineThreads()
         # Reentrant: what happens under it may collect garbage, and a finaliser may run a graph on this engine.
@@ -156,6 +165,7 @@ class ExecutionEngine:
         retain: str | Sequence[Any] | None = None,
         max_workers: int | None = None,
         on_failure: OnFailure | None = None,
+        deadline_seconds: float | None = None,
     ) -> ExecutionResult:
         """Run a graph to its end, on the calling thread and on the pool's.
 
@@ -165,7 +175,7 @@ class ExecutionEngine:
             What to run; a graph is compiled first.
         context : ExecutionContext, optional
             What operations receive; a new one by default.
-        failure_policy, retain, max_workers, on_failure
+        failure_policy, retain, max_workers, on_failure, deadline_seconds
             For this run, instead of the engine's.
 
         Returns
@@ -190,7 +200,7 @@ class ExecutionEngine:
                 "engine.run() was called on the engine's own event loop, in a coroutine operation, and would hold it "
                 "up: use `await engine.run_async(...)` there"
             )
-        run = self._prepare(graph, context, failure_policy, retain, max_workers, on_failure, True)
+        run = self._prepare(graph, context, failure_policy, retain, max_workers, on_failure, deadline_seconds, True)
         try:
             return run.drive()
         finally:
@@ -207,12 +217,13 @@ class ExecutionEngine:
         retain: str | Sequence[Any] | None = None,
         max_workers: int | None = None,
         on_failure: OnFailure | None = None,
+        deadline_seconds: float | None = None,
     ) -> RunHandle:
         """Start a run on the pool's threads and return at once.
 
         Parameters
         ----------
-        graph, context, failure_policy, retain, max_workers, on_failure
+        graph, context, failure_policy, retain, max_workers, on_failure, deadline_seconds
             As for `run`.
 
         Returns
@@ -227,7 +238,7 @@ class ExecutionEngine:
         EngineClosedError
             The engine was closed.
         """
-        run = self._prepare(graph, context, failure_policy, retain, max_workers, on_failure, False)
+        run = self._prepare(graph, context, failure_policy, retain, max_workers, on_failure, deadline_seconds, False)
         try:
             self._keep_until_end(run)
             run.submit()
@@ -244,6 +255,7 @@ class ExecutionEngine:
         retain: str | Sequence[Any] | None = None,
         max_workers: int | None = None,
         on_failure: OnFailure | None = None,
+        deadline_seconds: float | None = None,
     ) -> ExecutionResult:
         """Run a graph without holding up the event loop that awaits it.
 
@@ -252,7 +264,7 @@ class ExecutionEngine:
 
         Parameters
         ----------
-        graph, context, failure_policy, retain, max_workers, on_failure
+        graph, context, failure_policy, retain, max_workers, on_failure, deadline_seconds
             As for `run`.
 
         Returns
@@ -273,7 +285,9 @@ class ExecutionEngine:
 
         loop = asyncio.get_running_loop()
         host = CoroutineHost(loop)
-        run = self._prepare(graph, context, failure_policy, retain, max_workers, on_failure, False, lambda: host)
+        run = self._prepare(
+            graph, context, failure_policy, retain, max_workers, on_failure, deadline_seconds, False, lambda: host
+        )
         ended: asyncio.Future[None] = loop.create_future()
 
         def note_end() -> None:
@@ -371,6 +385,7 @@ class ExecutionEngine:
         retain: str | Sequence[Any] | None,
         max_workers: int | None,
         on_failure: OnFailure | None,
+        deadline_seconds: float | None,
         driven: bool,
         host: Callable[[], CoroutineHost] | None = None,
     ) -> ActiveRun:
@@ -387,8 +402,9 @@ class ExecutionEngine:
         elif not isinstance(context, ExecutionContext):
             raise TypeError(f"the context of a run is an ExecutionContext, not {type(context).__name__}")
         options = self._options
-        if failure_policy is not None or retain is not None or max_workers is not None or on_failure is not None:
-            options = options.for_one_run(failure_policy, retain, max_workers, on_failure)
+        has_own = failure_policy is not None or retain is not None or max_workers is not None
+        if has_own or on_failure is not None or deadline_seconds is not None:
+            options = options.for_one_run(failure_policy, retain, max_workers, on_failure, deadline_seconds)
         run = ActiveRun(plan, context, options, self._threads, driven, host)
         seats = run.core.seats
         try:

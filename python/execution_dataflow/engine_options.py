@@ -42,6 +42,10 @@ class RunOptions:
         Whether a run that does not succeed is undone.
     debug : bool
         Whether operations are watched for what they write to.
+    deadline_seconds : float, optional
+        How long a run may take.
+    grace_seconds : float
+        How long what has to stop may take to do so.
 
     Raises
     ------
@@ -50,11 +54,13 @@ class RunOptions:
     """
 
     __slots__ = (
+        "deadline_seconds",
         "debug",
         "event_drain_seconds",
         "executor",
         "fail_fast",
         "failure_policy",
+        "grace_seconds",
         "is_auto",
         "limits",
         "max_workers",
@@ -75,6 +81,8 @@ class RunOptions:
         executor: str | None = None,
         on_failure: str = "keep",
         debug: bool = False,
+        deadline_seconds: float | None = None,
+        grace_seconds: float = 1.0,
     ) -> None:
         self.limits = limits
         checked_retain(retain)
@@ -94,6 +102,8 @@ class RunOptions:
         if not isinstance(debug, bool):
             raise TypeError(f"debug is True or False, not {debug!r}")
         self.debug = debug
+        self.deadline_seconds = checked_deadline(deadline_seconds)
+        self.grace_seconds = checked_grace(grace_seconds)
 
     def for_one_run(
         self,
@@ -101,6 +111,7 @@ class RunOptions:
         retain: object | None,
         max_workers: int | None,
         on_failure: str | None = None,
+        deadline_seconds: float | None = None,
     ) -> RunOptions:
         """Return these options with those of one call of ``run`` in their place."""
         return RunOptions(
@@ -113,6 +124,8 @@ class RunOptions:
             self.executor,
             self.on_failure if on_failure is None else on_failure,
             self.debug,
+            self.deadline_seconds if deadline_seconds is None else deadline_seconds,
+            self.grace_seconds,
         )
 
     def retained_in(self, plan: Plan) -> str | list[int]:
@@ -156,6 +169,26 @@ def checked_drain(value: object) -> float:
     if math.isnan(value) or value < 0:
         raise ValueError(f"event_drain_seconds={value!r} is not possible: it is 0 or more")
     return min(float(value), threading_limit())
+
+
+def checked_deadline(value: object) -> float | None:
+    """Return a number of seconds or ``None``, or raise an error that says what it may be."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"deadline_seconds is a number of seconds, not {type(value).__name__}")
+    if math.isnan(value) or value <= 0:
+        raise ValueError(f"deadline_seconds={value!r} is not possible: it is more than 0; leave it out for no deadline")
+    return float(value)
+
+
+def checked_grace(value: object) -> float:
+    """Return a number of seconds, or raise an error that says what it may be."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"grace_seconds is a number of seconds, not {type(value).__name__}")
+    if math.isnan(value) or value < 0:
+        raise ValueError(f"grace_seconds={value!r} is not possible: it is 0 or more, or math.inf to wait for ever")
+    return float(value)
 
 
 def checked_native_threads(value: object) -> int | str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from execution_dataflow import _core
 from execution_dataflow.cpus import usable_cpus
 from execution_dataflow.event_dispatch import Dispatcher
 from execution_dataflow.executors.threads import worker_threads
@@ -62,6 +63,7 @@ class EngineThreads:
     def stop(self, timeout: float) -> None:
         """Give the worker threads back and stop the others; wait for them at most ``timeout`` seconds each."""
         worker_threads.release(id(self))
+        _core.dismiss_companions()
         if self.loop_thread is not None:
             self.loop_thread.close(timeout)
         if self.process_pool is not None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
+from types import FrameType, TracebackType
 
 from execution_dataflow.process_errors import RemoteTraceback
 
-__all__ = ["ErrorRecord", "exception_text", "place_of", "without_engine"]
+__all__ = ["ErrorRecord", "exception_text", "place_of", "place_of_stack", "without_engine"]
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
@@ -179,6 +179,30 @@ def place_of(traceback: TracebackType | None) -> str | None:
                 users = text
         traceback = traceback.tb_next
     return users if users is not None else others
+
+
+def place_of_stack(frames: Iterable[FrameType]) -> str | None:
+    """Return where the user's code is, from frames that still run.
+
+    Parameters
+    ----------
+    frames : iterable of frame
+        The innermost first.
+
+    Returns
+    -------
+    str or None
+        ``file:line in function`` of the innermost frame that is theirs, else of the innermost that is not the engine's.
+    """
+    others: str | None = None
+    for frame in frames:
+        code = frame.f_code
+        if not _is_engine(code.co_filename):
+            text = f"{code.co_filename}:{frame.f_lineno} in {code.co_name}"
+            if not _is_library(code.co_filename):
+                return text
+            others = others or text
+    return others
 
 
 def _is_engine(path: str) -> bool:

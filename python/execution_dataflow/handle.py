@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from execution_dataflow.active_run import ActiveRun
+from execution_dataflow.engine_options import checked_grace
 from execution_dataflow.result import ExecutionResult
 from execution_dataflow.run_hooks import final_state
 from execution_dataflow.states import RunState
@@ -94,15 +95,20 @@ class RunHandle:
             raise TimeoutError(f"run {self.run_id!r} has not ended after {waited:.3g} s; it goes on")
         return self._run.finish()
 
-    def cancel(self, reason: str | None = None) -> None:
+    def cancel(self, reason: str | None = None, *, grace_seconds: float | None = None) -> None:
         """Cancel the run: nothing new starts, coroutines are cancelled, ``context.cancelled`` turns true for the rest.
+
+        When the grace is over, an `AttemptCancelled` is raised in the operations that still run, at their next line of
+        Python. This returns at once; ``wait()`` waits for the end.
 
         Parameters
         ----------
         reason : str, optional
             Why; the result and ``context.raise_if_cancelled()`` repeat it.
+        grace_seconds : float, optional
+            How long operations that run may take to stop by themselves; the engine's by default.
         """
-        self._run.cancel(reason)
+        self._run.cancel(reason, None if grace_seconds is None else checked_grace(grace_seconds))
 
     def progress(self) -> dict[str, Any]:
         """Return how far the run has come.

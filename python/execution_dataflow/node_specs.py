@@ -19,8 +19,6 @@ from execution_dataflow.parameters import is_coroutine_function
 __all__ = ["SpecTable", "check_runnable", "kind_of", "spec_of", "spec_that_calls"]
 
 # Options that an operation may be given and that no engine of this version acts on.
-_UNAVAILABLE = ("timeout_seconds",)
-
 # Takes a function, and whether it is a coroutine function, and returns what is called in its place.
 _Around = Callable[[Callable[..., Any], bool], Callable[..., Any]]
 
@@ -250,9 +248,10 @@ def check_runnable(operation: Operation) -> None:
         raise GraphError(f"{label}.execute must be a method that takes the context, not {execute!r}")
     _check_takes_context(label, execute)
     settings = operation._settings
-    for option in _UNAVAILABLE:
-        if getattr(settings, option) is not getattr(DEFAULT_SETTINGS, option):
-            raise GraphError(f"{label}({option}=) is not available in this version; leave it out")
+    if isinstance(operation, MappedOperation) and settings.timeout_seconds is not None:
+        raise GraphError(
+            f"{label}(timeout_seconds=) has no meaning for a map: give it to the operation that runs for each item"
+        )
     executor = operation.executor
     check_options(label, {"retry_policy": operation.retry_policy, "executor": executor})
     is_coroutine = is_coroutine_function(operation.function if isinstance(operation, FunctionOperation) else execute)

@@ -20,6 +20,7 @@ from execution_dataflow.result_text import ResultFacts, html_text, listed, short
 from execution_dataflow.run_outcome import RunOutcome
 from execution_dataflow.run_record import RunRecord
 from execution_dataflow.states import OperationState, RunState
+from execution_dataflow.timeout_errors import DeadlineExceeded
 from execution_dataflow.timing import OperationTiming
 
 if TYPE_CHECKING:
@@ -352,6 +353,9 @@ class ExecutionResult:
                 noun = "operations" if count > 1 else "operation"
                 sentences.append(f"{count} other {noun} failed too: {listed(others, count)}.")
         sentences += [failure.message for failure in self._record.late_errors]
+        left = self._record.left_behind
+        if left:
+            sentences.append(f"Not stopped, and left to run out by themselves: {listed(left, len(left))}.")
         for state, count in self._outcome.counts():
             if state in _NOT_RUN:
                 sentences.append(f"{count} operation{'s' if count > 1 else ''} {_NOT_RUN[state]}.")
@@ -381,15 +385,18 @@ class ExecutionResult:
         RunFailed
             When an operation failed; the original exception is its cause.
         RunCancelled
-            When the run was cancelled.
+            When the run was cancelled; a `DeadlineExceeded` when its ``deadline_seconds`` were over.
         """
         if self.is_successful():
             return
         first = self.first_error
         kind = RunCancelled if self._state is RunState.CANCELLED else RunFailed
-        error = kind(
-            self.get_error_message() or "", result=self, operation=first.operation if first is not None else None
-        )
+        message, operation = self.get_error_message() or "", first.operation if first is not None else None
+        deadline = self._record.deadline_exceeded
+        if deadline is not None and kind is RunCancelled:
+            error: RunFailed = DeadlineExceeded(message, result=self, operation=operation, deadline_seconds=deadline)
+        else:
+            error = kind(message, result=self, operation=operation)
         raise error from (first.exception if first is not None else None)
 
     def summary(self, rows: int = 10) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from execution_dataflow import _core
 from execution_dataflow.error_record import ErrorRecord
 from execution_dataflow.event_dispatch import GRAPH_COMPLETED, Latch
+from execution_dataflow.executors.watchdog import Alarm
 from execution_dataflow.fallback_hooks import FallbackHooks
 from execution_dataflow.map_hooks import MapHooks
 from execution_dataflow.native_threads import native_threads
@@ -17,6 +18,7 @@ from execution_dataflow.plan import Plan
 from execution_dataflow.run_record import RunRecord
 from execution_dataflow.signal_handlers import raised_by_signal_handler
 from execution_dataflow.states import OperationState, RunState
+from execution_dataflow.time_hooks import TimeHooks
 
 if TYPE_CHECKING:
     import asyncio
@@ -60,11 +62,32 @@ class ShieldedTasks:
 
     is_cancelled = False
 
-    def __init__(self) -> None:
-        self.tasks: set[asyncio.Task[None]] = set()
+    def __init__(self, hooks: RunHooks) -> None:
+        self._hooks = hooks
+        # Kept by the run: a loop has only weak references to its tasks.
+        self.tasks = hooks.shielded
+
+    @property
+    def grace_seconds(self) -> float:
+        """How long what is to stop may take to do so."""
+        return self._hooks.grace_seconds
+
+    def timed_out_coroutine(
+        self, attempt: _core.Attempt, cause: BaseException | None, where: str | None, is_set_aside: bool
+    ) -> BaseException:
+        """Return the error of an attempt whose own time was over."""
+        return self._hooks.timed_out_coroutine(attempt, cause, where, is_set_aside)
+
+    def left_behind_coroutine(self, attempt: _core.Attempt) -> None:
+        """Note an attempt that did not stop."""
+        self._hooks.left_behind_coroutine(attempt)
+
+    def end_task(self, attempt: _core.Attempt) -> None:
+        """Forget the task of an attempt, which has ended."""
+        self._hooks.end_task(attempt)
 
 
-class RunHooks(MapHooks, FallbackHooks):
+class RunHooks(MapHooks, FallbackHooks, TimeHooks):
     """The Python part of one run.
 
     Parameters
@@ -90,6 +113,8 @@ class RunHooks(MapHooks, FallbackHooks):
         When it ended, in nanoseconds since it began.
     workers : int
         How many may work at the same time, on this run and beside it.
+    deadline : Alarm or None
+        What cancels it when its time is over.
     on_end : callable or None
         Called when every node has its outcome. An interrupt on the main thread may make it be called again.
     undoes : bool
@@ -112,12 +137,14 @@ class RunHooks(MapHooks, FallbackHooks):
         "_standing_in",
         "_waiting",
         "_waiting_items",
+        "deadline",
         "ended_ns",
         "on_end",
         "on_undo",
         "plan",
         "record",
         "run",
+        "shielded",
         "state",
         "tasks",
         "undoes",
@@ -146,7 +173,8 @@ class RunHooks(MapHooks, FallbackHooks):
         # A run that only the calling thread works on has nothing to forget.
         self._ends_limits = False
         self.on_end: Callable[[], object] | None = None
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.tasks: dict[_core.Attempt, asyncio.Task[None]] = {}
+        self.shielded: dict[_core.Attempt, asyncio.Task[None]] = {}
         self._make_host = host
         self._host: CoroutineHost | None = None
         self._make_pool = pool
@@ -156,11 +184,10 @@ class RunHooks(MapHooks, FallbackHooks):
         self.undoes = False
         self.undone: Latch | None = None
         self.on_undo: Callable[[], object] | None = None
-
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether the run was cancelled."""
-        return self.record.cancel_requested
+        self.deadline: Alarm | None = None
+        self._alarm: Alarm | None = None
+        self._insisted = 0
+        self._coroutines_end_at = 0.0
 
     def attempt_failed(
         self, node: int, attempt: int, error: BaseException, *, delay_seconds: float
@@ -195,7 +222,7 @@ class RunHooks(MapHooks, FallbackHooks):
         if self._host is None:
             self._host = self._make_host()
             self.record.run_awaitable = self._host.run_awaitable
-        self._host.launch(attempt, context, ShieldedTasks() if attempt.ignores_stop else self)
+        self._host.launch(attempt, context, ShieldedTasks(self) if attempt.ignores_stop else self)
 
     def launch_process(self, attempt: _core.RemoteAttempt) -> None:
         """Have an operation run in a worker process."""
@@ -222,12 +249,16 @@ class RunHooks(MapHooks, FallbackHooks):
             self._host.cancel(self)
         if self._processes is not None:
             self._processes[0].cancel(self._processes[1])
+        self._expect_end()
 
     def run_ends(self) -> RunState | None:
         """Close the clients and tell the engine: every node has its outcome. After an interrupt it is called again.
 
         A run that is to be undone still needs them: `undo_ends` does the rest, and ``None`` says so.
         """
+        if self.deadline is not None:
+            self.deadline.cancel()
+        self._expect_nothing()
         if self.record.guard is not None and self.run is not None:
             self.record.late_errors = self.record.guard.finish(self.run)
         if self.undoes and self._is_to_be_undone():
@@ -333,6 +364,8 @@ class RunHooks(MapHooks, FallbackHooks):
 
     def give_up(self) -> None:
         """Forget the run, which will not start."""
+        if self.deadline is not None:
+            self.deadline.cancel()
         self.run = None  # no cycle: nothing else will end it
         if self._ends_limits:
             native_threads.end(self)

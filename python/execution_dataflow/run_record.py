@@ -77,6 +77,10 @@ class RunRecord:
         Whether somebody cancelled the run; set by the engine.
     cancel_reason : str or None
         Who or why; set by the engine.
+    deadline_exceeded : float or None
+        The deadline, in seconds, if the run was cancelled because that was over; set by the engine.
+    left_behind : list of str
+        The operations that did not stop when the run was cancelled, and were left to themselves.
     emit_progress : callable or None
         Takes node, items, fraction and message; set by the engine while somebody listens.
     run_awaitable : callable or None
@@ -94,6 +98,7 @@ class RunRecord:
         "cancel_reason",
         "cancel_requested",
         "context",
+        "deadline_exceeded",
         "emit_progress",
         "errors",
         "fallbacks",
@@ -101,6 +106,7 @@ class RunRecord:
         "guard",
         "held",
         "late_errors",
+        "left_behind",
         "limits",
         "names",
         "not_reverted",
@@ -140,6 +146,8 @@ class RunRecord:
         self.progress: dict[int, tuple[float, str]] = {}
         self.cancel_requested = False
         self.cancel_reason: str | None = None
+        self.deadline_exceeded: float | None = None
+        self.left_behind: list[str] = []
         self.emit_progress: Callable[[int, tuple[int, ...], float, str], object] | None = None
         self.run_awaitable: Callable[[Awaitable[Any]], Any] | None = None
         # Kept here, since a context that a user changes during a run must not change the run.

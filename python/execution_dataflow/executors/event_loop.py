@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import threading
 from collections import deque
 from collections.abc import Awaitable
 from contextvars import Context
-from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from execution_dataflow import _core
+from execution_dataflow.executors.coroutine_limits import Limits, PendingTasks, run_in_time
 
 __all__ = ["CoroutineHost", "LoopThread", "PendingTasks"]
-
-
-class PendingTasks(Protocol):
-    """The coroutines of one run that are on their way."""
-
-    tasks: set[asyncio.Task[None]]
-
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether the run was cancelled, so that its coroutines are to stop."""
 
 
 class CoroutineHost:
@@ -39,6 +30,7 @@ class CoroutineHost:
         self._incoming: deque[tuple[_core.Attempt, Context, PendingTasks]] = deque()
         self._lock = threading.Lock()
         self._is_woken = False
+        self.limits = Limits()
 
     def launch(self, attempt: _core.Attempt, context: Context, pending: PendingTasks) -> None:
         """Start an attempt soon.
@@ -70,12 +62,25 @@ class CoroutineHost:
         """Cancel the coroutines of a run, from any thread."""
 
         def cancel_now() -> None:
-            for task in list(pending.tasks):
+            for task in list(pending.tasks.values()):
                 task.cancel()
 
         # A loop that is closed has cancelled its tasks already.
         if not self.loop.is_closed():
             self.loop.call_soon_threadsafe(cancel_now)
+
+    def set_aside(self, pending: PendingTasks) -> None:
+        """Leave the coroutines of a cancelled run to themselves that did not stop, from any thread."""
+
+        def leave_now() -> None:
+            for attempt, task in list(pending.tasks.items()):
+                pending.left_behind_coroutine(attempt)
+                attempt.set_aside()
+                pending.end_task(attempt)
+                task.cancel()
+
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(leave_now)
 
     def run_awaitable(self, awaitable: Awaitable[Any]) -> Any:
         """Run an awaitable on the loop, from another thread, and return its result."""
@@ -94,39 +99,32 @@ class CoroutineHost:
                 attempt.close()
                 attempt.cancel()
                 continue
-            task = self.loop.create_task(_run_to_its_end(attempt, pending), context=context)
-            pending.tasks.add(task)
-            task.add_done_callback(pending.tasks.discard)
-            # A task that is cancelled before its first step never enters its coroutine.
-            task.add_done_callback(lambda _, attempt=attempt: attempt.cancel())  # type: ignore[misc]
+            seconds = attempt.timeout_seconds
+            # An attempt without a limit is a coroutine that concludes itself.
+            steps: Any = attempt if seconds is None else run_in_time(attempt, pending, self.limits, seconds)
+            task = self.loop.create_task(steps, context=context)
+            if seconds is not None:
+                # A task that is cancelled before its first step never enters its coroutine.
+                task.add_done_callback(lambda _, attempt=attempt: attempt.cancel())  # type: ignore[misc]
+            if not task.done():
+                pending.tasks[attempt] = task
 
 
-async def _run_to_its_end(attempt: _core.Attempt, pending: PendingTasks) -> None:
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """Return a loop of uvloop where that is installed, which does the same in less time."""
     try:
-        value = await attempt
-    except asyncio.CancelledError as error:
-        if pending.is_cancelled:
-            attempt.cancel()
-        else:
-            attempt.fail(error.with_traceback(_without_our_frame(error.__traceback__)))
-    except BaseException as error:
-        attempt.fail(error.with_traceback(_without_our_frame(error.__traceback__)))
-    else:
-        attempt.complete(value)
-    finally:
-        # The frames of a failed coroutine lead back to this one, and must not lead on to the run that keeps it.
-        del attempt, pending
-
-
-def _without_our_frame(traceback: TracebackType | None) -> TracebackType | None:
-    return traceback.tb_next if traceback is not None else None
+        uvloop: Any = importlib.import_module("uvloop")
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
 
 
 class LoopThread(CoroutineHost):
     """An event loop on a daemon thread of its own."""
 
     def __init__(self) -> None:
-        super().__init__(asyncio.new_event_loop())
+        super().__init__(_new_loop())
         self._thread = threading.Thread(target=self._run, name="execution-dataflow-loop", daemon=True)
         self._thread.start()
 

@@ -1,24 +1,28 @@
 //! An attempt that outlives the call that started it: a coroutine on an event loop, or the undoing of an operation.
 #![allow(unsafe_code)]
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dataflow_core::ready::Task;
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
 use pyo3::{PyTraverseError, PyVisit, intern};
 
 use crate::body::CoreRun;
 use crate::call;
 use crate::conclude;
 use crate::frame::{Frame, attempt_variable};
-use crate::gate;
+use crate::gate::{self, Sent};
 use crate::gather::gather_instead;
 use crate::isolation;
+use crate::items;
 use crate::live::LiveAttempt;
 use crate::node_spec::NodeSpec;
 use crate::python_errors;
+use crate::stacks::{self, Target};
 
 /// The live attempt of a coroutine operation, and the awaitable that drives it: every `send` into the coroutine happens
 /// with the attempt's frame on the stack of the loop's thread.
@@ -30,6 +34,10 @@ pub(crate) struct Attempt {
     entered: AtomicBool,
     /// What the frame of a revert points to.
     reverts: Option<(Py<NodeSpec>, Py<PyAny>)>,
+    /// How many steps it has begun. Relaxed: a hint for who looks from time to time whether it is still in the same one.
+    steps: AtomicU32,
+    /// The inputs that a coroutine goes on to use which was left to itself.
+    kept: Mutex<Vec<Py<PyAny>>>,
 }
 
 impl Attempt {
@@ -52,6 +60,8 @@ impl Attempt {
             coroutine: Mutex::new(Some(coroutine.unbind())),
             entered: AtomicBool::new(false),
             reverts: None,
+            steps: AtomicU32::new(0),
+            kept: Mutex::default(),
         };
         body.hooks.bind(py).call_method1(intern!(py, "launch"), (Py::new(py, attempt)?, context)).map(drop)
     }
@@ -82,6 +92,8 @@ impl Attempt {
             live: LiveAttempt::new(run, frame),
             coroutine: Mutex::new(None),
             entered: AtomicBool::new(false),
+            steps: AtomicU32::new(0),
+            kept: Mutex::default(),
             reverts: Some((spec.clone().unbind(), operation.clone().unbind())),
         };
         Bound::new(py, attempt)
@@ -110,28 +122,96 @@ impl Attempt {
         first
     }
 
-    fn resume<'py>(
-        slf: &Bound<'py, Self>,
-        method: &Bound<'py, pyo3::types::PyString>,
-        arguments: &[Bound<'py, PyAny>],
-    ) -> PyResult<Bound<'py, PyAny>> {
+    /// What a task does before each of its steps.
+    fn enter(slf: &Bound<'_, Self>) -> PyResult<()> {
+        stacks::register();
+        slf.get().steps.fetch_add(1, Ordering::Relaxed);
+        if !slf.get().entered.swap(true, Ordering::Relaxed) {
+            let py = slf.py();
+            attempt_variable(py)?.call_method1(intern!(py, "set"), (slf,))?;
+        }
+        Ok(())
+    }
+
+    fn send_in<'py>(slf: &Bound<'py, Self>, value: &Bound<'py, PyAny>) -> PyResult<Sent<'py>> {
+        let attempt = slf.get();
+        let coroutine = attempt.coroutine(slf.py())?;
+        Self::enter(slf)?;
+        let _pushed = attempt.live.frame().push();
+        gate::send(&coroutine, value)
+    }
+
+    fn throw_in<'py>(slf: &Bound<'py, Self>, arguments: &[Bound<'py, PyAny>]) -> PyResult<Sent<'py>> {
         let py = slf.py();
         let attempt = slf.get();
         let coroutine = attempt.coroutine(py)?;
-        if !attempt.entered.swap(true, Ordering::Relaxed) {
-            attempt_variable(py)?.call_method1(intern!(py, "set"), (slf,))?;
+        Self::enter(slf)?;
+        let thrown = {
+            let _pushed = attempt.live.frame().push();
+            gate::method(&coroutine, intern!(py, "throw"), arguments)
+        };
+        match thrown {
+            Ok(yielded) => Ok(Sent::Yielded(yielded)),
+            Err(error) if error.is_instance_of::<PyStopIteration>(py) => {
+                Ok(Sent::Returned(error.value(py).getattr(intern!(py, "value"))?))
+            }
+            Err(error) => Err(error),
         }
-        let _pushed = attempt.live.frame().push();
-        gate::method(&coroutine, method, arguments)
     }
+
+    /// What a step gives to the task. An attempt with a time limit is awaited by a coroutine that concludes it; any other
+    /// one is its task's own coroutine and concludes itself: a frame and a half of Python less for each step.
+    fn answer<'py>(slf: &Bound<'py, Self>, sent: PyResult<Sent<'py>>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let attempt = slf.get();
+        let concludes_itself = attempt.live.frame().spec().timeout.is_none();
+        match sent {
+            Ok(Sent::Yielded(yielded)) => return Ok(yielded),
+            Ok(Sent::Returned(value)) if !concludes_itself => return Err(returned(py, value)),
+            Ok(Sent::Returned(value)) => attempt.complete(py, value),
+            Err(error) if !concludes_itself => return Err(error),
+            Err(error) => attempt.conclude_error(py, error)?,
+        }
+        let hooks = attempt.live.run().body().hooks.bind(py);
+        hooks.call_method1(intern!(py, "end_task"), (slf,))?;
+        Err(returned(py, py.None().into_bound(py)))
+    }
+
+    fn conclude_error(&self, py: Python<'_>, error: PyErr) -> PyResult<()> {
+        let hooks = self.live.run().body().hooks.bind(py);
+        let is_of_run = || hooks.getattr(intern!(py, "is_cancelled"))?.is_truthy();
+        match is_cancellation(py, &error).and_then(|is_cancelled| Ok(is_cancelled && is_of_run()?)) {
+            Ok(false) => self.fail(py, error.into_value(py).into_bound(py).into_any()),
+            Ok(true) => self.cancel(py),
+            Err(fault) => {
+                // Ctrl-C in the one line of Python above: it must not leave the attempt without an outcome.
+                self.cancel(py);
+                return Err(fault);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `StopIteration` with a value, whatever that is: an exception that was given as the argument would be raised itself.
+fn returned(py: Python<'_>, value: Bound<'_, PyAny>) -> PyErr {
+    match py.get_type::<PyStopIteration>().call1((value,)) {
+        Ok(stop) => PyErr::from_value(stop),
+        Err(error) => error,
+    }
+}
+
+fn is_cancellation(py: Python<'_>, error: &PyErr) -> PyResult<bool> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    Ok(error.is_instance(py, CLASS.import(py, "asyncio", "CancelledError")?))
 }
 
 #[pymethods]
 impl Attempt {
-    /// The node that this is an attempt of.
+    /// The node that this is an attempt of, or of an item of which.
     #[getter]
     fn node(&self) -> u32 {
-        self.live.frame().task.node.0
+        items::path(self.live.run(), self.live.frame().task).0
     }
 
     /// Whether it goes on after the run has stopped.
@@ -149,17 +229,16 @@ impl Attempt {
     }
 
     fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        Self::resume(slf, intern!(py, "send"), &[py.None().into_bound(py)])
+        Self::answer(slf, Self::send_in(slf, &slf.py().None().into_bound(slf.py())))
     }
 
     fn send<'py>(slf: &Bound<'py, Self>, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        Self::resume(slf, intern!(slf.py(), "send"), &[value])
+        Self::answer(slf, Self::send_in(slf, &value))
     }
 
     #[pyo3(signature = (*arguments))]
     fn throw<'py>(slf: &Bound<'py, Self>, arguments: &Bound<'py, pyo3::types::PyTuple>) -> PyResult<Bound<'py, PyAny>> {
-        Self::resume(slf, intern!(slf.py(), "throw"), arguments.as_slice())
+        Self::answer(slf, Self::throw_in(slf, arguments.as_slice()))
     }
 
     fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
@@ -207,6 +286,57 @@ impl Attempt {
     fn fail(&self, py: Python<'_>, error: Bound<'_, PyAny>) {
         if self.end() {
             self.live.conclude(py, Err(PyErr::from_value(error)));
+        }
+    }
+
+    /// The longest that it may take, in seconds.
+    #[getter]
+    fn timeout_seconds(&self) -> Option<f64> {
+        self.live.frame().spec().timeout.map(|limit| limit.as_secs_f64())
+    }
+
+    /// The number of the attempt, from 1.
+    #[getter]
+    fn number(&self) -> u32 {
+        self.live.frame().attempt
+    }
+
+    /// Which item of a map it is: indices, that of the outermost map first; empty for a node.
+    #[getter]
+    fn items(&self) -> Vec<u32> {
+        items::path(self.live.run(), self.live.frame().task).1
+    }
+
+    /// The coroutine, while the attempt is live.
+    #[getter]
+    fn running<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+        self.coroutine(py).ok()
+    }
+
+    /// How many steps it has begun.
+    #[getter]
+    fn steps(&self) -> u32 {
+        self.steps.load(Ordering::Relaxed)
+    }
+
+    /// Raises an exception in the coroutine if it runs right now: it does not let its event loop go.
+    fn interrupt(&self, py: Python<'_>) -> PyResult<()> {
+        let (own, outer) = (python_errors::timed_out_class(py)?, python_errors::outer_class(py)?);
+        stacks::post(&Target::Frame(self.live.frame()), own, outer).interrupt_begun(py)
+    }
+
+    /// Ends the attempt although its coroutine does not: as a failure, or, without an error, as cancelled.
+    #[pyo3(signature = (error=None))]
+    fn set_aside(&self, py: Python<'_>, error: Option<Bound<'_, PyAny>>) {
+        // The coroutine stays: to let it go would end it here and now.
+        if !self.live.end() {
+            return;
+        }
+        self.live.frame().set_aside();
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = self.live.frame().inputs(py);
+        match error {
+            Some(error) => self.live.conclude(py, Err(PyErr::from_value(error))),
+            None => self.live.cancel(py),
         }
     }
 

@@ -25,15 +25,17 @@ use crate::events::{EventQueue, Kind, Moment, Record};
 use crate::frame::Frame;
 use crate::gate;
 use crate::gather::gather;
-use crate::isolation::Isolation;
+use crate::host::Host;
 use crate::items;
 use crate::limits::RunLimits;
 use crate::map_content::{Element, MapRun};
 use crate::native_threads::OfThread;
 use crate::node_spec::{NodeSpec, Place};
 use crate::plan::Program;
+use crate::python_errors;
 use crate::remote::RemoteAttempt;
 use crate::stand_in;
+use crate::timed;
 
 pub(crate) type CoreRun = Run<PythonBody>;
 
@@ -64,35 +66,9 @@ pub(crate) struct PythonBody {
     pub(crate) elsewhere: Place,
     /// How many items of one map may be under way in worker processes: enough to keep them busy, few enough to hold.
     pub(crate) process_items: usize,
-}
-
-/// What a worker thread brings along.
-pub(crate) struct Host {
-    /// Whether this is the main thread, where signal handlers run.
-    pub(crate) is_main: bool,
-    /// When it last let others have the interpreter, in the clock of the run it works on.
-    last_yield: u64,
-    isolation: Isolation,
-    courtesy: Courtesy,
-    pub(crate) native_threads: OfThread,
-}
-
-impl Host {
-    pub(crate) fn new(is_main: bool) -> Self {
-        Self {
-            is_main,
-            last_yield: 0,
-            isolation: Isolation::new(),
-            courtesy: Courtesy::new(),
-            native_threads: OfThread::default(),
-        }
-    }
-
-    /// Sees to it that the thread is in a context with the variables of `base` and no others.
-    #[inline]
-    pub(crate) fn renew_isolation(&mut self, py: Python<'_>, base: &Py<PyAny>) -> PyResult<()> {
-        self.isolation.renew(py, base)
-    }
+    /// How long what has to stop may take to do so before the next step is taken, in nanoseconds. Relaxed: who reads an
+    /// old value reads again.
+    pub(crate) grace: AtomicU64,
 }
 
 /// An operation that takes longer than this is worth the waking of another worker for what else there is to do: a few
@@ -104,7 +80,7 @@ const YIELD_NANOSECONDS: u64 = 5_000_000;
 /// How often a hook is begun that signal handlers interrupt; a hook that raises the same each time must come to an end.
 const HOOK_TRIES: usize = 5;
 /// The longest that the main thread sleeps before it looks for signals (rule R9 allows 0.2 s in all).
-const SIGNAL_SLICE: Duration = Duration::from_millis(50);
+pub(crate) const SIGNAL_SLICE: Duration = Duration::from_millis(50);
 
 /// The token of a thread that runs the body.
 ///
@@ -194,6 +170,11 @@ impl PythonBody {
     pub(crate) fn launch(&self, py: Python<'_>, run: &Arc<CoreRun>, frame: Frame) -> PyResult<()> {
         match frame.spec().place {
             Place::Loop => Attempt::launch(py, run, frame),
+            Place::Here | Place::Unnamed | Place::Process if frame.spec().timeout.is_some() => {
+                let label = &frame.spec().label;
+                let text = format!("{label}(timeout_seconds=) is not available for process operations in this version");
+                Err(python_errors::contract(py, text))
+            }
             Place::Here | Place::Unnamed | Place::Process => RemoteAttempt::launch(py, run, frame),
         }
     }
@@ -226,7 +207,7 @@ impl PythonBody {
         }
         let mut frame = Frame::new(run, spec, program.operation(py, task.node), task, attempt);
         if let Err(error) =
-            gather(py, self, instance, &mut frame).and_then(|()| host.isolation.renew(py, &self.base_context))
+            gather(py, self, instance, &mut frame).and_then(|()| host.renew_isolation(py, &self.base_context))
         {
             return conclude::fail(py, run, task, attempt, error, Some(frame), Via::Step(step));
         }
@@ -243,6 +224,9 @@ impl PythonBody {
             return;
         }
         let passage = self.passage(spec, step.started());
+        if let Some(limit) = spec.timeout {
+            return timed::run_node(py, spec, limit, frame, step, host);
+        }
         let returned = {
             let _pushed = frame.push();
             call::call(py, spec, &frame, &self.context)
@@ -254,7 +238,7 @@ impl PythonBody {
     }
 }
 
-fn internal_error(panic: &(dyn std::any::Any + Send)) -> PyErr {
+pub(crate) fn internal_error(panic: &(dyn std::any::Any + Send)) -> PyErr {
     let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
     PySystemError::new_err(format!("internal error of the engine: {}; please report it", text.unwrap_or("panic")))
 }
@@ -332,7 +316,7 @@ impl Body for PythonBody {
         let py = unsafe { attached() };
         // The next run that this worker joins has a clock of its own.
         host.courtesy = Courtesy::new();
-        if let Err(error) = host.isolation.leave(py) {
+        if let Err(error) = host.leave_isolation(py) {
             error.write_unraisable(py, Some(self.hooks.bind(py)));
         }
     }
@@ -474,9 +458,10 @@ impl PythonBody {
         run.now()
     }
 
-    /// Whether the error ends the run instead of the operation: Ctrl-C, or a signal handler that ends the program.
+    /// Whether the error ends the run instead of the operation: Ctrl-C, a signal handler that ends the program, or the
+    /// interruption of the operation that has begun this run.
     pub(crate) fn is_interrupt(&self, py: Python<'_>, error: &PyErr) -> bool {
-        if error.is_instance_of::<PyKeyboardInterrupt>(py) {
+        if error.is_instance_of::<PyKeyboardInterrupt>(py) || python_errors::is_of_outer(py, error) {
             return true;
         }
         error.is_instance_of::<PySystemExit>(py)
@@ -486,6 +471,10 @@ impl PythonBody {
                 .call_method1(intern!(py, "is_of_signal_handler"), (error.clone_ref(py).into_value(py),))
                 .and_then(|answer| answer.is_truthy())
                 .unwrap_or(false)
+    }
+
+    pub(crate) fn grace(&self) -> Duration {
+        Duration::from_nanos(self.grace.load(Ordering::Relaxed))
     }
 
     pub(crate) fn is_lost(&self) -> bool {

@@ -335,11 +335,11 @@ pub(crate) fn fail(
         return items::conclude(py, run, task, attempt, Outcome::Failed(error), None, via);
     }
     let body = run.body();
-    if body.is_interrupt(py, &error) {
-        body.interrupt(run, error.into_value(py));
+    if run.stopped() == Some(Stop::Cancellation) && python_errors::is_attempt_cancelled(py, &error) {
         return cancel(py, run, task, attempt, via);
     }
-    if run.stopped() == Some(Stop::Cancellation) && python_errors::is_attempt_cancelled(py, &error) {
+    if body.is_interrupt(py, &error) {
+        body.interrupt(run, error.into_value(py));
         return cancel(py, run, task, attempt, via);
     }
     let node = task.node.0;

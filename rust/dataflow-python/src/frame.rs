@@ -8,8 +8,10 @@
 
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::{null, null_mut};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use dataflow_core::ids::{InstanceId, NodeId};
 use dataflow_core::ready::Task;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -23,6 +25,8 @@ use crate::body::CoreRun;
 use crate::items;
 use crate::limits::RunLimits;
 use crate::node_spec::NodeSpec;
+use crate::python_errors;
+use crate::stacks;
 
 pub(crate) type Values = SmallVec<[Option<Py<PyAny>>; 4]>;
 
@@ -64,6 +68,11 @@ pub(crate) struct Frame {
     /// Of a coroutine, whose child tasks and `to_thread` calls may set outputs beside each other. A frame that is only on
     /// the stack of one thread needs none.
     lock: Option<Mutex<()>>,
+    /// The class of an exception that was posted to the thread while this frame was on top; null for none. Relaxed: the
+    /// handshake in `stacks` orders it.
+    posted: AtomicPtr<ffi::PyObject>,
+    /// Whether the attempt has its outcome although its code still runs. Relaxed: a hint for that code.
+    set_aside: AtomicBool,
 }
 
 // SAFETY: the pointers are only followed while the run is alive, which whoever holds the frame sees to; `below` is only
@@ -72,10 +81,6 @@ pub(crate) struct Frame {
 unsafe impl Sync for Frame {}
 // SAFETY: as above.
 unsafe impl Send for Frame {}
-
-thread_local! {
-    static TOP: Cell<*const Frame> = const { Cell::new(null()) };
-}
 
 /// What an attempt belongs to whose run is in another process.
 pub(crate) struct Guest {
@@ -99,7 +104,10 @@ pub(crate) struct Pushed<'f>(&'f Frame);
 impl Drop for Pushed<'_> {
     #[inline]
     fn drop(&mut self) {
-        TOP.set(self.0.below.get());
+        stacks::uncover(self.0.below.get());
+        if self.0.take_posted().is_some() {
+            stacks::take_back();
+        }
     }
 }
 
@@ -138,7 +146,79 @@ impl Frame {
             owned: None,
             outputs: UnsafeCell::new(SetOutputs { first: null_mut(), others: None }),
             lock: spec.is_coroutine.then(Mutex::default),
+            posted: AtomicPtr::new(null_mut()),
+            set_aside: AtomicBool::new(false),
         }
+    }
+
+    /// What stands on the stack for a run that an operation has begun on its own thread: what is above belongs to that
+    /// run, and while nothing is, the engine's own code runs.
+    pub(crate) fn of_begun_run(run: &Arc<CoreRun>) -> Self {
+        Self {
+            below: Cell::new(null()),
+            home: Arc::as_ptr(run).cast(),
+            spec: null(),
+            operation: null_mut(),
+            task: Task { instance: InstanceId::ROOT, node: NodeId(0) },
+            attempt: 0,
+            lacks_inputs: false,
+            places: SmallVec::new(),
+            owned: None,
+            outputs: UnsafeCell::new(SetOutputs { first: null_mut(), others: None }),
+            lock: None,
+            posted: AtomicPtr::new(null_mut()),
+            set_aside: AtomicBool::new(false),
+        }
+    }
+
+    /// The run, if this stands for one that an operation has begun.
+    pub(crate) fn begun_run(&self) -> Option<Arc<CoreRun>> {
+        self.operation.is_null().then(|| {
+            // SAFETY: it came from an `Arc` that is alive as long as this is on the stack.
+            unsafe {
+                Arc::increment_strong_count(self.home.cast::<CoreRun>());
+                Arc::from_raw(self.home.cast::<CoreRun>())
+            }
+        })
+    }
+
+    /// Whether this is an attempt at an operation of a run that is to stop when the run is cancelled.
+    pub(crate) fn stops_with(&self, run: *const CoreRun) -> bool {
+        let is_of_run = !self.operation.is_null() && std::ptr::eq(self.home.cast::<CoreRun>(), run);
+        is_of_run && self.run().is_some_and(|run| !run.ignores_stop(self.task))
+    }
+
+    /// The frame below on the stack that this one is on.
+    pub(crate) fn below(&self) -> *const Frame {
+        self.below.get()
+    }
+
+    /// Notes what was posted to the thread.
+    pub(crate) fn note_posted(&self, class: *mut ffi::PyObject) {
+        self.posted.store(class, Ordering::Relaxed);
+    }
+
+    /// What was posted to the thread while this frame was on top.
+    #[inline]
+    pub(crate) fn take_posted(&self) -> Option<*mut ffi::PyObject> {
+        let posted = self.posted.load(Ordering::Relaxed);
+        if posted.is_null() {
+            return None;
+        }
+        self.posted.store(null_mut(), Ordering::Relaxed);
+        Some(posted)
+    }
+
+    /// References to the inputs, for an attempt whose code has to be left to itself when it gets its outcome.
+    pub(crate) fn inputs(&self, py: Python<'_>) -> Vec<Py<PyAny>> {
+        let inputs = self.places.iter().skip(1).filter(|value| !value.is_null());
+        // SAFETY: the inputs of a live attempt are alive.
+        inputs.map(|&value| unsafe { Bound::from_borrowed_ptr(py, value) }.unbind()).collect()
+    }
+
+    /// Says that the attempt has its outcome although its code still runs.
+    pub(crate) fn set_aside(&self) {
+        self.set_aside.store(true, Ordering::Relaxed);
     }
 
     /// Adds the value of the next input: null for none, otherwise an object that outlives the attempt.
@@ -157,7 +237,7 @@ impl Frame {
     /// Puts the frame on the calling thread's stack.
     #[inline]
     pub(crate) fn push(&self) -> Pushed<'_> {
-        self.below.set(TOP.replace(self));
+        stacks::cover(self, &self.below);
         Pushed(self)
     }
 
@@ -298,19 +378,18 @@ impl Drop for Frame {
 /// The frame on top of the calling thread's stack, if it is that of `operation`.
 #[inline]
 pub(crate) fn top_of<'f>(operation: *mut ffi::PyObject) -> Option<&'f Frame> {
-    let top = TOP.get();
     // SAFETY: as in `on_stack`.
-    (!top.is_null()).then(|| unsafe { &*top }).filter(|frame| frame.operation == operation)
+    unsafe { stacks::top().as_ref() }.filter(|frame| frame.operation == operation)
 }
 
-/// The innermost frame of the calling thread for which `wanted` holds.
+/// The innermost attempt of the calling thread for which `wanted` holds.
 pub(crate) fn on_stack<'f>(wanted: impl Fn(&Frame) -> bool) -> Option<&'f Frame> {
-    let mut at = TOP.get();
+    let mut at = stacks::top();
     while !at.is_null() {
         // SAFETY: a frame on the stack of this thread is alive until its `Pushed` is dropped, which happens on this
         // thread, and not before the caller, which runs above it, returns.
         let frame = unsafe { &*at };
-        if wanted(frame) {
+        if !frame.operation.is_null() && wanted(frame) {
             return Some(frame);
         }
         at = frame.below.get();
@@ -346,6 +425,10 @@ pub(crate) struct FrameInfo {
 }
 
 fn info(py: Python<'_>, frame: &Frame) -> PyResult<FrameInfo> {
+    if frame.set_aside.load(Ordering::Relaxed) {
+        // Nobody waits for it any more: it is to end.
+        return Err(python_errors::attempt_timed_out(py));
+    }
     let task = frame.task;
     let (record, node, items, spec) = match frame.home() {
         Home::Guest(guest) => (&guest.record, task.node.0, guest.items.clone_ref(py), &guest.spec),

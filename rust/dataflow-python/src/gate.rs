@@ -80,6 +80,34 @@ pub(crate) unsafe fn vectorcall<'py>(
     unsafe { Bound::from_owned_ptr_or_err(py, pass(&VECTORCALL, callable, arguments, count, names)) }
 }
 
+type Send =
+    unsafe extern "C-unwind" fn(*mut ffi::PyObject, *mut ffi::PyObject, *mut *mut ffi::PyObject) -> ffi::PySendResult;
+
+type SendCannotUnwind =
+    unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyObject, *mut *mut ffi::PyObject) -> ffi::PySendResult;
+
+// SAFETY: only the ABI differs, by what it says of unwinding.
+static SEND: Send = unsafe { std::mem::transmute(ffi::PyIter_Send as SendCannotUnwind) };
+
+/// What came of a step of a coroutine.
+pub(crate) enum Sent<'py> {
+    Yielded(Bound<'py, PyAny>),
+    Returned(Bound<'py, PyAny>),
+}
+
+/// Sends a value into a coroutine.
+pub(crate) fn send<'py>(coroutine: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> PyResult<Sent<'py>> {
+    let py = coroutine.py();
+    let mut result = std::ptr::null_mut();
+    let guard = Hang;
+    // SAFETY: attached, and both are alive; volatile as in `pass`.
+    let sent = unsafe { std::ptr::read_volatile(&SEND)(coroutine.as_ptr(), value.as_ptr(), &mut result) };
+    std::mem::forget(guard);
+    // SAFETY: a new reference, or null with an error set.
+    let result = unsafe { Bound::from_owned_ptr_or_err(py, result) }?;
+    Ok(if sent == ffi::PySendResult::PYGEN_NEXT { Sent::Yielded(result) } else { Sent::Returned(result) })
+}
+
 /// Calls a method with positional arguments.
 pub(crate) fn method<'py>(
     object: &Bound<'py, PyAny>,

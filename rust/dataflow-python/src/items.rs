@@ -14,16 +14,18 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use smallvec::SmallVec;
 
-use crate::body::{CoreRun, Host, LONG_NANOSECONDS, PythonBody};
+use crate::body::{CoreRun, LONG_NANOSECONDS, PythonBody};
 use crate::call;
 use crate::conclude::{self, Via};
 use crate::events::{Kind, Moment};
 use crate::frame::{Frame, Values};
+use crate::host::Host;
 use crate::map_content::{Content, Element, MapRun, content};
 use crate::map_spec::MapSpec;
 use crate::node_spec::{NodeSpec, Place};
 use crate::python_errors;
 use crate::results::Column;
+use crate::timed::{self, Ended};
 
 type End = ItemEnd<Element>;
 
@@ -110,9 +112,21 @@ impl PythonBody {
                 Err(error) => failed(py, run, items, content, task, attempt, error, step.seat() as u32, element),
             };
         }
-        let returned = {
-            let _pushed = frame.push();
-            call::call(py, spec, &frame, &self.context)
+        let returned = match spec.timeout {
+            None => {
+                let _pushed = frame.push();
+                call::call(py, spec, &frame, &self.context)
+            }
+            Some(limit) => match timed::attend(py, run, frame, host, limit) {
+                Ok(Ended::Returned(back, returned)) => {
+                    frame = back;
+                    returned.map(|value| value.into_bound(py))
+                }
+                Ok(Ended::LeftBehind) => return cancelled(items, content),
+                Ok(Ended::TimedOut(error)) | Err(error) => {
+                    return failed(py, run, items, content, task, attempt, error, step.seat() as u32, element);
+                }
+            },
         };
         let put =
             returned.and_then(|value| content.put_returned(py, spec, &frame, value, task.node.index(), &self.hooks));
@@ -142,11 +156,11 @@ impl PythonBody {
         match pulled {
             Ok(element) => element,
             Err(error) => {
-                if self.is_interrupt(py, &error) {
+                let is_cancelled =
+                    run.stopped() == Some(Stop::Cancellation) && python_errors::is_attempt_cancelled(py, &error);
+                if self.is_interrupt(py, &error) && !is_cancelled {
                     self.interrupt(run, error.into_value(py));
-                } else if !(run.stopped() == Some(Stop::Cancellation)
-                    && python_errors::is_attempt_cancelled(py, &error))
-                {
+                } else if !is_cancelled {
                     *content.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 }
                 items.close();
@@ -300,11 +314,11 @@ fn failed(
     element: Option<Element>,
 ) -> End {
     let body = run.body();
-    if body.is_interrupt(py, &error) {
-        body.interrupt(run, error.into_value(py));
+    if run.stopped() == Some(Stop::Cancellation) && python_errors::is_attempt_cancelled(py, &error) {
         return cancelled(items, content);
     }
-    if run.stopped() == Some(Stop::Cancellation) && python_errors::is_attempt_cancelled(py, &error) {
+    if body.is_interrupt(py, &error) {
+        body.interrupt(run, error.into_value(py));
         return cancelled(items, content);
     }
     let map = content.map.get();

@@ -74,6 +74,8 @@ pub(crate) struct NodeSpec {
     /// The Python `OperationSettings`.
     #[pyo3(get)]
     pub(crate) settings: Py<PyAny>,
+    /// How long one attempt may take.
+    pub(crate) timeout: Option<std::time::Duration>,
     /// Of a node that runs its operation once for each item.
     pub(crate) map: Option<Py<MapSpec>>,
     /// The Python `Fallback` that stands in for it when it has failed; it keeps the spec of an operation that does.
@@ -187,6 +189,9 @@ impl NodeSpec {
         if let Some(wrong) = arguments.iter().find(|&&argument| argument < -1 || argument >= inputs as i32) {
             return Err(PyValueError::new_err(format!("argument {wrong} is no input of a spec with {inputs} inputs")));
         }
+        // A time too long for the clock is no limit.
+        let seconds = settings.bind(py).getattr("timeout_seconds")?.extract::<Option<f64>>()?;
+        let timeout = seconds.and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok());
         let missing = Missing::object(py)?;
         let default = |value: Bound<'_, PyAny>| if value.is(missing) { None } else { Some(value.unbind()) };
         let checks = |checks: Vec<Bound<'_, PyAny>>| checks.iter().map(Check::from_python).collect::<PyResult<_>>();
@@ -219,6 +224,7 @@ impl NodeSpec {
             retry_policy,
             max_attempts,
             settings,
+            timeout,
             map,
             fallback,
             always_runs,

@@ -45,10 +45,45 @@ pub(crate) fn unknown_port(
         .map_or_else(|error| error, PyErr::from_value)
 }
 
+macro_rules! interruption {
+    ($($(#[$doc:meta])* $function:ident => $class:literal),* $(,)?) => {
+        $(
+            $(#[$doc])*
+            pub(crate) fn $function(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
+                static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+                CLASS.import(py, "execution_dataflow.cancellation", $class)
+            }
+        )*
+    };
+}
+
+interruption! {
+    /// What is raised in an operation whose run was cancelled.
+    cancelled_class => "AttemptCancelled",
+    /// What is raised in an operation whose time is over.
+    timed_out_class => "AttemptTimedOut",
+    /// What is raised in an operation of a run that another operation has begun, which is to be interrupted.
+    outer_class => "OuterAttemptInterrupted",
+}
+
+/// A function that does nothing, in which an exception may be raised that nobody is to see.
+pub(crate) fn absorb(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let find = || Ok(py.import("execution_dataflow.cancellation")?.getattr("absorb")?.unbind());
+    FUNCTION.get_or_try_init(py, find).map(|function| function.bind(py))
+}
+
+/// What the code of an attempt gets that was set aside.
+pub(crate) fn attempt_timed_out(py: Python<'_>) -> PyErr {
+    timed_out_class(py).map_or_else(|error| error, |class| PyErr::from_type(class.clone(), ()))
+}
+
+/// Whether an operation was interrupted because one that has begun its run was.
+pub(crate) fn is_of_outer(py: Python<'_>, error: &PyErr) -> bool {
+    outer_class(py).is_ok_and(|class| error.is_instance(py, class))
+}
+
 /// Whether an operation gave up because its run was cancelled.
 pub(crate) fn is_attempt_cancelled(py: Python<'_>, error: &PyErr) -> bool {
-    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    CLASS
-        .import(py, "execution_dataflow.cancellation", "AttemptCancelled")
-        .is_ok_and(|class| error.is_instance(py, class))
+    cancelled_class(py).is_ok_and(|class| error.is_instance(py, class))
 }

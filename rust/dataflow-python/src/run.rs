@@ -19,10 +19,13 @@ use crate::attempt::Attempt;
 use crate::body::{CoreRun, PythonBody};
 use crate::convoy::{Convoy, has_interpreter_lock};
 use crate::events::{EventQueue, Moment};
+use crate::frame::Frame;
 use crate::limits::{Limits, RunLimits};
 use crate::missing::Missing;
 use crate::node_spec::{NodeSpec, Place};
 use crate::plan::PyPlan;
+use crate::python_errors;
+use crate::stacks::{self, Target};
 use crate::workers;
 
 /// The limits of the engine, the groups of the kinds of operation that are limited, and the group of the others.
@@ -93,7 +96,7 @@ impl PyRun {
 impl PyRun {
     #[new]
     #[pyo3(signature = (plan, context, record, hooks, base_context, fail_fast, max_workers, driven, retain, events=None,
-        limits=None, executor=None, process_items=1, lent=None))]
+        limits=None, executor=None, process_items=1, lent=None, grace_seconds=1.0))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         plan: Bound<'_, PyPlan>,
@@ -110,6 +113,7 @@ impl PyRun {
         executor: Option<&str>,
         process_items: usize,
         lent: Option<Vec<u32>>,
+        grace_seconds: f64,
     ) -> PyResult<Self> {
         let elsewhere = match executor {
             None | Some("thread" | "inline") => Place::Process,
@@ -138,6 +142,7 @@ impl PyRun {
                 .then(|| Convoy::new(plan.get().program.expects_long())),
             elsewhere,
             process_items: process_items.max(1),
+            grace: AtomicU64::new(nanoseconds(grace_seconds)),
         };
         let policy = if fail_fast { FailurePolicy::FailFast } else { FailurePolicy::Continue };
         let shared = plan.get();
@@ -224,6 +229,8 @@ impl PyRun {
     /// Runs on the calling thread and returns when every node has an outcome; `false` if something from outside of its
     /// operations ended it: `raised` or `lost` say what.
     fn drive(&self, py: Python<'_>) -> PyResult<bool> {
+        let begun = begun_here(py, self.core()?)?;
+        let _pushed = begun.as_ref().map(Frame::push);
         let core = self.start_once()?;
         let (body, mut host) = (core.body(), workers::host_of_this_thread());
         host.native_threads.follow(body.hooks.bind(py));
@@ -242,6 +249,8 @@ impl PyRun {
     /// Works on a submitted run until it has finished: for an operation that waits for it on a worker thread.
     fn help(&self, py: Python<'_>) -> PyResult<()> {
         let (core, mut host) = (self.core()?, workers::host_of_this_thread());
+        let begun = begun_here(py, core)?;
+        let _pushed = begun.as_ref().map(Frame::push);
         workers::pool().help(core, &mut host);
         host.native_threads.released(core.body().hooks.bind(py));
         Ok(())
@@ -266,6 +275,9 @@ impl PyRun {
                 return Ok(true);
             }
             py.check_signals()?;
+            if let Some(error) = stacks::take_posted(py) {
+                return Err(error);
+            }
             if core.body().is_lost() || left == Some(Duration::ZERO) {
                 return Ok(false);
             }
@@ -275,6 +287,28 @@ impl PyRun {
     /// Lets nothing new start. Attempts that run go on to their end.
     fn stop(&self) -> PyResult<()> {
         self.core()?.stop(Stop::Cancellation);
+        Ok(())
+    }
+
+    /// Raises an exception in what runs of its operations, on whatever threads; gives how many threads that are.
+    fn interrupt_operations(&self, py: Python<'_>) -> PyResult<usize> {
+        let core = self.core()?;
+        let (own, outer) = (python_errors::cancelled_class(py)?, python_errors::outer_class(py)?);
+        let found = stacks::post(&Target::Run(Arc::as_ptr(core)), own, outer);
+        let threads = found.threads;
+        found.interrupt_begun(py)?;
+        Ok(threads)
+    }
+
+    /// How long what has to stop may take to do so before the next step is taken.
+    #[getter]
+    fn grace_seconds(&self) -> PyResult<f64> {
+        Ok(self.core()?.body().grace().as_secs_f64())
+    }
+
+    #[setter]
+    fn set_grace_seconds(&self, seconds: f64) -> PyResult<()> {
+        self.core()?.body().grace.store(nanoseconds(seconds), Ordering::Relaxed);
         Ok(())
     }
 
@@ -446,6 +480,21 @@ impl PyRun {
         let (core, plan) = (self.inner.take(), self.plan.take());
         drop((core, plan));
     }
+}
+
+/// What stands on the thread's stack for a run that an operation begins or waits for there. An exception that was posted
+/// to the operation is raised now: the run is not to start.
+fn begun_here(py: Python<'_>, core: &Arc<CoreRun>) -> PyResult<Option<Frame>> {
+    match stacks::take_posted(py) {
+        Some(error) => Err(error),
+        None => Ok((!stacks::top().is_null()).then(|| Frame::of_begun_run(core))),
+    }
+}
+
+/// A time that is too long for the clock is the longest that there is.
+fn nanoseconds(seconds: f64) -> u64 {
+    Duration::try_from_secs_f64(seconds.max(0.0))
+        .map_or(u64::MAX, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// For each state, by number, the states that may follow it.

@@ -8,14 +8,16 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::attempt::Attempt;
-use crate::body::{CoreRun, Host, PythonBody};
+use crate::body::{CoreRun, PythonBody};
 use crate::call;
 use crate::conclude::{self, Via};
 use crate::events::{Kind, Moment};
 use crate::frame::{Frame, Values};
 use crate::gather::gather_instead;
+use crate::host::Host;
 use crate::missing::Missing;
 use crate::node_spec::NodeSpec;
+use crate::timed::{self, Ended};
 
 /// What the event says, and the values if it is values that stand in.
 type Answer = Option<(Py<PyAny>, Option<Py<PyTuple>>)>;
@@ -95,12 +97,20 @@ pub(crate) fn run(py: Python<'_>, step: &mut Step<'_, '_, PythonBody>, host: &mu
         }
         return;
     }
-    let passage = run.body().passage(spec, step.started());
-    let returned = {
+    let returned = if let Some(limit) = spec.timeout {
+        match timed::attend(py, run, frame, host, limit) {
+            Ok(Ended::Returned(ended, returned)) => {
+                frame = ended;
+                returned.map(|value| value.into_bound(py))
+            }
+            Ok(Ended::LeftBehind) => return conclude::cancel(py, run, task, attempt, Via::Step(step)),
+            Ok(Ended::TimedOut(error)) | Err(error) => return fail(error, None, step),
+        }
+    } else {
+        let _passage = run.body().passage(spec, step.started());
         let _pushed = frame.push();
         call::call(py, spec, &frame, &run.body().context)
     };
-    drop(passage);
     match returned.and_then(|value| conclude::outputs_of(py, &frame, value)) {
         Ok(outputs) => {
             drop(frame);

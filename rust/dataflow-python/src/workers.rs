@@ -9,8 +9,11 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use crate::body::{Host, PythonBody};
+use crate::body::PythonBody;
+use crate::companion;
+use crate::host::Host;
 use crate::native_threads;
+use crate::stacks;
 
 /// More threads than this serve nobody.
 pub(crate) const MAX_WORKERS: usize = 1024;
@@ -57,6 +60,7 @@ pub(crate) fn host_of_this_thread() -> Host {
     // `c_ulong`, which has 32 bits on Windows.
     #[allow(clippy::unnecessary_cast)]
     let this = this as u64;
+    stacks::register();
     Host::new(this == MAIN_THREAD.load(Ordering::Relaxed))
 }
 
@@ -81,6 +85,7 @@ pub(crate) fn worker_gone(worker: usize) {
 /// Serves runs until the pool wants fewer threads: what a worker thread does.
 #[pyfunction]
 pub(crate) fn serve(worker: usize) {
+    stacks::register();
     pool().serve(worker, &mut Host::new(false));
     // Relaxed: whoever posts is attached between this store and the exception, and so are we from here on.
     if POSTED.load(Ordering::Relaxed) {
@@ -104,5 +109,7 @@ pub(crate) fn post_exception(thread: std::ffi::c_ulong, exception: Bound<'_, PyT
 #[pyfunction]
 pub(crate) fn forget_pool() {
     native_threads::forget();
+    companion::forget();
+    stacks::forget();
     POOL.store(std::ptr::null_mut(), Ordering::Release);
 }
