@@ -258,7 +258,8 @@ class RunHooks(MapHooks, FallbackHooks, TimeHooks):
         """
         if self.deadline is not None:
             self.deadline.cancel()
-        self._expect_nothing()
+        if self._alarm is not None:
+            self._expect_nothing()
         if self.record.guard is not None and self.run is not None:
             self.record.late_errors = self.record.guard.finish(self.run)
         if self.undoes and self._is_to_be_undone():

@@ -164,7 +164,8 @@ impl Attempt {
     fn answer<'py>(slf: &Bound<'py, Self>, sent: PyResult<Sent<'py>>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let attempt = slf.get();
-        let concludes_itself = attempt.live.frame().spec().timeout.is_none();
+        // A revert is awaited too, by what undoes the run.
+        let concludes_itself = attempt.live.frame().spec().timeout.is_none() && attempt.reverts.is_none();
         match sent {
             Ok(Sent::Yielded(yielded)) => return Ok(yielded),
             Ok(Sent::Returned(value)) if !concludes_itself => return Err(returned(py, value)),
@@ -179,7 +180,8 @@ impl Attempt {
 
     fn conclude_error(&self, py: Python<'_>, error: PyErr) -> PyResult<()> {
         let hooks = self.live.run().body().hooks.bind(py);
-        let is_of_run = || hooks.getattr(intern!(py, "is_cancelled"))?.is_truthy();
+        let ignores_stop = self.ignores_stop();
+        let is_of_run = || Ok::<_, PyErr>(!ignores_stop && hooks.getattr(intern!(py, "is_cancelled"))?.is_truthy()?);
         match is_cancellation(py, &error).and_then(|is_cancelled| Ok(is_cancelled && is_of_run()?)) {
             Ok(false) => self.fail(py, error.into_value(py).into_bound(py).into_any()),
             Ok(true) => self.cancel(py),

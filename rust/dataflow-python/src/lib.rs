@@ -41,6 +41,7 @@ mod reading;
 mod registry;
 mod remote;
 mod results;
+mod retention;
 mod run;
 mod shared_memory;
 mod sources;

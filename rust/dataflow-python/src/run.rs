@@ -1,7 +1,6 @@
 //! A run, as Python sees it.
 #![allow(unsafe_code)]
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -12,7 +11,7 @@ use dataflow_core::run::{FailurePolicy, Stop};
 use dataflow_core::status::State;
 use pyo3::exceptions::{PyBaseException, PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::PyBytes;
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::attempt::Attempt;
@@ -25,6 +24,7 @@ use crate::missing::Missing;
 use crate::node_spec::{NodeSpec, Place};
 use crate::plan::PyPlan;
 use crate::python_errors;
+use crate::retention::retained;
 use crate::stacks::{self, Target};
 use crate::workers;
 
@@ -46,20 +46,6 @@ pub(crate) struct PyRun {
     seats: usize,
     /// What is kept beyond what the user asked for, until it is clear that the run is not undone.
     lent: Mutex<Vec<SlotId>>,
-}
-
-fn retained(plan: &PyPlan, retain: &Bound<'_, PyAny>) -> PyResult<Box<dyn Fn(SlotId) -> bool>> {
-    let consumers: Arc<dataflow_core::plan::Plan> = plan.plan.clone();
-    let is_terminal = move |slot: SlotId| consumers.consumer_counts()[slot.index()] == 0;
-    if let Ok(word) = retain.cast::<PyString>() {
-        return match word.to_str()? {
-            "terminal" => Ok(Box::new(is_terminal)),
-            "all" => Ok(Box::new(|_| true)),
-            other => Err(PyValueError::new_err(format!("retain is 'terminal', 'all' or slots, not {other:?}"))),
-        };
-    }
-    let slots: HashSet<u32> = retain.extract::<Vec<u32>>()?.into_iter().collect();
-    Ok(Box::new(move |slot| is_terminal(slot) || slots.contains(&slot.0)))
 }
 
 impl PyRun {
