@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -155,9 +156,15 @@ _DEMANDS: tuple[dict[str, Any], ...] = (
 )
 
 
-def build(script: GraphScript, *, limited: bool = False) -> Built:
-    """Make the graph of a script, in which operations ask for what there is little of if `limited`."""
+def build(script: GraphScript, *, limited: bool = False, executors: Sequence[str | None] = (None,)) -> Built:
+    """Make the graph of a script, in which operations ask for what there is little of if `limited`.
+
+    They run on `executors` in turn; coroutines and what stands in for a failure stay where they are at home.
+    """
     operations: list[Operation] = [_operation(node, limited) for node in script.nodes]
+    for node, made in zip(script.nodes, operations, strict=True):
+        if not node.is_async:
+            made.executor = executors[node.index % len(executors)]  # type: ignore[assignment]
     graph = GraphDefinition("random")
     if script.adding_order is None:
         for node, made in zip(script.nodes, operations, strict=True):
