@@ -256,10 +256,11 @@ STUCK = {
         while True:
             started.set()
     def stuck():
-        try:
-            spin()
-        except BaseException:
-            spin()
+        while True:
+            try:
+                spin()
+            except BaseException:
+                pass
     """,
     "in a coroutine": "async def stuck(): started.set(); time.sleep(5.6)",
     "in a coroutine that catches everything": """
@@ -267,10 +268,11 @@ STUCK = {
         while True:
             started.set()
     async def stuck():
-        try:
-            spin()
-        except BaseException:
-            spin()
+        while True:
+            try:
+                spin()
+            except BaseException:
+                pass
     """,
     "in a nested run": """
     def sleeper(): started.set(); time.sleep(5.6)
