@@ -248,7 +248,7 @@ class RunHooks(MapHooks, FallbackHooks, TimeHooks):
         if self._host is not None:
             self._host.cancel(self)
         if self._processes is not None:
-            self._processes[0].cancel(self._processes[1])
+            self._processes[0].cancel(self._processes[1], self.grace_seconds)
         self._expect_end()
 
     def run_ends(self) -> RunState | None:

@@ -170,11 +170,6 @@ impl PythonBody {
     pub(crate) fn launch(&self, py: Python<'_>, run: &Arc<CoreRun>, frame: Frame) -> PyResult<()> {
         match frame.spec().place {
             Place::Loop => Attempt::launch(py, run, frame),
-            Place::Here | Place::Unnamed | Place::Process if frame.spec().timeout.is_some() => {
-                let label = &frame.spec().label;
-                let text = format!("{label}(timeout_seconds=) is not available for process operations in this version");
-                Err(python_errors::contract(py, text))
-            }
             Place::Here | Place::Unnamed | Place::Process => RemoteAttempt::launch(py, run, frame),
         }
     }

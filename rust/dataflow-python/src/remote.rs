@@ -118,6 +118,12 @@ impl RemoteAttempt {
         self.live.frame().attempt
     }
 
+    /// How long the attempt may take, in seconds.
+    #[getter]
+    fn timeout_seconds(&self) -> Option<f64> {
+        self.live.frame().spec().timeout.map(|limit| limit.as_secs_f64())
+    }
+
     /// The values of the inputs, MISSING for a default; `None` once the attempt has ended.
     #[getter]
     fn inputs(&self, py: Python<'_>) -> Option<Py<PyTuple>> {

@@ -1,6 +1,7 @@
-"""Two numbers that a worker process writes and that its parent reads even when the worker is dead: what it works on.
+"""Numbers that a worker process writes and that its parent reads even when the worker is dead: what it works on.
 
-They lie in a small file that both have mapped, so that the start of an operation costs no message.
+They lie in a small file that both have mapped, so that the start of an operation costs no message. In the other
+direction there is one: that the worker is to be killed for what it works on, and is to begin nothing else.
 """
 
 from __future__ import annotations
@@ -9,8 +10,12 @@ import mmap
 import os
 import sys
 import tempfile
+import time
 
 __all__ = ["Marker"]
+
+# How often a worker that is to be killed looks whether it still is.
+_CONDEMNED_SECONDS = 0.001
 
 _SIZE = mmap.ALLOCATIONGRANULARITY if sys.platform == "win32" else mmap.PAGESIZE
 
@@ -51,10 +56,30 @@ class Marker:
         words = self._words
         words[1] = 0
         words[0] = task
+        while words[2]:
+            time.sleep(_CONDEMNED_SECONDS)
 
     def enter(self, nanoseconds: int) -> None:
         """Say when the operation is entered, by the monotonic clock."""
         self._words[1] = nanoseconds
+
+    def leave(self) -> None:
+        """Say that the operation has ended, and its result is on the way."""
+        self._words[1] = 0
+
+    def condemn(self, task: int) -> bool:
+        """Before the worker is killed for a task: keep it from beginning another; ``False`` when it has done so.
+
+        Each side writes its word and then reads the other's, so that one of them sees the other. No fence of Python's
+        orders the two, only the many instructions between them: should both miss, a task that had just begun is killed
+        in its stead, and is run again.
+        """
+        words = self._words
+        words[2] = 1
+        if words[0] == task:
+            return True
+        words[2] = 0
+        return False
 
     @property
     def task(self) -> int:
@@ -63,7 +88,7 @@ class Marker:
 
     @property
     def entered(self) -> int:
-        """When its operation was entered, in nanoseconds of the monotonic clock; 0 before that."""
+        """When its operation was entered, in nanoseconds of the monotonic clock; 0 before that and after its end."""
         return self._words[1]
 
     def close_file(self) -> None:

@@ -18,7 +18,9 @@ from execution_dataflow.executors.processes.shared_calls import SharedCalls
 from execution_dataflow.executors.processes.spawn import Started
 from execution_dataflow.executors.processes.values import Packed, WirePart, resolve, wire_part, wire_part_of_parcel
 from execution_dataflow.executors.processes.wire import Inbox, Outbox
+from execution_dataflow.executors.time_over import timeout_of
 from execution_dataflow.shared_memory import Description, WorkerLink
+from execution_dataflow.timeout_errors import OperationTimeout
 
 __all__ = ["Ending", "Member", "Task"]
 
@@ -27,6 +29,9 @@ __all__ = ["Ending", "Member", "Task"]
 _QUEUE_NANOSECONDS = 2_000_000
 _MOST_QUEUED = 128
 _MOST_QUEUED_BYTES = 1 << 20
+# The shortest time after which is looked again whether something with a time limit has begun.
+_LOOK_NANOSECONDS = 10_000_000
+_NEVER = 1 << 62
 
 
 class Task:
@@ -43,24 +48,44 @@ class Task:
     ----------
     is_shielded : bool
         Whether it goes on although its run was cancelled.
+    limit_ns : int or None
+        How long it may take once its operation is entered.
     number : int
         By which the worker that has it names it.
     ready : Ready or None
         What is sent; made when it is sent first.
     """
 
-    __slots__ = ("attempt", "is_shielded", "number", "ready", "run")
+    __slots__ = ("attempt", "is_shielded", "limit_ns", "number", "ready", "run")
 
     def __init__(self, attempt: _core.RemoteAttempt, run: ProcessRun) -> None:
         self.attempt = attempt
         self.run = run
         self.is_shielded = attempt.ignores_stop
+        limit = attempt.timeout_seconds
+        self.limit_ns = None if limit is None else int(limit * 1e9)
         self.number = 0
         self.ready: Ready | None = None
 
     def is_of_cancelled(self, run: int) -> bool:
         """Whether it is to end because a run was cancelled."""
         return self.run.number == run and not self.is_shielded
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it ends because its run was cancelled."""
+        return self.run.is_cancelled and not self.is_shielded
+
+    def is_late(self, nanoseconds: int) -> bool:
+        """Whether an operation that took so long has failed for it; one of a cancelled run ends in another way."""
+        return self.limit_ns is not None and nanoseconds > self.limit_ns and not self.is_cancelled
+
+    def timeout(self, cause: BaseException | None = None) -> OperationTimeout:
+        """Return its error when its time was over; the cause is what it raised itself."""
+        attempt = self.attempt
+        seconds = attempt.timeout_seconds
+        assert seconds is not None
+        return timeout_of(self.name, seconds, attempt.attempt, cause)
 
     @property
     def name(self) -> str:
@@ -123,8 +148,8 @@ class Member:
         self._bytes = 0
         # When it is killed unless its cancelled tasks have ended, and whose they are.
         self.grace_ends: dict[int, int] = {}
-        # The number of the task for which it was killed.
-        self.killed_for: int | None = None
+        # The task for which it was killed.
+        self.killed_for: Task | None = None
         self.watch = _pidfd(self.process.pid)
 
     def has_room_for(self, expected_ns: int) -> bool:
@@ -258,16 +283,46 @@ class Member:
         """End the process now; the pool learns of it as of any other death."""
         self.process.kill()
 
-    def end_grace(self, now: int) -> None:
-        """Kill it if what it works on belongs to a run that was cancelled, and has had its time."""
-        begun = self.marker.task
-        for number, end in list(self.grace_ends.items()):
-            if end > now:
-                continue
-            del self.grace_ends[number]
-            if any(task.number == begun and task.is_of_cancelled(number) for task in self.tasks):
-                self.killed_for = begun
-                self.kill()
+    def give_grace(self, run: int, end: int) -> None:
+        """Have it killed at a moment unless what it has of a cancelled run has ended; the earliest moment counts."""
+        self.grace_ends[run] = min(end, self.grace_ends.get(run, end))
+
+    def end_overdue(self, now: int) -> None:
+        """Kill it if what it works on has had its time: that of the attempt, or the grace of a cancelled run."""
+        head = self._timed_head
+        if head is None or self.marker.task != head.number:
+            return
+        entered = self.marker.entered
+        is_late = head.limit_ns is not None and entered and now - entered > head.limit_ns
+        if (is_late or self._grace_end(head) <= now) and self.marker.condemn(head.number):
+            self.killed_for = head
+            self.kill()
+
+    def next_look(self, now: int) -> int | None:
+        """When the time of what it works on may be over, in nanoseconds; ``None`` if that has no end."""
+        head = self._timed_head
+        if head is None:
+            return None
+        is_begun = self.marker.task == head.number
+        end = self._grace_end(head)
+        moment = end if is_begun else max(end, now + _LOOK_NANOSECONDS)
+        if head.limit_ns is not None:
+            entered = self.marker.entered if is_begun else 0
+            # What has not been entered has all its time before it: nothing is missed until then.
+            over = entered + head.limit_ns + 1 if entered else now + max(head.limit_ns, _LOOK_NANOSECONDS)
+            moment = min(moment, over)
+        return None if moment >= _NEVER else moment
+
+    @property
+    def _timed_head(self) -> Task | None:
+        # What waits behind it has not begun, and its result comes before anything of that.
+        if not self.tasks or self.killed_for is not None:
+            return None
+        head = self.tasks[0]
+        return head if head.limit_ns is not None or self.grace_ends else None
+
+    def _grace_end(self, task: Task) -> int:
+        return _NEVER if task.is_shielded else self.grace_ends.get(task.run.number, _NEVER)
 
     def divide(self) -> tuple[Task | None, list[Task]]:
         """Return the task that a dead process was at work on, if it had begun one, and those that waited behind it."""

@@ -33,8 +33,6 @@ __all__ = ["ProcessPool"]
 
 _log = logging.getLogger("execution_dataflow.processes")
 
-# How long operations of a cancelled run may go on in worker processes.
-GRACE_SECONDS = 1.0
 # Processes in a row that end by themselves before they take a task, until what waits for one is failed. One that was
 # killed meanwhile says less: so many of these count as one.
 _MOST_FAILED_STARTS = 3
@@ -46,6 +44,8 @@ _LOOK_SECONDS = 0.1
 _CLOSE_SECONDS = 5.0
 # Shared memory that nobody used for so long goes back to the system.
 _MEMORY_IDLE_SECONDS = 10.0
+# Selectors refuse to wait for much longer than a month.
+_LONGEST_SLEEP_SECONDS = 3600.0
 
 
 class ProcessPool:
@@ -96,9 +96,10 @@ class ProcessPool:
             raise RuntimeError("the worker processes of this engine were closed")
         self._hand_over(lambda: self._enqueue(task))
 
-    def cancel(self, run: ProcessRun) -> None:
-        """Cancel the attempts of a run: those that wait now, those that run after a grace period."""
-        self._hand_over(lambda: self._cancel_run(run))
+    def cancel(self, run: ProcessRun, grace_seconds: float) -> None:
+        """Cancel the attempts of a run: those that wait now, those that run when the grace is over."""
+        end = time.monotonic_ns() + int(grace_seconds * 1e9)
+        self._hand_over(lambda: self._cancel_run(run, end))
 
     def end_run(self, run: ProcessRun) -> None:
         """Forget a run that has ended, and have its clients closed."""
@@ -330,10 +331,14 @@ class ProcessPool:
                 return
             task.ready = None
             del ready
+            if task.is_late(result.nanoseconds):
+                attempt.fail(task.timeout())
+                return
             attempt.complete(outputs)
         elif result.failure is not None:
             (stream, _), text, where = result.failure
-            attempt.fail(attach_traceback(load_failure(stream), text, where))
+            error = attach_traceback(load_failure(stream), text, where)
+            attempt.fail(task.timeout(error) if task.is_late(result.nanoseconds) else error)
         else:
             attempt.cancel()
 
@@ -363,15 +368,19 @@ class ProcessPool:
                 )
         if running is None:
             return
-        if running.run.is_cancelled and not running.is_shielded:
+        if running.is_cancelled:
             running.attempt.cancel()
+        elif running is member.killed_for:
+            running.attempt.fail(running.timeout())
+            # Others may be on their way: a retry, what comes next.
+            self._start_for(len(self._waiting) + 1)
         elif member.killed_for is not None:
             # It was killed for what it had worked on the moment before.
             self._enqueue(running)
         else:
             running.attempt.fail(WorkerDied(running.name, member.process.pid, ending.signal, ending.exit_code))
 
-    def _cancel_run(self, run: ProcessRun) -> None:
+    def _cancel_run(self, run: ProcessRun, grace_end: int) -> None:
         run.is_cancelled = True
         kept = [entry for entry in self._waiting if not entry[2].is_of_cancelled(run.number)]
         dropped = [entry[2] for entry in self._waiting if entry[2].is_of_cancelled(run.number)]
@@ -381,7 +390,7 @@ class ProcessPool:
             task.attempt.cancel()
         for member in self._members:
             if any(task.is_of_cancelled(run.number) for task in member.tasks):
-                member.grace_ends[run.number] = time.monotonic_ns() + int(GRACE_SECONDS * 1e9)
+                member.give_grace(run.number, grace_end)
                 try:
                     member.tell_cancelled(run)
                 except OSError:
@@ -420,9 +429,9 @@ class ProcessPool:
                 while self._read(member, until_empty=True):
                     pass
                 self._bury(member)
-            elif member.grace_ends:
-                member.end_grace(now)
-            elif not member.is_ready and now - member.began > _START_SECONDS * 1e9:
+            elif member.is_ready:
+                member.end_overdue(now)
+            elif now - member.began > _START_SECONDS * 1e9:
                 member.kill()
 
     def _next_look(self) -> float | None:
@@ -432,13 +441,14 @@ class ProcessPool:
         now = time.monotonic_ns()
         moments: list[int] = [] if self._tidy_at is None else [self._tidy_at]
         for member in self._members:
-            if member.grace_ends:
-                moments.append(min(member.grace_ends.values()))
+            timed = member.next_look(now)
+            if timed is not None:
+                moments.append(timed)
             if not member.is_ready:
                 moments.append(member.began + int(_START_SECONDS * 1e9))
             if member.watch is None and (member.tasks or not member.is_ready):
                 moments.append(now + int(_LOOK_SECONDS * 1e9))
-        return max(0, min(moments) - now) * 1e-9 if moments else None
+        return min(max(0, min(moments) - now) * 1e-9, _LONGEST_SLEEP_SECONDS) if moments else None
 
     def _shut_down(self) -> None:
         """Close all connections and wait for the processes, which end when they are idle; end the others."""

@@ -89,6 +89,8 @@ class _Worker:
         self._sending = threading.RLock()
         self._asking = threading.RLock()
         self._reading = threading.Lock()
+        # How long the operation of the last task took, in nanoseconds.
+        self._took = 0
 
     def work(self) -> None:
         """Run tasks until the parent closes the connection."""
@@ -142,9 +144,9 @@ class _Worker:
         self._marker.take(task.task)
         packed: Packed | None = None
         failure = None
-        took = 0
+        self._took = 0
         try:
-            outputs, took, label = self._execute(task, body, inputs)
+            outputs, label = self._execute(task, body, inputs)
             packed = self._packed_outputs(outputs, label, task.operation)
             del outputs
         except BaseException as error:
@@ -154,12 +156,13 @@ class _Worker:
             error.__traceback__ = None
             del error
         _flush_output()
+        took = self._took
         if packed is None:
             self._send(messages.RESULT, tuple(ResultMessage(task.task, took, None, failure)))
         else:
             self._send_result(task.task, took, packed)
 
-    def _execute(self, task: TaskMessage, body: bytearray, packed: list[WirePart]) -> tuple[tuple[Any, ...], int, str]:
+    def _execute(self, task: TaskMessage, body: bytearray, packed: list[WirePart]) -> tuple[tuple[Any, ...], str]:
         record = self._record(task.run)
         spec, operation = self._operation(task.operation)
         record.node_names[task.node] = task.name
@@ -175,8 +178,11 @@ class _Worker:
         del inputs
         began = time.monotonic_ns()
         self._marker.enter(began)
-        outputs = Context().run(_core.execute_attempt, *arguments)
-        return outputs, time.monotonic_ns() - began, spec.label
+        try:
+            return Context().run(_core.execute_attempt, *arguments), spec.label
+        finally:
+            self._took = time.monotonic_ns() - began
+            self._marker.leave()
 
     def _packed_outputs(self, outputs: tuple[Any, ...], label: str, number: int) -> Packed:
         try:
