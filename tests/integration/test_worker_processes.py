@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from living import is_running, workers_of
 from patience import LIMIT_SECONDS, close_in_time, eventually
 from programs import Program, run_program
 
@@ -36,22 +37,6 @@ def engine() -> Iterator[ExecutionEngine]:
     engine = ExecutionEngine(max_workers=2, executor="process")
     yield engine
     close_in_time(engine.close)
-
-
-def workers_of(engine: ExecutionEngine) -> list[int]:
-    pool = engine._threads.process_pool
-    return [] if pool is None else pool.pids()
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    with contextlib.suppress(OSError):
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        return state != "Z"
-    return True
 
 
 @posix
