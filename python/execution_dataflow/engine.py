@@ -91,8 +91,9 @@ class ExecutionEngine:
     deadline_seconds : float, optional
         How long a run may take in all, with everything that waits in it; then it is cancelled.
     grace_seconds : float
-        How long operations of a cancelled run may take to stop by themselves before they are interrupted, and how long
-        what was interrupted, for that or for its ``timeout_seconds``, may take to stop before it is set aside.
+        How long operations of a cancelled run may take to stop by themselves before they are interrupted, or killed in
+        worker processes; and how long what was interrupted, for that or for its ``timeout_seconds``, may take to stop
+        before it is set aside.
 
     Examples
     --------

@@ -99,7 +99,7 @@ class RunHandle:
         """Cancel the run: nothing new starts, coroutines are cancelled, ``context.cancelled`` turns true for the rest.
 
         When the grace is over, an `AttemptCancelled` is raised in the operations that still run, at their next line of
-        Python. This returns at once; ``wait()`` waits for the end.
+        Python, and the worker processes among them are killed. This returns at once; ``wait()`` waits for the end.
 
         Parameters
         ----------

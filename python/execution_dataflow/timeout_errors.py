@@ -13,7 +13,7 @@ class OperationTimeout(DataflowError, TimeoutError):
     """An attempt took longer than the operation's ``timeout_seconds``. A retry policy may name it.
 
     Its traceback shows where the operation was when it was interrupted, and its cause is what the operation raised
-    then, if that was something of its own.
+    then, if that was something of its own. A worker process is killed for it, and leaves neither.
 
     Parameters
     ----------

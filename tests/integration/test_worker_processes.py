@@ -386,6 +386,43 @@ def test_interrupt_ends_the_run_and_leaves_no_process(tmp_path: Path) -> None:
     assert eventually(lambda: not is_running(int(lines[1])))
 
 
+@posix
+def test_interrupt_gives_processes_the_grace_of_their_engine(tmp_path: Path) -> None:
+    """R9: what ignores every signal is killed when that is over, and not a second later."""
+    program = """
+    @operation(executor="process")
+    def ignore(path: str) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        open(path, "w").write(str(os.getpid()))
+        while True:
+            try:
+                time.sleep(600)
+            except BaseException:
+                pass
+
+    engine = ExecutionEngine(executor="process", max_workers=1, grace_seconds=0.3)
+    graph = GraphDefinition()
+    graph.add(ignore, path="first")
+    moments = []
+    def interrupt():
+        while not (os.path.exists("first") and os.path.getsize("first")):
+            time.sleep(0.01)
+        moments.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+    threading.Thread(target=interrupt).start()
+    try:
+        engine.run(graph)
+    except RunInterrupted as interrupted:
+        print(interrupted.result.state.name, interrupted.result.get_state("ignore").name)
+    print(0.3 <= time.monotonic() - moments[0] < 0.95)
+    print(open("first").read())
+    """
+    code, lines, errors = run_program(tmp_path, MAIN, program)
+    assert (code, errors, lines[:2]) == (0, "", ["CANCELLED CANCELLED", "True"])
+    assert eventually(lambda: not is_running(int(lines[2])))
+
+
 def test_program_that_closes_nothing_leaves_no_process(tmp_path: Path) -> None:
     program = """
     graph = GraphDefinition()
