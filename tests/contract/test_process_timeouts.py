@@ -123,24 +123,63 @@ def test_process_that_was_killed_is_replaced_at_once(engine: ExecutionEngine, tm
     assert eventually(lambda: killed not in workers_of(engine) and len(workers_of(engine)) == len(before))
 
 
-def test_time_begins_when_the_operation_is_entered() -> None:
-    """Neither the start of a process, nor what is imported there, nor the queue is part of it."""
+class Slow:
+    """Takes its time where it is loaded, or where it is pickled."""
 
-    def takes_long_enough(x: int) -> int:
-        time.sleep(0.15)
+    def __init__(self, loads: float = 0.0, dumps: float = 0.0) -> None:
+        self.loads = loads
+        self.dumps = dumps
+
+    def __reduce__(self) -> tuple[Callable[[float], Slow], tuple[float]]:
+        time.sleep(self.dumps)
+        return load_slowly, (self.loads,)
+
+
+def load_slowly(seconds: float) -> Slow:
+    time.sleep(seconds)
+    return Slow()
+
+
+def hangs_after_slow_input(slow: Slow, mark: str) -> None:
+    sleeps(mark)
+
+
+def returns_slow_output(slow: Slow) -> Slow:
+    return Slow(dumps=0.8)
+
+
+def test_transfer_of_inputs_and_outputs_is_no_part_of_the_time(engine: ExecutionEngine) -> None:
+    graph = GraphDefinition()
+    node = graph.add(operation(returns_slow_output, timeout_seconds=0.4), slow=Slow(loads=0.8))
+    result = engine.run(graph)
+    result.raise_if_failed()
+    assert isinstance(result.get_output(node), Slow)
+
+
+def test_time_begins_when_the_operation_is_entered(engine: ExecutionEngine, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    graph = GraphDefinition()
+    node = graph.add(
+        operation(hangs_after_slow_input, timeout_seconds=TIME_LIMIT), slow=Slow(loads=0.8), mark=str(mark)
+    )
+    result = engine.run(graph)
+    timeout_of(result, node)
+    after = time.monotonic() - float(mark.read_text().split()[1])
+    assert TIME_LIMIT - 0.1 < after < TIME_LIMIT + LATE
+
+
+def test_queue_in_a_process_is_no_part_of_the_time(engine: ExecutionEngine) -> None:
+    def work(x: int) -> int:
+        # By then it is taken for a short operation, of which several are sent at once.
+        if x >= 190:
+            time.sleep(0.15)
         return x
 
-    engine = ExecutionEngine(max_workers=1, executor="process")
-    try:
-        graph = GraphDefinition()
-        nodes = [graph.add(operation(takes_long_enough, timeout_seconds=0.6), x=index) for index in range(8)]
-        began = time.monotonic()
-        result = engine.run(graph)
-        result.raise_if_failed()
-        assert time.monotonic() - began > 1.2
-        assert [result.get_output(node) for node in nodes] == list(range(8))
-    finally:
-        close_in_time(engine.close)
+    graph = GraphDefinition()
+    node = graph.map(operation(work, timeout_seconds=0.5), over={"x": list(range(200))}, max_concurrency=200)
+    result = engine.run(graph)
+    result.raise_if_failed()
+    assert result.get_output(node) == list(range(200))
 
 
 def test_operation_that_ends_in_time_is_as_any_other(engine: ExecutionEngine) -> None:
