@@ -97,7 +97,8 @@ def test_second_cancel_may_shorten_the_grace_and_not_extend_it(engine: Execution
     handle.cancel(grace_seconds=600)
     assert not handle.wait(0.3)
     began = time.monotonic()
-    handle.cancel(grace_seconds=0)
+    handle.cancel(grace_seconds=0.4)
+    assert not handle.wait(0.1)
     handle.cancel(grace_seconds=600)
     assert handle.result(timeout=LIMIT_SECONDS).state is RunState.CANCELLED
     assert time.monotonic() - began < LATE
@@ -138,6 +139,27 @@ def test_operation_that_always_runs_is_spared_by_the_grace(engine: ExecutionEngi
     result = handle.result(timeout=LIMIT_SECONDS)
     assert result.get_output(spared) == "done"
     assert result.get_state(ended) is OperationState.CANCELLED
+
+
+def test_operation_that_always_runs_is_spared_before_others_of_its_process(tmp_path: Path) -> None:
+    engine = ExecutionEngine(max_workers=1, executor="process", grace_seconds=0.1)
+    try:
+        # Known as short, these are sent to a process that is at work already.
+        short = operation(takes)
+        graph = GraphDefinition()
+        known = [graph.add(short, seconds=0.0, mark=str(tmp_path / "known")) for _ in range(20)]
+        spared = graph.add(operation(takes, always_run=True, priority=9), seconds=1.0, mark=str(tmp_path / "spared"))
+        behind = [graph.add(short, seconds=0.0, mark=str(tmp_path / "behind")) for _ in range(20)]
+        for later in [spared, *behind]:
+            for earlier in known:
+                graph.add_dependency(earlier, later)
+        handle = begun(engine, graph, tmp_path / "spared")
+        handle.cancel()
+        result = handle.result(timeout=LIMIT_SECONDS)
+        assert result.get_output(spared) == "done"
+        assert result.get_state(behind[-1]) is OperationState.CANCELLED
+    finally:
+        close_in_time(engine.close)
 
 
 def test_time_of_an_operation_goes_on_in_a_cancelled_run(engine: ExecutionEngine, tmp_path: Path) -> None:
