@@ -159,7 +159,8 @@ def test_operation_that_always_runs_is_spared_before_others_of_its_process(tmp_p
         handle.cancel()
         result = handle.result(timeout=LIMIT_SECONDS)
         assert result.get_output(spared) == "done"
-        assert result.get_state(behind[-1]) is OperationState.CANCELLED
+        # One of them may have come before it.
+        assert OperationState.CANCELLED in {result.get_state(node) for node in behind}
     finally:
         close_in_time(engine.close)
 
