@@ -32,7 +32,8 @@ class Program:
         script = folder / "program.py"
         script.write_text("\n".join(textwrap.dedent(part).strip("\n") for part in parts) + "\n", encoding="utf-8")
         # Not a test's: what such a variable changes, a user's program would not have.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+        ours = ("PYTEST", "PYTHONSAFEPATH")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         self.process = subprocess.Popen(
             [sys.executable, "-X", "faulthandler", *options, str(script)],
             cwd=folder,

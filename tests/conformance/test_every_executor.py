@@ -11,8 +11,9 @@ from graph_script import random_script
 from oracle_runs import WAYS, check
 from patience import close_in_time
 from scripted_graph import LIMITS
+from work_elsewhere import root
 
-from execution_dataflow import ExecutionEngine, GraphDefinition, ItemFailure, MapError, operation
+from execution_dataflow import ExecutionEngine, GraphDefinition, ItemFailure, MapError
 
 GRAPHS = 12
 
@@ -47,13 +48,6 @@ def test_random_graphs_agree_with_the_oracle_on_every_executor(
         # What lies in the queue of a process when a failure stops the run is cancelled after its start was told.
         fail_fast = False
     check(engine, script, way, fail_fast, retain, True, executors=executors, limited=seed % 2 == 0)
-
-
-@operation
-def root(number: int) -> float:
-    if number < 0:
-        raise ValueError(f"{number} has no root")
-    return float(number**0.5)
 
 
 def outcome_of_map(engine: ExecutionEngine, executor: Any, numbers: list[int], on_error: Any) -> Any:

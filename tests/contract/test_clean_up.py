@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from patience import await_event
+from work_elsewhere import clean_elsewhere, die_elsewhere
 
 from execution_dataflow import (
     ContractError,
@@ -344,12 +345,6 @@ def test_clean_ups_that_wait_for_a_limit_when_the_run_stops_go_on() -> None:
     assert {result.get_state(clean) for clean in cleans} == {SUCCEEDED}
 
 
-@operation(executor="process")
-def clean_elsewhere(context: ExecutionContext) -> str:
-    context.raise_if_cancelled()
-    return "clean"
-
-
 @pytest.mark.parametrize("way", ["failure", "cancellation"])
 def test_a_clean_up_runs_in_a_worker_process_too(way: str) -> None:
     entered, go = threading.Event(), threading.Event()
@@ -375,13 +370,6 @@ def test_a_clean_up_runs_in_a_worker_process_too(way: str) -> None:
         result = handle.result(30)
     assert [result.get_output(clean) for clean in cleans] == ["clean"] * 4
     assert {result.get_state(other) for other in others} == {CANCELLED}
-
-
-@operation(executor="process", on_failure=lambda number, error: f"{number}: {type(error).__name__}")
-def die_elsewhere(number: int) -> str:
-    import os
-
-    os._exit(3)
 
 
 def test_a_fallback_stands_in_for_an_operation_whose_process_died() -> None:
