@@ -1,4 +1,4 @@
-"""Operations for worker processes"""
+"""Operations that tests run in worker processes."""
 
 from __future__ import annotations
 
