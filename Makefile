@@ -130,7 +130,7 @@ test-strict: tools ## test a build that aborts when a Python object is dropped w
 	@$(FIND_PYTHON) && $(PLAIN_BUILD) CARGO_TARGET_DIR=target/strict RUSTFLAGS='--cfg pyo3_disable_reference_pool' \
 	    "$$python" scripts/build_wheel.py --maturin .venv/bin/maturin --out target/strict/dist
 	@$(VENV) .venv-strict --requirements requirements/test.txt --wheels target/strict/dist
-	sh scripts/run_pytest.sh .venv-strict tests/contract tests/properties tests/integration/test_interrupt.py \
+	sh scripts/run_pytest.sh .venv-strict tests/contract tests/integration/test_interrupt.py \
 	    tests/integration/test_fork.py tests/integration/test_process_end.py $(ARGS)
 
 test-versions: tools ## test on the other Pythons that are installed (VERSIONS=...)
