@@ -84,7 +84,6 @@ class CoroutineHost:
 
     def run_awaitable(self, awaitable: Awaitable[Any]) -> Any:
         """Run an awaitable on the loop, from another thread, and return its result."""
-
         # Taken out before it is awaited: on CPython 3.13 the frames of what it raises lead back to this one, and it may
         # hold the run that keeps the error.
         waiting = [awaitable]
