@@ -241,6 +241,38 @@ def test_cancelling_gives_everything_back_and_leaves_nothing_waiting() -> None:
         assert engine.run(fine).get_output(both) == 1
 
 
+def test_cancelling_a_run_lets_others_have_what_was_kept_for_it() -> None:
+    held, free = threading.Event(), threading.Event()
+
+    @operation(resources={"db": 2})
+    def hold() -> None:
+        held.set()
+        assert free.wait(20)
+
+    waiting = GraphDefinition("waiting")
+    first = waiting.add(hold)
+    # Waits for all four, and keeps the two that are free from those behind it.
+    waiting.add(operation(resources={"db": 4})(lambda: None))
+    behind = GraphDefinition("behind")
+    one = behind.add(operation(resources={"db": 1})(lambda: 1))
+    with ExecutionEngine(max_workers=4, resources={"db": 4}, grace_seconds=30) as engine:
+        handle = engine.submit(waiting)
+        assert held.wait(20)
+        while engine._options.limits.core.waiting == 0:
+            time.sleep(0.001)
+        other = engine.submit(behind)
+        while engine._options.limits.core.waiting == 1:
+            time.sleep(0.001)
+        handle.cancel()
+        try:
+            assert other.wait(10), "what was granted when the other run was cancelled was lost"
+            assert other.result().get_output(one) == 1
+        finally:
+            free.set()
+        assert handle.wait(20)
+    assert handle.result().get_state(first) is not None
+
+
 def test_a_large_request_is_not_starved_by_small_ones() -> None:
     order: list[str] = []
     small = operation(resources={"gpu": 1})(lambda: (time.sleep(0.002), order.append("small")))

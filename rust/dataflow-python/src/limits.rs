@@ -109,8 +109,8 @@ impl RunLimits {
     pub(crate) fn stopped(&self, run: &CoreRun) {
         let limits = self.limits.get();
         let (withdrawn, grants) = limits.ledger.withdraw(number(run), limits.now());
-        dispatch(Grants { granted: withdrawn, ..grants });
-        dispatch(limits.ledger.reconsider(limits.now()));
+        withdrawn.into_iter().for_each(|(run, task)| run.resume(task));
+        dispatch(grants);
     }
 
     /// A value is about to be put into an output that may keep it; gives its size.
