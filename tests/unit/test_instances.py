@@ -15,6 +15,7 @@ import pytest
 from execution_dataflow.functions import operation
 from execution_dataflow.graph import GraphDefinition
 from execution_dataflow.operations import OPTIONS, Operation
+from execution_dataflow.policies import RetryPolicy
 from execution_dataflow.ports import InputPort, OutputPort
 
 
@@ -62,6 +63,12 @@ def test_instances_keep_the_compact_layout(kind: type[Operation]) -> None:
 
 
 def test_operations_of_functions_keep_the_compact_layout() -> None:
+    """At most 150 bytes, when every option has been given to some function of the process.
+
+    The instances of a class share the layout of their attributes, so that each attribute that any of them was given
+    takes a pointer in all that are made later; without options it is 89 bytes.
+    """
+
     def added(count: int) -> list[Any]:
         graph = GraphDefinition()
         return [graph.add(double) for _ in range(count)]
@@ -69,8 +76,10 @@ def test_operations_of_functions_keep_the_compact_layout() -> None:
     def added_at_once(count: int) -> list[Any]:
         return list(GraphDefinition().add_many(double, count))
 
-    assert bytes_each(added) < 120
-    assert bytes_each(added_at_once) < 120
+    every_option: Any = {"name": "twice", "retry_policy": RetryPolicy(), "executor": "thread", "priority": 1}
+    double.new(**every_option, description="doubles", timeout_seconds=1)
+    assert bytes_each(added) < 150
+    assert bytes_each(added_at_once) < 150
 
 
 def test_being_part_of_a_graph_adds_nothing_to_an_instance() -> None:
