@@ -7,6 +7,7 @@
 #![warn(clippy::all)]
 
 pub mod body;
+pub mod clock;
 pub mod cycle;
 mod deque;
 pub mod error;

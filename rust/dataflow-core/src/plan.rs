@@ -157,7 +157,7 @@ impl Plan {
 
     /// What the inputs of a node read, in the order of ports. An input that takes many owns any number of sources in
     /// the order of connection, any other one exactly one.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn sources(&self, node: NodeId) -> &[Source] {
         let start = self.sources_start(self.inputs_from[node.index()]);
@@ -281,7 +281,7 @@ impl Plan {
         &self.roots
     }
 
-    #[inline]
+    #[inline(always)]
     fn sources_start(&self, input: u32) -> usize {
         match &self.sources_from {
             Some(starts) => starts[input as usize] as usize,

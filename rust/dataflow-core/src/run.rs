@@ -1,9 +1,10 @@
 //! A run: instances, a ready queue, and the workers' way through it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::body::Body;
+use crate::clock::Clock;
 use crate::ids::{InstanceId, NodeId, SlotId};
 use crate::instance::{Arena, Instance, Instances};
 use crate::items::Items;
@@ -56,7 +57,7 @@ pub struct Run<B: Body> {
     driven: bool,
     /// Starts have to be admitted.
     pub(crate) has_limits: bool,
-    began: Instant,
+    clock: Clock,
 }
 
 /// One node in the hands of a worker.
@@ -177,7 +178,7 @@ impl<B: Body> Run<B> {
             stop: AtomicU8::new(0),
             finished: AtomicBool::new(false),
             caller: Caller::default(),
-            began: Instant::now(),
+            clock: Clock::start(),
         }
     }
 
@@ -238,9 +239,7 @@ impl<B: Body> Run<B> {
     /// Nanoseconds since the run began.
     #[inline]
     pub fn now(&self) -> u64 {
-        // A model must go the same way each time.
-        let elapsed = if cfg!(loom) { Duration::from_nanos(1) } else { self.began.elapsed() };
-        elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos())
+        self.clock.now()
     }
 
     /// Number of nodes without an outcome.
@@ -320,11 +319,8 @@ impl<B: Body> Run<B> {
             while let Some(task) = next {
                 (next, now) = self.step(task, seat, now, host);
                 now = self.body.between(self, host, now);
-                if self.timers.earliest() <= now {
-                    // This worker may go on with another task for long.
-                    self.notify(self.push_due(seat, now));
-                }
                 if now.wrapping_sub(looked) >= LOOK_ELSEWHERE_NANOSECONDS {
+                    now = self.clock.check();
                     looked = now;
                     // A chain whose nodes follow each other on this worker must not keep a map waiting for ever.
                     if self.has_items.load(Ordering::Relaxed)
@@ -332,6 +328,10 @@ impl<B: Body> Run<B> {
                     {
                         next.replace(injected).into_iter().for_each(|task| seat.push(task));
                     }
+                }
+                if self.timers.earliest() <= now {
+                    // This worker may go on with another task for long.
+                    self.notify(self.push_due(seat, now));
                 }
             }
         }

@@ -109,7 +109,7 @@ enum Outputs<'py> {
 }
 
 impl Outputs<'_> {
-    #[inline]
+    #[inline(always)]
     fn put<'r>(self, py: Python<'_>, run: &CoreRun, mut claim: Claim<'r, PythonBody>) -> Claim<'r, PythonBody> {
         if let Some(limits) = &run.body().limits {
             return self.put_counted(py, run, limits, claim);

@@ -9,6 +9,7 @@ mod builder;
 mod bulk;
 mod call;
 mod checks;
+mod clock_source;
 mod companion;
 mod conclude;
 mod convoy;
@@ -57,6 +58,7 @@ mod workers;
 #[pymodule(gil_used = false)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     interpreters::refuse_other_than_main()?;
+    clock_source::choose();
     module.add_class::<attempt::Attempt>()?;
     module.add_class::<builder::GraphBuilder>()?;
     module.add_class::<companion::Companion>()?;
