@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::body::Body;
 use crate::ids::{InstanceId, NodeId, SlotId};
 use crate::plan::{Plan, SourceKind};
+use crate::prefetch::prefetch;
 use crate::ready::Task;
 use crate::run::{FailurePolicy, Run};
 use crate::slots::SlotTable;
@@ -62,6 +63,11 @@ impl Cell {
         }
     }
 }
+
+/// Of how many successors at most the state is fetched early: more would push out what the node itself needs.
+const APPROACHED: usize = 8;
+/// From how many nodes on: the state of fewer stays in the caches by itself.
+const APPROACHED_FROM: usize = 8192;
 
 /// A plan in execution.
 pub struct Instance<B: Body> {
@@ -236,6 +242,20 @@ impl<B: Body> Instance<B> {
     pub(crate) fn arrive(&self, node: NodeId) -> bool {
         let pending = &self.cell(node).pending;
         pending.load(Ordering::Acquire) == 1 || pending.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// Has the processor fetch what the outcome of `node` will touch at its successors, while the node runs. Each arrival
+    /// there is a barrier that would wait for its cache line alone.
+    #[inline(always)]
+    pub(crate) fn approach_successors(&self, node: NodeId) {
+        if self.cells.len() < APPROACHED_FROM {
+            return;
+        }
+        let successors = self.plan.successors(node);
+        // The arrival at a node with one predecessor is no barrier.
+        if successors.len() > 1 {
+            successors.iter().take(APPROACHED).for_each(|&successor| prefetch(&self.cells[successor as usize]));
+        }
     }
 
     /// Notes for `node` what an outcome other than a full success means for it. Before [`Instance::arrive`].

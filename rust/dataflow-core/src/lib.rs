@@ -21,6 +21,7 @@ pub mod outcome;
 pub mod park;
 pub mod plan;
 pub mod pool;
+mod prefetch;
 pub mod ready;
 pub mod ready_set;
 pub mod run;

@@ -405,6 +405,7 @@ impl<B: Body> Run<B> {
         if self.queue.seats() > 1 && self.body.is_long(instance, task.node) && self.queue.has_work() {
             self.notify(1);
         }
+        instance.approach_successors(task.node);
         let mut step = Step::new(self, seat, task, attempt, now);
         self.body.execute(&mut step, host);
         (step.next, step.now)
