@@ -38,6 +38,7 @@ mod operations;
 mod plan;
 mod port_calls;
 mod python_errors;
+mod quick_method;
 mod reading;
 mod registry;
 mod remote;
@@ -65,7 +66,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<events::EventQueue>()?;
     module.add_class::<frame::FrameInfo>()?;
     module.add_class::<operation_base::OperationBase>()?;
-    operation_base::add_raw_methods(module.py())?;
+    operation_base::add_quick_methods(module.py())?;
     module.add_class::<layout::PortLayout>()?;
     module.add_class::<limits::Limits>()?;
     module.add_class::<missing::Missing>()?;
