@@ -72,18 +72,21 @@ docs: wheel ## build the documentation of both languages
 
 # ---------------------------------------------------------------- benchmarks
 
-.PHONY: bench-env peers-env bench bench-peers bench-metg bench-native bench-instructions bench-docs
+.PHONY: bench-env peers-env bench bench-peers bench-metg bench-elsewhere bench-native bench-instructions bench-docs
 bench-env: wheel
 	@$(VENV) .venv-bench --requirements requirements/bench.txt --wheels dist
 
 peers-env: wheel
 	@$(VENV) .venv-peers --requirements requirements/bench-peers.txt --wheels dist
 
-bench: bench-env ## measure operations beside the hand-written loop, and the core with criterion
+bench: bench-env bench-elsewhere ## measure operations beside the hand-written loop, work in processes beside other libraries, and the core with criterion
 	$(BENCH_PYTHON) benches/compare.py --engines ours --rounds $(ROUNDS) --out $(RESULTS)/ours.json
 	$(BENCH_PYTHON) benches/ratios.py --million
 	$(BENCH_PYTHON) benches/latency.py
 	$(BENCH_PYTHON) benches/building.py --million
+	$(BENCH_PYTHON) benches/processes.py --rounds $(ROUNDS)
+	$(BENCH_PYTHON) benches/coroutines.py --rounds $(ROUNDS)
+	$(BENCH_PYTHON) benches/shared_memory.py --rounds $(ROUNDS)
 	sh scripts/run_pytest.sh .venv-bench benches --timeout=0 -o faulthandler_timeout=0 -o pythonpath=benches $(ARGS)
 	cargo bench $(LOCKED) -p dataflow-core
 
@@ -92,6 +95,9 @@ bench-peers: peers-env ## measure all other libraries too, in an environment of 
 
 bench-metg: peers-env ## measure how small tasks may be on two cores: METG(50%)
 	$(PEERS_PYTHON) benches/metg.py --rounds $(ROUNDS) --out $(RESULTS)/metg.json
+
+bench-elsewhere: peers-env ## measure worker processes, arrays between them, and coroutines, beside loky, concurrent.futures, Ray and Dask
+	$(PEERS_PYTHON) benches/elsewhere.py --rounds $(ROUNDS) --out $(RESULTS)/elsewhere.json
 
 bench-native: bench-env ## measure the floor in C, and the Rust core beside C++ Taskflow
 	cargo build $(LOCKED) --release --quiet -p dataflow-bench

@@ -1,34 +1,29 @@
-"""What it costs to run an operation in a worker process, beside `ProcessPoolExecutor` and, where installed, loky.
+"""What it costs to run an operation in a worker process, and what a second worker gains; beside others: `elsewhere.py`.
 
     python benches/processes.py [--rounds 5] [--calls 2000]
 
-Every round measures all contenders once, in turn, with their processes started before. The first table is the time of
-one of many operations that do nothing, in flight together: 2 workers, the goal is 30 µs. The second is one at a time:
-the way there and back. The third is pure Python of about a millisecond, which threads cannot run side by side: how much
-faster two workers are than one; the goal is 1.8.
+Every round measures all of them once, in turn, with their processes started before. First one of many operations that
+do nothing, in flight together: the goal is 30 µs. Then one at a time: the way there and back. Last, pure Python of
+about a millisecond, which threads cannot run side by side: how much faster two workers are than one; the goal is 1.8.
+How much two processes of this machine gain at all is measured beside it, with the same work and no library in between.
 """
 
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from statistics import median
-from typing import Any
+
+from machine import seconds
 
 from execution_dataflow import ExecutionEngine, GraphDefinition, __version__
 
-OURS, OURS_NODES, STANDARD, LOKY = (
-    "graph.map, 2 workers",
-    "a node each, 2 workers",
-    "ProcessPoolExecutor.map",
-    "loky map",
-)
-CHUNKED = "ProcessPoolExecutor.map, chunks of 32"
 MILLISECOND_LOOPS = 20_000
+SPINS = 300
+SINGLE_CALLS = 200
 
 
 def nothing(x: int) -> int:
@@ -59,26 +54,41 @@ def run(engine: ExecutionEngine, graph: GraphDefinition) -> None:
     engine.run(graph).raise_if_failed()
 
 
-@contextmanager
-def loky_executor(workers: int) -> Iterator[Executor | None]:
-    try:
-        from loky import ProcessPoolExecutor as Loky
-    except ImportError:
-        yield None
-        return
-    with Loky(max_workers=workers) as executor:
-        yield executor
-
-
-def seconds(call: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
-
-
 def repeat(times: int, call: Callable[[], object]) -> None:
     for _ in range(times):
         call()
+
+
+def spin_when_told(connection: Connection) -> None:
+    """Spin as often as the other end says, until it closes."""
+    try:
+        while True:
+            for number in range(connection.recv()):
+                spin(number)
+            connection.send(None)
+    except EOFError:
+        pass
+
+
+class BareProcesses:
+    """Processes that are told how often to spin, and nothing else: what the machine gives."""
+
+    def __init__(self, stack: ExitStack, workers: int) -> None:
+        self._ends = []
+        for _ in range(workers):
+            ours, theirs = get_context("spawn").Pipe()
+            process = get_context("spawn").Process(target=spin_when_told, args=(theirs,), daemon=True)
+            process.start()
+            theirs.close()
+            stack.callback(process.join)
+            stack.callback(ours.close)
+            self._ends.append(ours)
+
+    def spin(self, times: int) -> None:
+        for end in self._ends:
+            end.send(times // len(self._ends))
+        for end in self._ends:
+            end.recv()
 
 
 def table(title: str, samples: dict[str, list[float]], scale: float, unit: str) -> None:
@@ -102,40 +112,37 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--calls", type=int, default=2000)
     arguments = parser.parse_args()
-    calls = arguments.calls
+    rounds, calls = arguments.rounds, arguments.calls
     print(f"execution-dataflow {__version__}")
     with ExitStack() as stack:
         two = stack.enter_context(ExecutionEngine(max_workers=2, executor="process"))
         one = stack.enter_context(ExecutionEngine(max_workers=1, executor="process"))
-        standard = stack.enter_context(ProcessPoolExecutor(2, mp_context=get_context("forkserver")))
-        loky: Any = stack.enter_context(loky_executor(2))
-
         map_graph, node_graph, single = mapped(nothing, calls), nodes(nothing, calls), nodes(nothing, 1)
-        contenders: dict[str, Callable[[], object]] = {
-            OURS: lambda: run(two, map_graph),
-            OURS_NODES: lambda: run(two, node_graph),
-            STANDARD: lambda: list(standard.map(nothing, range(calls))),
-            CHUNKED: lambda: list(standard.map(nothing, range(calls), chunksize=32)),
+        many: dict[str, Callable[[], object]] = {
+            "graph.map, 2 workers": lambda: run(two, map_graph),
+            "a node each, 2 workers": lambda: run(two, node_graph),
         }
-        if loky is not None:
-            contenders[LOKY] = lambda: list(loky.map(nothing, range(calls)))
-        table("one of many operations that do nothing", measure(arguments.rounds, contenders), 1e6 / calls, "µs")
-
-        few = 200
-        contenders = {
-            "engine.run of one operation": lambda: repeat(few, lambda: run(two, single)),
-            "ProcessPoolExecutor.submit().result()": lambda: repeat(few, lambda: standard.submit(nothing, 1).result()),
+        table("one of many operations that do nothing", measure(rounds, many), 1e6 / calls, "µs")
+        single_calls: dict[str, Callable[[], object]] = {
+            "engine.run of one operation": lambda: repeat(SINGLE_CALLS, lambda: run(two, single))
         }
-        if loky is not None:
-            contenders["loky submit().result()"] = lambda: repeat(few, lambda: loky.submit(nothing, 1).result())
-        table("there and back, one at a time", measure(arguments.rounds, contenders), 1e6 / few, "µs")
+        table("there and back, one at a time", measure(rounds, single_calls), 1e6 / SINGLE_CALLS, "µs")
 
-        spins = mapped(spin, 300)
-        contenders = {"1 worker": lambda: run(one, spins), "2 workers": lambda: run(two, spins)}
-        samples = measure(arguments.rounds, contenders)
-        table("operations of about a millisecond of Python", samples, 1e3 / 300, "ms each")
-        ratios = [alone / both for alone, both in zip(samples["1 worker"], samples["2 workers"], strict=True)]
-        print(f"  two workers are {median(ratios):.2f} times as fast as one")
+        spins = mapped(spin, SPINS)
+        bare_one, bare_two = BareProcesses(stack, 1), BareProcesses(stack, 2)
+        samples = measure(
+            rounds,
+            {
+                "1 worker": lambda: run(one, spins),
+                "2 workers": lambda: run(two, spins),
+                "1 bare process": lambda: bare_one.spin(SPINS),
+                "2 bare processes": lambda: bare_two.spin(SPINS),
+            },
+        )
+        table("operations of about a millisecond of Python", samples, 1e3 / SPINS, "ms each")
+        for alone, both in (("1 worker", "2 workers"), ("1 bare process", "2 bare processes")):
+            ratios = [first / second for first, second in zip(samples[alone], samples[both], strict=True)]
+            print(f"  {both} are {median(ratios):.2f} times as fast as {alone}")
 
 
 if __name__ == "__main__":

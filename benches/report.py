@@ -14,6 +14,7 @@ from statistics import median
 from typing import Any
 
 from instructions import BASELINE
+from report_elsewhere import elsewhere_section
 from report_engines import kernels_section, losses_section, missing_section, shapes_section
 from report_metg import metg_section
 from report_native import core_section, floor_section, instructions_section
@@ -40,13 +41,14 @@ slower engines minutes, so that they get smaller ones; the tables say how large.
 | `make bench` | operations and the loop | {ours} |
 | `make bench-peers` | the same, and all other libraries, in an environment of their own | {peers} |
 | `make bench-metg` | how small tasks may be on two cores | {metg} |
+| `make bench-elsewhere` | worker processes, arrays between them, and coroutines | {elsewhere} |
 | `make bench-native` | the floor in C, and the Rust core beside C++ Taskflow | {native} |
 | `make bench-instructions` | instructions and allocations of the core, against the baseline | seconds |
 | `make bench-docs` | nothing: it writes this page from the results | seconds |
 """
 
 Result = dict[str, Any]
-NAMES = ("ours", "peers", "metg", "native-loop", "native-core")
+NAMES = ("ours", "peers", "metg", "elsewhere", "native-loop", "native-core")
 
 
 def load(folder: Path) -> dict[str, Result]:
@@ -81,6 +83,7 @@ def page(results: dict[str, Result], baseline: dict[str, Any] | None) -> str:
         "ours": minutes(results, "ours"),
         "peers": minutes(results, "peers"),
         "metg": minutes(results, "metg"),
+        "elsewhere": minutes(results, "elsewhere"),
         "native": minutes(results, "native-loop", "native-core"),
     }
     lines = [_INTRODUCTION.format(**durations)]
@@ -96,6 +99,8 @@ def page(results: dict[str, Result], baseline: dict[str, Any] | None) -> str:
     if "metg" in results:
         lines += metg_section(results["metg"])
         lines += ["![Efficiency against the duration of a task](benchmarks-metg.svg)", ""]
+    if "elsewhere" in results:
+        lines += elsewhere_section(results["elsewhere"])
     if "native-loop" in results:
         lines += floor_section(results["native-loop"])
     if "native-core" in results:
