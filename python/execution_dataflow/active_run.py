@@ -122,6 +122,7 @@ class ActiveRun:
             lambda: threads.processes(options.max_workers, options.native_threads),
             options.native_threads,
         )
+        hooks.stops_at_failure = options.fail_fast
         base_context = copy_context()
         lent: Sequence[int] | None = None
         self._undoing: _Undoing | None = None

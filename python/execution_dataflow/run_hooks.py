@@ -117,6 +117,8 @@ class RunHooks(MapHooks, FallbackHooks, TimeHooks):
         What cancels it when its time is over.
     on_end : callable or None
         Called when every node has its outcome. An interrupt on the main thread may make it be called again.
+    stops_at_failure : bool
+        Whether nothing new starts once something has failed.
     undoes : bool
         Whether the run is undone if it does not succeed.
     undone : Latch or None
@@ -146,6 +148,7 @@ class RunHooks(MapHooks, FallbackHooks, TimeHooks):
         "run",
         "shielded",
         "state",
+        "stops_at_failure",
         "tasks",
         "undoes",
         "undone",
@@ -169,6 +172,7 @@ class RunHooks(MapHooks, FallbackHooks, TimeHooks):
         self.state: RunState | None = None
         self.ended_ns = 0
         self.workers = 1
+        self.stops_at_failure = False
         self._native_threads = threads
         # A run that only the calling thread works on has nothing to forget.
         self._ends_limits = False
@@ -202,6 +206,10 @@ class RunHooks(MapHooks, FallbackHooks, TimeHooks):
         self._waiting.pop(node, None)
         return self._what_stands_in(node) if self._standing_in else None
 
+    def attempt_is_sent(self, node: int, attempt: int) -> tuple[Any, ...] | None:
+        """Return what stands in, if so. Until the attempt begins elsewhere, it may have to end as its last failure."""
+        return self._what_stands_in(node) if self._standing_in else None
+
     def failed(self, node: int, attempt: int, error: BaseException) -> ErrorRecord:
         """Note a failure that is final."""
         if type(error) is ValueError and "read-only" in str(error):
@@ -210,6 +218,8 @@ class RunHooks(MapHooks, FallbackHooks, TimeHooks):
         if node in self._standing_in:
             self._note_failed_fallback(node, error)
             most = max(most, attempt)
+        if self.stops_at_failure and self._processes is not None:
+            self._processes[0].halt(self._processes[1])
         return self.record.fail(node, attempt, most, error)
 
     def waiting_failed(self, node: int, attempt: int) -> ErrorRecord | None:

@@ -44,9 +44,6 @@ def test_random_graphs_agree_with_the_oracle_on_every_executor(
     random = Random(f"conformance-{seed}")
     script = random_script(random, random.randint(1, 40))
     way, fail_fast, retain = random.choice(WAYS), random.random() < 0.5, random.choice(["terminal", "all"])
-    if "process" in executors:
-        # What lies in the queue of a process when a failure stops the run is cancelled after its start was told.
-        fail_fast = False
     check(engine, script, way, fail_fast, retain, True, executors=executors, limited=seed % 2 == 0)
 
 

@@ -196,6 +196,19 @@ impl<B: Body> Instance<B> {
         cell.marks.store(marks | (seat as u32 + 1), Ordering::Relaxed);
     }
 
+    /// Notes that an attempt which was handed out has begun only now.
+    pub(crate) fn note_begin(&self, node: NodeId, now: u64) {
+        self.cell(node).started.store(now, Ordering::Relaxed);
+    }
+
+    /// Forgets who was given a first attempt that has not begun.
+    pub(crate) fn forget_start(&self, node: NodeId) {
+        let cell = self.cell(node);
+        cell.started.store(0, Ordering::Relaxed);
+        // No predecessor is left that would set a bit in between.
+        cell.marks.store(cell.marks.load(Ordering::Relaxed) & SAW_ANYTHING, Ordering::Relaxed);
+    }
+
     #[inline]
     pub(crate) fn note_end(&self, node: NodeId, now: u64) {
         self.cell(node).ended.store(now, Ordering::Relaxed);

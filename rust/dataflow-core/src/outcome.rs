@@ -140,6 +140,31 @@ impl<B: Body> Run<B> {
         }
     }
 
+    /// Says when an attempt began that was handed out before.
+    pub fn note_begin(&self, task: Task, at: u64) {
+        self.instance(task.instance).note_begin(task.node, at);
+    }
+
+    /// Takes back an attempt of a stopped run that was handed out and that nobody has begun: its node ends as though it
+    /// had waited in the queue all the time. Nothing happens when the attempt is stale.
+    pub fn withdraw(&self, task: Task, attempt: u32) {
+        let instance = self.instance(task.instance);
+        let state = self.abandoned(if attempt > 1 { State::Retrying } else { State::Ready });
+        if !instance.status_word(task.node).withdraw(attempt, state) {
+            return;
+        }
+        if attempt == 1 {
+            instance.forget_start(task.node);
+        }
+        if self.has_limits {
+            self.body().left(self, task);
+        }
+        self.settle_decided(task, state, self.now(), Sink::Injector);
+        if self.has_limits {
+            self.look_after_limits();
+        }
+    }
+
     pub(crate) fn claim_waiting(&self, waiting: Waiting) -> Option<State> {
         let state = self.abandoned(State::Retrying);
         let status = self.instance(waiting.task.instance).status_word(waiting.task.node);

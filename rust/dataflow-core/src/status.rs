@@ -145,6 +145,14 @@ impl Status {
         self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
+    /// Takes back an attempt that nobody has begun: it does not count. `true` for the one caller that wins. AcqRel: as
+    /// [`Status::claim`].
+    pub fn withdraw(&self, attempt: u32, next: State) -> bool {
+        debug_assert!(attempt > 0 && if attempt > 1 { State::Retrying } else { State::Ready }.may_become(next));
+        let (from, to) = (pack(State::Running, attempt), pack(next, attempt - 1));
+        self.0.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
     /// As [`Status::claim`] for an attempt that only the caller can end: it runs on the caller's thread, and nobody else
     /// knows of it. Relaxed: the delivery publishes it.
     pub fn claim_own(&self, attempt: u32, next: State) {
@@ -183,5 +191,15 @@ mod tests {
         assert!(!status.claim(1, State::Succeeded), "the first attempt is stale");
         assert!(status.claim(2, State::Succeeded));
         assert_eq!(status.load(), (State::Succeeded, 2));
+    }
+
+    #[test]
+    fn an_attempt_that_is_taken_back_does_not_count() {
+        let status = Status::default();
+        status.set(State::Ready);
+        assert_eq!(status.begin(), 1);
+        assert!(status.withdraw(1, State::Cancelled));
+        assert_eq!(status.load(), (State::Cancelled, 0));
+        assert!(!status.claim(1, State::Succeeded) && !status.withdraw(1, State::Cancelled));
     }
 }

@@ -174,6 +174,12 @@ impl PythonBody {
         }
     }
 
+    /// Whether an operation runs in another process, which says when it begins.
+    #[inline]
+    pub(crate) fn is_sent(&self, spec: &NodeSpec) -> bool {
+        spec.place >= self.elsewhere && spec.place != Place::Loop && spec.map.is_none()
+    }
+
     /// Tells the other workers of an operation that takes long.
     #[inline]
     pub(crate) fn passage(&self, spec: &NodeSpec, now: u64) -> Option<Passage<'_>> {
@@ -188,13 +194,15 @@ impl PythonBody {
         let instance = step.instance();
         let program = instance.program();
         let spec = program.spec(task.node);
-        if self.events.is_some() {
+        let is_sent = self.is_sent(spec);
+        if self.events.is_some() && !is_sent {
             let began = instance.timing(task.node).started;
             self.tell(py, Kind::Started, task, attempt, Moment { seat: step.seat() as u32, time: began }, None);
         }
         if attempt > 1 {
             // The exception of the attempt before becomes text: its frames pin arrays.
-            match self.hooks.bind(py).call_method1(intern!(py, "attempt_starts"), (task.node.0, attempt)) {
+            let hook = if is_sent { intern!(py, "attempt_is_sent") } else { intern!(py, "attempt_starts") };
+            match self.hooks.bind(py).call_method1(hook, (task.node.0, attempt)) {
                 Ok(stand_in) if stand_in.is_none() => {}
                 Ok(stand_in) => return stand_in::run(py, step, host, &stand_in),
                 Err(error) => return conclude::fail(py, run, task, attempt, error, None, Via::Step(step)),

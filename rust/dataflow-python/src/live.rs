@@ -54,6 +54,16 @@ impl LiveAttempt {
         }
     }
 
+    /// Takes it back: nobody has begun it; for the one that ended it. An item that has not begun is one that was cancelled.
+    pub(crate) fn withdraw(&self, py: Python<'_>) {
+        let task = self.frame.task;
+        if task.instance.is_items() {
+            return self.cancel(py);
+        }
+        // The scheduler tells of the end, and calls what comes next, as of any other that did not start.
+        self.run.withdraw(task, self.frame.attempt);
+    }
+
     /// Ends it as one whose run was cancelled; for the one that ended it.
     pub(crate) fn cancel(&self, py: Python<'_>) {
         conclude::cancel(py, &self.run, self.frame.task, self.frame.attempt, Via::Elsewhere);

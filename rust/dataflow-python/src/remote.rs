@@ -1,6 +1,7 @@
 //! An attempt that runs in another process and ends when that one has answered.
 #![allow(unsafe_code)]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pyo3::exceptions::PyRuntimeError;
@@ -10,6 +11,7 @@ use pyo3::{PyTraverseError, PyVisit, intern};
 
 use crate::body::CoreRun;
 use crate::conclude;
+use crate::events::{Kind, Moment};
 use crate::frame::{Frame, Values};
 use crate::items;
 use crate::live::LiveAttempt;
@@ -27,6 +29,8 @@ pub(crate) struct RemoteAttempt {
     live: LiveAttempt,
     /// The values of the inputs. Taken when the attempt ends, so that a successor may have a value for itself.
     inputs: Mutex<Option<Py<PyTuple>>>,
+    /// Whether the other process has begun it. Who ends it looks, after it has told all that it knows: AcqRel.
+    has_begun: AtomicBool,
 }
 
 impl RemoteAttempt {
@@ -35,7 +39,8 @@ impl RemoteAttempt {
         let spec = frame.spec();
         spec.duration.note(LAUNCH_NANOSECONDS);
         let inputs = inputs(py, &frame)?.unbind();
-        let attempt = Self { live: LiveAttempt::new(run, frame), inputs: Mutex::new(Some(inputs)) };
+        let attempt =
+            Self { live: LiveAttempt::new(run, frame), inputs: Mutex::new(Some(inputs)), has_begun: false.into() };
         let attempt = Py::new(py, attempt)?;
         run.body().hooks.bind(py).call_method1(intern!(py, "launch_process"), (attempt,)).map(drop)
     }
@@ -46,6 +51,29 @@ impl RemoteAttempt {
 
     fn check_live(&self) -> PyResult<()> {
         if self.live.is_live() { Ok(()) } else { Err(PyRuntimeError::new_err("this attempt has ended")) }
+    }
+
+    /// Tells of the start, the first time.
+    fn note_begin(&self, py: Python<'_>, nanoseconds_ago: u64) {
+        if !self.live.is_live() || self.has_begun.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (run, task, attempt) = (self.live.run(), self.live.frame().task, self.live.frame().attempt);
+        if task.instance.is_items() {
+            return;
+        }
+        let (body, instance) = (run.body(), run.instance(task.instance));
+        let launched = instance.timing(task.node);
+        let time = run.now().saturating_sub(nanoseconds_ago).max(launched.started);
+        run.note_begin(task, time);
+        if attempt > 1 {
+            // The exception of the attempt before becomes text, as where attempts begin at once.
+            let hooks = body.hooks.bind(py);
+            if let Err(error) = hooks.call_method1(intern!(py, "attempt_starts"), (task.node.0, attempt)) {
+                error.write_unraisable(py, Some(hooks));
+            }
+        }
+        body.tell(py, Kind::Started, task, attempt, Moment { seat: launched.worker, time }, None);
     }
 
     fn end(&self) -> bool {
@@ -151,11 +179,19 @@ impl RemoteAttempt {
         self.live.run().ignores_stop(self.live.frame().task)
     }
 
+    /// Says that the operation was entered, so many nanoseconds ago. Whoever ends the attempt before takes it back: it
+    /// was never started.
+    #[pyo3(signature = (nanoseconds_ago=0))]
+    fn begin(&self, py: Python<'_>, nanoseconds_ago: u64) {
+        self.note_begin(py, nanoseconds_ago);
+    }
+
     /// Ends the attempt with its outputs in the order of ports, MISSING for one that was not set.
     fn complete(&self, py: Python<'_>, outputs: &Bound<'_, PyTuple>) -> PyResult<()> {
         let missing = Missing::object(py)?;
         let values = outputs.iter().map(|value| if value.is(missing) { None } else { Some(value.unbind()) });
         let values: Values = values.collect();
+        self.note_begin(py, 0);
         if self.end() {
             let checked = conclude::received(py, self.live.frame().spec(), values);
             self.live.conclude(py, checked);
@@ -165,6 +201,7 @@ impl RemoteAttempt {
 
     /// Ends the attempt with what the operation raised, or with what became of its process.
     fn fail(&self, py: Python<'_>, error: Bound<'_, PyAny>) {
+        self.note_begin(py, 0);
         if self.end() {
             self.live.conclude(py, Err(PyErr::from_value(error)));
         }
@@ -173,7 +210,11 @@ impl RemoteAttempt {
     /// Ends the attempt because the run starts nothing new, or was cancelled.
     fn cancel(&self, py: Python<'_>) {
         if self.end() {
-            self.live.cancel(py);
+            if self.has_begun.load(Ordering::Acquire) {
+                self.live.cancel(py);
+            } else {
+                self.live.withdraw(py);
+            }
         }
     }
 

@@ -31,6 +31,8 @@ _MOST_QUEUED = 128
 _MOST_QUEUED_BYTES = 1 << 20
 # The shortest time after which is looked again whether something with a time limit has begun.
 _LOOK_NANOSECONDS = 10_000_000
+# How often is looked whether what a worker was sent has begun; its result says so too.
+_BEGIN_NANOSECONDS = 5_000_000
 _NEVER = 1 << 62
 
 
@@ -46,6 +48,8 @@ class Task:
 
     Attributes
     ----------
+    has_begun : bool
+        Whether its worker has begun it.
     is_shielded : bool
         Whether it goes on although its run was cancelled.
     limit_ns : int or None
@@ -56,11 +60,12 @@ class Task:
         What is sent; made when it is sent first.
     """
 
-    __slots__ = ("attempt", "is_shielded", "limit_ns", "number", "ready", "run")
+    __slots__ = ("attempt", "has_begun", "is_shielded", "limit_ns", "number", "ready", "run")
 
     def __init__(self, attempt: _core.RemoteAttempt, run: ProcessRun) -> None:
         self.attempt = attempt
         self.run = run
+        self.has_begun = False
         self.is_shielded = attempt.ignores_stop
         limit = attempt.timeout_seconds
         self.limit_ns = None if limit is None else int(limit * 1e9)
@@ -70,6 +75,11 @@ class Task:
     def is_of_cancelled(self, run: int) -> bool:
         """Whether it is to end because a run was cancelled."""
         return self.run.number == run and not self.is_shielded
+
+    @property
+    def is_halted(self) -> bool:
+        """Whether it is not to begin because its run is to begin nothing new."""
+        return self.run.is_halted and not self.is_shielded
 
     @property
     def is_cancelled(self) -> bool:
@@ -94,17 +104,22 @@ class Task:
 
 
 class Ending:
-    """How a process ended.
+    """How a process ended; one that has closed its connection and goes on is ended.
 
     Parameters
     ----------
-    code : int or None
-        Its return code as `subprocess` tells it.
+    process : subprocess.Popen
+        The process.
     """
 
-    def __init__(self, code: int | None) -> None:
-        self.signal = -code if code is not None and code < 0 else None
-        self.exit_code = code if code is not None and code >= 0 else None
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        try:
+            code = process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            code = process.wait()
+        self.signal = -code if code < 0 else None
+        self.exit_code = code if code >= 0 else None
 
 
 class Member:
@@ -245,6 +260,10 @@ class Member:
             self._batch, self._buffers = [], []
         return self.outbox.flush()
 
+    def has_of(self, run: ProcessRun) -> bool:
+        """Whether it was sent what ends when a run is cancelled."""
+        return any(task.is_of_cancelled(run.number) for task in self.tasks)
+
     def take(self, number: int) -> Task | None:
         """Return the task that a result is of, and count it as done."""
         tasks = self.tasks
@@ -260,8 +279,18 @@ class Member:
 
     def tell_cancelled(self, run: ProcessRun) -> None:
         """Say, in the middle of a task, that a run was cancelled."""
-        self._orders.put(messages.CANCEL_RUN, (run.number, run.record.cancel_reason))
-        self._orders.flush()
+        self._order(messages.CANCEL_RUN, (run.number, run.record.cancel_reason))
+
+    def tell_halted(self, run: ProcessRun) -> None:
+        """Say, in the middle of a task, that nothing else of a run is to begin."""
+        self._order(messages.HALT_RUN, run.number)
+
+    def _order(self, kind: int, data: Any) -> None:
+        self._orders.put(kind, data)
+        try:
+            self._orders.flush()
+        except OSError:
+            pass  # it is on its way to its end already
 
     def forget_run(self, run: ProcessRun) -> None:
         """Say that a run has ended."""
@@ -287,6 +316,14 @@ class Member:
         """Have it killed at a moment unless what it has of a cancelled run has ended; the earliest moment counts."""
         self.grace_ends[run] = min(end, self.grace_ends.get(run, end))
 
+    def note_begun(self, now: int) -> None:
+        """Tell of what it works on that it has begun."""
+        head = self.tasks[0] if self.tasks else None
+        if head is not None and not head.has_begun and self.marker.task == head.number:
+            head.has_begun = True
+            entered = self.marker.entered
+            head.attempt.begin(max(0, now - entered) if entered else 0)
+
     def end_overdue(self, now: int) -> None:
         """Kill it if what it works on has had its time: that of the attempt, or the grace of a cancelled run."""
         head = self._timed_head
@@ -299,10 +336,11 @@ class Member:
             self.kill()
 
     def next_look(self, now: int) -> int | None:
-        """When the time of what it works on may be over, in nanoseconds; ``None`` if that has no end."""
+        """When to look at it again, in nanoseconds: what it works on may begin, or its time be over."""
+        looks = now + _BEGIN_NANOSECONDS if self.tasks and not self.tasks[0].has_begun else None
         head = self._timed_head
         if head is None:
-            return None
+            return looks
         is_begun = self.marker.task == head.number
         end = self._grace_end(head)
         moment = end if is_begun else max(end, now + _LOOK_NANOSECONDS)
@@ -311,6 +349,8 @@ class Member:
             # What has not been entered has all its time before it: nothing is missed until then.
             over = entered + head.limit_ns + 1 if entered else now + max(head.limit_ns, _LOOK_NANOSECONDS)
             moment = min(moment, over)
+        if looks is not None:
+            moment = min(moment, looks)
         return None if moment >= _NEVER else moment
 
     @property

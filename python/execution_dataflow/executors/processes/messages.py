@@ -15,6 +15,7 @@ __all__ = [
     "DEFINE",
     "END_RUN",
     "FORGET",
+    "HALT_RUN",
     "LOG",
     "MEMORY",
     "OPERATION",
@@ -49,6 +50,8 @@ FORGET: Final = 9
 # To a worker that is at work, on the control connection.
 CANCEL_RUN: Final = 7
 """(number, reason): the run was cancelled."""
+HALT_RUN: Final = 15
+"""number: nothing of the run is to begin any more, but for what always runs."""
 
 # From a worker.
 READY: Final = 10

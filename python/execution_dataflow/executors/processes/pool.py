@@ -101,6 +101,10 @@ class ProcessPool:
         end = time.monotonic_ns() + int(grace_seconds * 1e9)
         self._hand_over(lambda: self._cancel_run(run, end))
 
+    def halt(self, run: ProcessRun) -> None:
+        """Begin nothing else of a run, but for what always runs."""
+        self._hand_over(lambda: self._halt_run(run))
+
     def end_run(self, run: ProcessRun) -> None:
         """Forget a run that has ended, and have its clients closed."""
         self._hand_over(lambda: self._end_run(run))
@@ -199,7 +203,7 @@ class ProcessPool:
         waiting = self._waiting
         while waiting:
             task = waiting[0][2]
-            if task.attempt.is_unwanted or not task.attempt.is_live:
+            if task.attempt.is_unwanted or task.is_halted or not task.attempt.is_live:
                 heapq.heappop(waiting)
                 task.attempt.cancel()
                 continue
@@ -323,6 +327,7 @@ class ProcessPool:
         ):
             member.grace_ends.clear()
         if result.outputs is not None:
+            attempt.begin(result.nanoseconds)
             ready.operation.note(result.nanoseconds)
             try:
                 outputs, _ = unpack(member.received(result.outputs), body, 0)
@@ -336,6 +341,7 @@ class ProcessPool:
                 return
             attempt.complete(outputs)
         elif result.failure is not None:
+            attempt.begin(result.nanoseconds)
             (stream, _), text, where = result.failure
             error = attach_traceback(load_failure(stream), text, where)
             attempt.fail(task.timeout(error) if task.is_late(result.nanoseconds) else error)
@@ -350,7 +356,7 @@ class ProcessPool:
         self._selector.unregister(member.connection)
         if member.watch is not None:
             self._selector.unregister(member.watch)
-        ending = Ending(_reap(member.process))
+        ending = Ending(member.process)
         running, others = member.divide()
         member.release()
         for task in others:
@@ -368,6 +374,7 @@ class ProcessPool:
                 )
         if running is None:
             return
+        running.attempt.begin()
         if running.is_cancelled:
             running.attempt.cancel()
         elif running is member.killed_for:
@@ -389,12 +396,15 @@ class ProcessPool:
         for task in dropped:
             task.attempt.cancel()
         for member in self._members:
-            if any(task.is_of_cancelled(run.number) for task in member.tasks):
+            if member.has_of(run):
                 member.give_grace(run.number, grace_end)
-                try:
-                    member.tell_cancelled(run)
-                except OSError:
-                    pass  # it is on its way to its end already
+                member.tell_cancelled(run)
+
+    def _halt_run(self, run: ProcessRun) -> None:
+        run.is_halted = True
+        for member in self._members:
+            if member.has_of(run):
+                member.tell_halted(run)
 
     def _end_run(self, run: ProcessRun) -> None:
         run.end()
@@ -430,6 +440,7 @@ class ProcessPool:
                     pass
                 self._bury(member)
             elif member.is_ready:
+                member.note_begun(now)
                 member.end_overdue(now)
             elif now - member.began > _START_SECONDS * 1e9:
                 member.kill()
@@ -479,12 +490,3 @@ class ProcessPool:
         self._wake_reader.close()
         self._wake_writer.close()
         end_use()
-
-
-def _reap(process: subprocess.Popen[bytes]) -> int | None:
-    """How a process ended; one that has closed its connection and goes on is ended."""
-    try:
-        return process.wait(1.0)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()

@@ -64,6 +64,8 @@ class ProcessRun:
         By which workers know the run.
     is_cancelled : bool
         Whether it was cancelled.
+    is_halted : bool
+        Whether nothing of it is to begin any more, but for what always runs.
     is_open : bool
         Whether something of it was launched, and it has not ended.
     """
@@ -73,6 +75,7 @@ class ProcessRun:
         self.record = record
         self.plan = plan
         self.is_cancelled = False
+        self.is_halted = False
         self.is_open = False
         self._sent = sent
         self._packer = Packer(DefinitionTable(sent.keys, sent.definitions))

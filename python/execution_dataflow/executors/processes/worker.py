@@ -86,6 +86,7 @@ class _Worker:
         self._operations: dict[int, tuple[str, bytes] | tuple[_core.NodeSpec, Operation]] = {}
         self._runs: dict[int, bytes | GuestRecord] = {}
         self._cancelled: dict[int, str | None] = {}
+        self._halted: set[int] = set()
         self._sending = threading.RLock()
         self._asking = threading.RLock()
         self._reading = threading.Lock()
@@ -138,7 +139,7 @@ class _Worker:
             forget_definitions()
 
     def _run(self, task: TaskMessage, body: bytearray, inputs: list[WirePart]) -> None:
-        if task.run in self._cancelled and not task.always_runs:
+        if (task.run in self._cancelled or task.run in self._halted) and not task.always_runs:
             self._send(messages.RESULT, tuple(ResultMessage(task.task, 0, None, None)))
             return
         self._marker.take(task.task)
@@ -245,6 +246,7 @@ class _Worker:
     def _end_run(self, number: int) -> None:
         record = self._runs.pop(number, None)
         self._cancelled.pop(number, None)
+        self._halted.discard(number)
         if isinstance(record, GuestRecord):
             record.close()
 
@@ -264,6 +266,8 @@ class _Worker:
                 for message in inbox.receive():
                     if message.kind == messages.CANCEL_RUN:
                         self._cancel(*message.data)
+                    elif message.kind == messages.HALT_RUN:
+                        self._halted.add(message.data)
         except OSError:
             pass
         time.sleep(_LINGER_SECONDS)
