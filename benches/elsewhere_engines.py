@@ -52,7 +52,9 @@ class Ours(Elsewhere):
         self._graphs: dict[tuple[str, int], tuple[GraphDefinition, Any]] = {}
 
     def _run(self, graph: GraphDefinition) -> Any:
-        return self._engine.run(graph).raise_if_failed()
+        result = self._engine.run(graph)
+        result.raise_if_failed()
+        return result
 
     def _kept(self, kind: str, size: int, build: Callable[[GraphDefinition], Any]) -> tuple[GraphDefinition, Any]:
         if (kind, size) not in self._graphs:

@@ -51,10 +51,10 @@ class EngineThreads:
         """
         from execution_dataflow.executors.processes.pool import ProcessPool
 
-        if native_threads == "auto":
-            native_threads = max(1, usable_cpus() // workers)
         with self._lock:
             if self.process_pool is None:
+                if native_threads == "auto":
+                    native_threads = max(1, usable_cpus() // workers)
                 limit = native_threads if isinstance(native_threads, int) else None
                 self.process_pool = ProcessPool(workers, limit)
             self.process_pool.workers = max(workers, self.process_pool.workers)
