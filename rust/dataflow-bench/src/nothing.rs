@@ -27,7 +27,7 @@ impl Body for Nothing {
         step.deliver(claim);
     }
 
-    fn is_long(&self, _instance: &Instance<Self>, _node: NodeId) -> bool {
+    fn is_long(&self, _instance: &Instance<Self>, _node: NodeId, _now: u64) -> bool {
         false
     }
 

@@ -22,13 +22,17 @@ pub trait Body: Sized + Send + Sync + 'static {
     /// What a worker brings along (for Python: the attached thread state).
     type Host;
 
+    /// Whether short nodes run faster on two threads than on one. Where they take turns, as under an interpreter's lock, a
+    /// second worker comes to a run only when it is called, or when the first does not get on.
+    const SPREADS: bool = true;
+
     /// Runs one attempt of a node. The body ends it by claiming it ([`Run::claim`]) and delivering the claim through
     /// `step`, lets it wait ([`Step::again`]), or leaves it live, for somebody to claim later from any thread.
     fn execute(&self, step: &mut Step<'_, '_, Self>, host: &mut Self::Host);
 
-    /// Whether a node is expected to take so long that another worker is worth calling for what else lies about; `true`
-    /// when nothing is known.
-    fn is_long(&self, _instance: &Instance<Self>, _node: NodeId) -> bool {
+    /// Whether a node that starts `now` is expected to take so long that another worker is worth calling for what else lies
+    /// about; `true` when nothing is known.
+    fn is_long(&self, _instance: &Instance<Self>, _node: NodeId, _now: u64) -> bool {
         true
     }
 

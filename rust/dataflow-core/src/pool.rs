@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::body::Body;
 use crate::park::{Parker, Sleepers};
 use crate::run::Run;
-use crate::sync::{AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, fence, lock};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, Ordering, fence, lock};
 
 /// The thread that drives a run, and those that wait for its end.
 #[derive(Default)]
@@ -19,6 +19,55 @@ pub(crate) struct Caller {
     parker: Parker,
     finished: Mutex<bool>,
     ended: Condvar,
+    calls: Calls,
+}
+
+/// How many workers were called to a run and have not come, and how far the run was then. Relaxed throughout: who calls
+/// does so before it wakes anybody, and a call that is missed is met by the next look; the rest are hints.
+#[derive(Default)]
+struct Calls {
+    open: AtomicUsize,
+    done: AtomicUsize,
+    time: AtomicU64,
+}
+
+impl Calls {
+    fn add<B: Body>(&self, run: &Run<B>, workers: usize) {
+        let seen = Seen::of(run);
+        self.done.store(seen.done, Ordering::Relaxed);
+        self.time.store(seen.time, Ordering::Relaxed);
+        self.open.fetch_max(workers, Ordering::Relaxed);
+    }
+
+    /// What the run was like when a worker was called that has not come.
+    fn last(&self) -> Option<Seen> {
+        (self.open.load(Ordering::Relaxed) > 0)
+            .then(|| Seen { done: self.done.load(Ordering::Relaxed), time: self.time.load(Ordering::Relaxed) })
+    }
+
+    /// Counts a worker that has come.
+    fn answer(&self) {
+        let _ = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |calls| calls.checked_sub(1));
+    }
+}
+
+/// How far a run is, and when.
+#[derive(Copy, Clone)]
+struct Seen {
+    done: usize,
+    time: u64,
+}
+
+impl Seen {
+    fn of<B: Body>(run: &Run<B>) -> Self {
+        Self { done: run.queue.done(), time: run.now() }
+    }
+
+    /// Whether those at work have got through their nodes quickly since `before`.
+    fn gets_on_since(self, before: Self) -> bool {
+        let done = self.done.abs_diff(before.done) as u64;
+        self.time.saturating_sub(before.time) < done.saturating_mul(SHORT_NANOSECONDS)
+    }
 }
 
 impl Caller {
@@ -76,24 +125,56 @@ const HELPER_NAP: Duration = Duration::from_millis(5);
 
 /// How long an idle worker naps before it looks for work that it was not called for: a worker that expects to be through
 /// with its tasks in no time calls nobody, and may be wrong. Twice as long after each look in vain.
-struct Patience(Duration);
+struct Patience {
+    next_nap: Duration,
+    /// The run that it looked at last, by its address.
+    seen: Option<(usize, Seen)>,
+}
+
+/// Of nodes that take less a second worker makes nothing faster where workers take turns: a few times what it costs to
+/// wake a thread and to hand it the interpreter.
+const SHORT_NANOSECONDS: u64 = 5_000;
 
 /// Short beside what a person notices, long beside what a wake-up costs.
 const SHORTEST_NAP: Duration = Duration::from_millis(5);
+/// The first nap of a worker that comes only when it is called or others do not get on: it may be the first to learn of a
+/// long node, and its looks cost those at work nothing.
+const WATCH_NAP: Duration = Duration::from_micros(200);
 /// An idle worker of a run that goes on costs ten looks a second.
 const LONGEST_NAP: Duration = Duration::from_millis(100);
 
 impl Default for Patience {
     fn default() -> Self {
-        Self(SHORTEST_NAP)
+        Self { next_nap: SHORTEST_NAP, seen: None }
     }
 }
 
 impl Patience {
+    /// That of a worker thread.
+    fn of_worker<B: Body>() -> Self {
+        let next_nap = if B::SPREADS { SHORTEST_NAP } else { WATCH_NAP };
+        Self { next_nap, seen: None }
+    }
+
     fn nap(&mut self) -> Duration {
-        let nap = self.0;
-        self.0 = (nap * 2).min(LONGEST_NAP);
+        let nap = self.next_nap;
+        self.next_nap = (nap * 2).min(LONGEST_NAP);
         nap
+    }
+
+    /// Whether those at work on a run get on with it; a run that was not looked at before has that to its credit.
+    fn sees_progress<B: Body>(&mut self, run: &Run<B>) -> bool {
+        let (address, now) = (std::ptr::from_ref(run).addr(), Seen::of(run));
+        let Some((_, before)) = self.seen.filter(|(seen, _)| *seen == address) else {
+            *self = Self { seen: Some((address, now)), ..Self::of_worker::<B>() };
+            return true;
+        };
+        if now.gets_on_since(before) {
+            self.seen = Some((address, now));
+            return true;
+        }
+        // Two looks in a row say nothing.
+        u128::from(now.time.saturating_sub(before.time)) < WATCH_NAP.as_nanos() / 2
     }
 }
 
@@ -152,24 +233,38 @@ impl<B: Body> Pool<B> {
 
     /// Serves runs until the pool wants fewer threads.
     pub fn serve(&self, worker: usize, host: &mut B::Host) {
-        let mut patience = Patience::default();
+        let mut patience = Patience::of_worker::<B>();
         loop {
             if self.may_leave(worker) {
                 // It may have been woken for work that it now leaves behind.
                 self.sleepers.wake_one();
                 return;
             }
-            if self.join_a_run(host) {
-                patience = Patience::default();
+            if self.join_a_run(host, &mut patience) {
+                patience = Patience::of_worker::<B>();
                 continue;
             }
-            self.sleepers.announce(worker);
-            // The second look of the protocol: what was published before our announcement is seen here.
-            let wait = if worker >= self.wanted() { Some(Duration::ZERO) } else { self.wait_for_work(&mut patience) };
+            let wait = self.announce_and_look(worker, &mut patience);
             if wait != Some(Duration::ZERO) {
-                B::blocking(host, || self.sleepers.park(worker, wait));
+                // Looks, and naps between them, without what workers share: those at work must not wait for that.
+                B::blocking(host, || self.sleep(worker, wait, &mut patience));
             }
             self.sleepers.retract(worker);
+        }
+    }
+
+    /// Announces a sleeper, and takes the second look of the protocol: what was published before is seen here. Gives how
+    /// long it may sleep.
+    fn announce_and_look(&self, worker: usize, patience: &mut Patience) -> Option<Duration> {
+        self.sleepers.announce(worker);
+        if worker >= self.wanted() { Some(Duration::ZERO) } else { self.wait_for_work(patience) }
+    }
+
+    /// Sleeps until there is something to do.
+    fn sleep(&self, worker: usize, mut wait: Option<Duration>, patience: &mut Patience) {
+        while wait != Some(Duration::ZERO) {
+            self.sleepers.park(worker, wait);
+            wait = self.announce_and_look(worker, patience);
         }
     }
 
@@ -187,12 +282,14 @@ impl<B: Body> Pool<B> {
     }
 
     /// Works for the first run that has something to do and a seat; `false` when there is none.
-    fn join_a_run(&self, host: &mut B::Host) -> bool {
+    fn join_a_run(&self, host: &mut B::Host, patience: &mut Patience) -> bool {
         loop {
             // One run at a time: a worker that is busy for long must not keep the values of another run that ends.
-            let Some(run) = lock(&self.active).iter().find(|run| self.can_help(run)).cloned() else { return false };
+            let found = lock(&self.active).iter().find(|run| self.can_help(run, patience)).cloned();
+            let Some(run) = found else { return false };
             // Without a seat somebody else was faster, and the next look counts that.
             let Some(seat) = run.queue.take_free_seat(run.first_free_seat()) else { continue };
+            run.caller.calls.answer();
             run.body().joins(seat.index(), host);
             run.work(&seat, host);
             run.body().leaves(host);
@@ -216,8 +313,20 @@ impl<B: Body> Pool<B> {
         }
     }
 
-    fn can_help(&self, run: &Run<B>) -> bool {
-        run.queue.has_free_seat(run.first_free_seat()) && (run.queue.has_work() || run.timers.earliest() <= run.now())
+    fn can_help(&self, run: &Run<B>, patience: &mut Patience) -> bool {
+        if !run.queue.has_free_seat(run.first_free_seat()) {
+            return false;
+        }
+        run.timers.earliest() <= run.now() || run.queue.has_work() && self.is_wanted(run, patience)
+    }
+
+    /// Whether a run that has work gains from one more worker. What is ready belongs to a worker that comes to it, as long
+    /// as one is at work; that it gets on is looked at from time to time.
+    fn is_wanted(&self, run: &Run<B>, patience: &mut Patience) -> bool {
+        B::SPREADS
+            || run.queue.free_seats() == run.queue.seats()
+            || run.caller.calls.last().is_some_and(|call| !Seen::of(run).gets_on_since(call))
+            || !patience.sees_progress(run)
     }
 
     /// How long there will be nothing to do: zero for something now, `None` until somebody wakes us.
@@ -226,15 +335,17 @@ impl<B: Body> Pool<B> {
         if active.is_empty() {
             return None;
         }
-        let wait = |run: &Arc<Run<B>>| {
-            if self.can_help(run) {
+        let mut wait = patience.nap();
+        for run in active.iter() {
+            if self.can_help(run, patience) {
                 return Some(Duration::ZERO);
             }
             let due = run.timers.earliest();
-            let waits = due != u64::MAX && run.queue.has_free_seat(run.first_free_seat());
-            waits.then(|| Duration::from_nanos(due.saturating_sub(run.now())))
-        };
-        active.iter().filter_map(wait).chain([patience.nap()]).min()
+            if due != u64::MAX && run.queue.has_free_seat(run.first_free_seat()) {
+                wait = wait.min(Duration::from_nanos(due.saturating_sub(run.now())));
+            }
+        }
+        Some(wait)
     }
 
     /// Runs on the calling thread, with the pool's threads in the other seats, until every node has an outcome.
@@ -302,10 +413,18 @@ impl<B: Body> Pool<B> {
         fence(Ordering::SeqCst);
         // Bounded, since those that wake early may announce themselves again before the last one is called.
         let mut left = tasks.min(self.sleepers.capacity() + 1) - usize::from(run.caller.wake());
-        if run.queue.free_seats() > 0 {
+        if run.queue.free_seats() > 0 && left > 0 {
+            // Before the wake-ups: whoever is woken finds its call. One that nobody was there for stays for whoever is about
+            // to sleep, should the look at the sleepers have come just before its announcement.
+            run.caller.calls.add(run, left);
             while left > 0 && self.sleepers.wake_one() {
                 left -= 1;
             }
         }
+    }
+
+    /// Has somebody look from time to time whether a run that begins needs help.
+    pub(crate) fn have_watched(&self) {
+        self.sleepers.wake_one();
     }
 }

@@ -294,10 +294,14 @@ impl<B: Body> Run<B> {
         }
         // The owner of a seat comes to them itself. But somebody has to be awake, or to look from time to time, from the
         // start: the first task may be one that takes long for once.
-        self.notify(match seat {
-            None => count,
-            Some(_) => count.min(usize::from(self.queue.seats() > 1)),
-        });
+        if seat.is_none() {
+            self.notify(if B::SPREADS { count } else { count.min(1) });
+        } else if B::SPREADS {
+            self.notify(count.min(usize::from(self.queue.seats() > 1)));
+        }
+        if !B::SPREADS && self.queue.seats() > 1 {
+            self.pool.have_watched();
+        }
     }
 
     /// Works until nothing is left that this seat can find; `false` when there was nothing from the start.
@@ -402,7 +406,7 @@ impl<B: Body> Run<B> {
         // A worker that will be busy for long calls another one for what else lies about, and that one the next: a wave
         // of tasks spreads by doubling. What it gets through in no time is not worth the waking of anybody; idle workers
         // look by themselves from time to time (`pool::Patience`), should it turn out to take long after all.
-        if self.queue.seats() > 1 && self.body.is_long(instance, task.node) && self.queue.has_work() {
+        if self.queue.seats() > 1 && self.body.is_long(instance, task.node, now) && self.queue.has_work() {
             self.notify(1);
         }
         instance.approach_successors(task.node);

@@ -75,6 +75,9 @@ pub(crate) struct PythonBody {
 /// times what it costs to wake a thread and to hand it the interpreter.
 pub(crate) const LONG_NANOSECONDS: u32 = 5_000;
 
+/// When the first operation of a run would have ended if it were short, waking included: sooner than who watches looks.
+const FIRST_NANOSECONDS: u64 = 100_000;
+
 /// Calls to builtins never reach the interpreter's own eval breaker; CPython's switch interval is 5 ms.
 const YIELD_NANOSECONDS: u64 = 5_000_000;
 /// How often a hook is begun that signal handlers interrupt; a hook that raises the same each time must come to an end.
@@ -253,6 +256,8 @@ impl Body for PythonBody {
     type Element = Element;
     type Host = Host;
 
+    const SPREADS: bool = cfg!(Py_GIL_DISABLED);
+
     #[inline]
     fn execute(&self, step: &mut Step<'_, '_, Self>, host: &mut Host) {
         // SAFETY: workers are attached when they execute.
@@ -265,13 +270,16 @@ impl Body for PythonBody {
     }
 
     #[inline]
-    fn is_long(&self, instance: &Instance<Self>, node: NodeId) -> bool {
+    fn is_long(&self, instance: &Instance<Self>, node: NodeId, now: u64) -> bool {
         let expected = match instance.program().spec(node).duration.longest() {
             0 => self.typical.load(Ordering::Relaxed),
             expected => expected,
         };
-        // Of the very first operation nothing is known.
-        expected == 0 || expected > LONG_NANOSECONDS
+        match expected {
+            // Of the very first operation nothing is known; that none has ended by now says that they take long.
+            0 => Self::SPREADS || now > FIRST_NANOSECONDS,
+            expected => expected > LONG_NANOSECONDS,
+        }
     }
 
     fn admits(&self, run: &Arc<CoreRun>, task: Task) -> bool {

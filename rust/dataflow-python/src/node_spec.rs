@@ -89,7 +89,7 @@ pub(crate) struct NodeSpec {
 
 /// How long attempts took of late, in nanoseconds; 0 when none has ended yet.
 ///
-/// Two guesses, each of which moves at once in one direction and slowly in the other: a function that takes long now and
+/// Two guesses, each of which moves quickly in one direction and slowly in the other: a function that takes long now and
 /// then counts as one that takes long, and one that had to wait for the interpreter as one that may be back sooner.
 /// Relaxed throughout: hints, and an update that is lost changes little. They are written seldom, because workers share
 /// the line.
@@ -116,7 +116,9 @@ impl Duration {
         let took = u32::try_from(nanoseconds).unwrap_or(u32::MAX).max(1);
         let (longest, shortest) = (self.longest(), self.shortest());
         if took > longest {
-            self.longest.store(took, Ordering::Relaxed);
+            // One that is far out may have lost its processor: only the next ones show whether that goes on.
+            let most = if longest == 0 { took } else { longest.saturating_mul(4) };
+            self.longest.store(took.min(most), Ordering::Relaxed);
         } else if took < longest / 2 {
             self.longest.store(longest - longest / 8, Ordering::Relaxed);
         }
