@@ -26,6 +26,7 @@ from execution_dataflow.executors.processes.values import (
     Packer,
     WirePart,
     inline_size,
+    pack_plain,
     resolve,
     unpack,
     wire_part,
@@ -112,14 +113,7 @@ class _Worker:
 
     def _take(self, kind: int, data: Any, body: bytearray, descriptors: list[int]) -> None:
         if kind == messages.TASKS:
-            offset = 0
-            for task in data:
-                message = TaskMessage(*task)
-                size = inline_size(message.inputs)
-                own = body[offset : offset + size] if len(data) > 1 else body
-                offset += size
-                inputs = resolve(message.inputs, self._memory.lease_of)
-                self._tasks.append((message, own, [inputs]))
+            self._take_tasks(data, body)
         elif kind == messages.MEMORY:
             self._memory.accept(Accounts(*data), (), descriptors)
         elif kind == messages.REPLY:
@@ -138,35 +132,58 @@ class _Worker:
             self._operations.clear()
             forget_definitions()
 
+    def _take_tasks(self, tasks: list[TaskMessage], body: bytearray) -> None:
+        offset = 0
+        for task in tasks:
+            part = task[7]
+            if not part[1] and type(part[0]) is bytes:
+                self._tasks.append((task, body, [part]))
+                continue
+            size = inline_size(part)
+            own = body[offset : offset + size] if len(tasks) > 1 else body
+            offset += size
+            self._tasks.append((task, own, [resolve(part, self._memory.lease_of)]))
+
     def _run(self, task: TaskMessage, body: bytearray, inputs: list[WirePart]) -> None:
-        if (task.run in self._cancelled or task.run in self._halted) and not task.always_runs:
-            self._send(messages.RESULT, tuple(ResultMessage(task.task, 0, None, None)))
+        number, operation, run, node, items, attempt, name, _, always_runs = task
+        if (run in self._cancelled or run in self._halted) and not always_runs:
+            self._send(messages.RESULT, tuple(ResultMessage(number, 0, None, None)))
             return
-        self._marker.take(task.task)
+        self._marker.take(number)
         packed: Packed | None = None
         failure = None
         self._took = 0
         try:
-            outputs, label = self._execute(task, body, inputs)
-            packed = self._packed_outputs(outputs, label, task.operation)
+            record = self._record(run)
+            spec, made = self._operation(operation)
+            record.node_names[node] = name
+            outputs = self._execute(spec, made, record, node, attempt, items, inputs, body)
+            stream = pack_plain(outputs)
+            packed = self._packed_outputs(outputs, spec) if stream is None else Packed(stream)
             del outputs
         except BaseException as error:
-            stream, text, where = pack_failure(error, self._packer.pack_in_band)
-            failure = (wire_part(stream), text, where)
+            chain, text, where = pack_failure(error, self._packer.pack_in_band)
+            failure = (wire_part(chain), text, where)
             # Its frames hold the inputs.
             error.__traceback__ = None
             del error
         _flush_output()
-        took = self._took
         if packed is None:
-            self._send(messages.RESULT, tuple(ResultMessage(task.task, took, None, failure)))
+            self._send(messages.RESULT, tuple(ResultMessage(number, self._took, None, failure)))
         else:
-            self._send_result(task.task, took, packed)
+            self._send_result(number, self._took, packed)
 
-    def _execute(self, task: TaskMessage, body: bytearray, packed: list[WirePart]) -> tuple[tuple[Any, ...], str]:
-        record = self._record(task.run)
-        spec, operation = self._operation(task.operation)
-        record.node_names[task.node] = task.name
+    def _execute(
+        self,
+        spec: _core.NodeSpec,
+        operation: Operation,
+        record: GuestRecord,
+        node: int,
+        attempt: int,
+        items: tuple[int, ...],
+        packed: list[WirePart],
+        body: bytearray,
+    ) -> tuple[Any, ...]:
         try:
             inputs, _ = unpack(packed.pop(), body, 0)
         except Exception as fault:
@@ -175,29 +192,28 @@ class _Worker:
                 f"{type(fault).__name__}: {fault}. Run it with executor='thread', or pass plain data",
                 operation=spec.label,
             ) from fault
-        arguments = (spec, operation, record, record.context, task.node, task.attempt, task.items, inputs)
+        arguments = (spec, operation, record, record.context, node, attempt, items, inputs)
         del inputs
         began = time.monotonic_ns()
         self._marker.enter(began)
         try:
-            return Context().run(_core.execute_attempt, *arguments), spec.label
+            return Context().run(_core.execute_attempt, *arguments)
         finally:
             self._took = time.monotonic_ns() - began
             self._marker.leave()
 
-    def _packed_outputs(self, outputs: tuple[Any, ...], label: str, number: int) -> Packed:
+    def _packed_outputs(self, outputs: tuple[Any, ...], spec: _core.NodeSpec) -> Packed:
         try:
             return self._packer.pack(outputs)
         except Exception as fault:
-            spec = self._operation(number)[0]
             port = next(
                 (name for name, value in zip(spec.output_names, outputs, strict=False) if self._fails(value)), None
             )
             which = "the outputs" if port is None else f"output {port!r}"
             raise TransferError(
-                f"{which} of {label} cannot be sent from its worker process: {type(fault).__name__}: {fault}. Give "
-                "plain data, or run it with executor='thread'",
-                operation=label,
+                f"{which} of {spec.label} cannot be sent from its worker process: {type(fault).__name__}: {fault}. "
+                "Give plain data, or run it with executor='thread'",
+                operation=spec.label,
                 port=port,
             ) from fault
 
