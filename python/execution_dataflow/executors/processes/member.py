@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from execution_dataflow.executors.processes import messages
+from execution_dataflow.executors.processes.held_results import SHORT_NANOSECONDS, HeldResults
 from execution_dataflow.executors.processes.messages import TaskMessage, memory_messages
 from execution_dataflow.executors.processes.process_run import ProcessRun
 from execution_dataflow.executors.processes.sent_things import PackedOperation
@@ -30,7 +31,8 @@ MOST_QUEUED_BYTES = 1 << 20
 """How many bytes of inputs a worker may have waiting for it; where that is passed, it is sent no more."""
 # The shortest time after which is looked again whether something with a time limit has begun.
 _LOOK_NANOSECONDS = 10_000_000
-# How often is looked whether what a worker was sent has begun; its result says so too.
+# How often is looked whether what a worker was sent has begun, which its result says too, or whether it is at something
+# else for so long already that results which it holds are not to be waited for.
 _BEGIN_NANOSECONDS = 5_000_000
 _NEVER = 1 << 62
 
@@ -80,6 +82,7 @@ class Member:
         self.connection = started.connection
         self.control = started.control
         self.marker = started.marker
+        self.held = HeldResults(started.marker)
         self.inbox = Inbox(started.connection)
         self.outbox = Outbox(started.connection)
         self._orders = Outbox(started.control)
@@ -99,6 +102,9 @@ class Member:
         self.grace_ends: dict[int, int] = {}
         # The task for which it was killed.
         self.killed_for: Task | None = None
+        # The task that it was last seen at, and since when.
+        self._seen = 0
+        self._seen_since = 0
         self.watch = _pidfd(self.process.pid)
 
     def room_for(self, expected_ns: int) -> int:
@@ -270,13 +276,29 @@ class Member:
         """Have it killed at a moment unless what it has of a cancelled run has ended; the earliest moment counts."""
         self.grace_ends[run] = min(end, self.grace_ends.get(run, end))
 
+    def keeps_waiting(self, now: int) -> bool:
+        """Whether it may hold results and has not come to send them for a while: they are read where it holds them."""
+        if not self.tasks:
+            return False
+        begun, head = self.marker.task, self.tasks[0].number
+        if begun < head or (begun == head and self.marker.entered):
+            return False
+        if begun != self._seen:
+            self._seen, self._seen_since = begun, now
+            return False
+        return now - self._seen_since >= _BEGIN_NANOSECONDS
+
     def note_begun(self, now: int) -> None:
         """Tell of what it works on that it has begun."""
         head = self.tasks[0] if self.tasks else None
-        if head is not None and not head.has_begun and self.marker.task == head.number:
+        if head is None or head.is_long or self.marker.task != head.number:
+            return
+        entered = self.marker.entered
+        for_ns = max(0, now - entered) if entered else 0
+        if not head.has_begun:
             head.has_begun = True
-            entered = self.marker.entered
-            head.attempt.begin(max(0, now - entered) if entered else 0)
+            head.attempt.begin(for_ns)
+        head.is_long = for_ns > 2 * SHORT_NANOSECONDS
 
     def end_overdue(self, now: int) -> None:
         """Kill it if what it works on has had its time: that of the attempt, or the grace of a cancelled run."""
@@ -291,7 +313,8 @@ class Member:
 
     def next_look(self, now: int) -> int | None:
         """When to look at it again, in nanoseconds: what it works on may begin, or its time be over."""
-        looks = now + _BEGIN_NANOSECONDS if self.tasks and not self.tasks[0].has_begun else None
+        # The result of what takes long is sent at its end; any other may be held, and what it does next take long.
+        looks = now + _BEGIN_NANOSECONDS if self.tasks and not self.tasks[0].is_long else None
         head = self._timed_head
         if head is None:
             return looks

@@ -23,6 +23,7 @@ __all__ = [
     "READY",
     "REPLY",
     "RESULT",
+    "RESULTS",
     "RUN",
     "TASKS",
     "ResultMessage",
@@ -62,6 +63,8 @@ PROGRESS: Final = 12
 """(run, node, items, fraction, message): of an operation."""
 LOG: Final = 13
 """(run, fields): a log record."""
+RESULTS: Final = 16
+"""How many bytes of the body are for `held_results.results_in` to read: small outputs of several tasks."""
 CALL: Final = 14
 """(key of a shared state, method, pickled arguments): asks for a `REPLY`."""
 

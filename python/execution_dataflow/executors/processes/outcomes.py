@@ -5,13 +5,41 @@ from __future__ import annotations
 import pickle
 
 from execution_dataflow.executors.processes.failures import attach_traceback
+from execution_dataflow.executors.processes.held_results import results_in
 from execution_dataflow.executors.processes.member import Member
 from execution_dataflow.executors.processes.messages import ResultMessage
 from execution_dataflow.executors.processes.task import Task
 from execution_dataflow.executors.processes.values import unpack
 from execution_dataflow.process_errors import TransferError
 
-__all__ = ["conclude"]
+__all__ = ["conclude", "conclude_held"]
+
+
+def conclude_held(member: Member, held: bytes | memoryview) -> None:
+    """End attempts with small outputs that were sent together, or lay in the page of a worker process."""
+    for number, took, stream in results_in(held):
+        task = member.take(number)
+        if task is None:
+            continue
+        if member.grace_ends:
+            member.end_grace()
+        attempt, operation = task.attempt, task.operation
+        assert operation is not None
+        attempt.begin(took)
+        operation.note(took)
+        try:
+            outputs = pickle.loads(stream)
+        except Exception as fault:
+            attempt.fail(_unreadable(task, fault))
+            continue
+        if task.buffers or task.parcel is not None:
+            task.let_go()
+        if task.limit_ns is not None and task.is_late(took):
+            attempt.fail(task.timeout())
+        else:
+            attempt.complete(outputs)
+        # Before the next is looked at: whoever consumes them may want them for itself.
+        del outputs
 
 
 def conclude(member: Member, result: ResultMessage, body: bytearray) -> None:

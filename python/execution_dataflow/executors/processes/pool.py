@@ -17,7 +17,7 @@ from execution_dataflow.executors.processes import messages
 from execution_dataflow.executors.processes.hearing import answer_call, pass_on
 from execution_dataflow.executors.processes.member import MOST_QUEUED_BYTES, Ending, Member
 from execution_dataflow.executors.processes.messages import ResultMessage
-from execution_dataflow.executors.processes.outcomes import conclude
+from execution_dataflow.executors.processes.outcomes import conclude, conclude_held
 from execution_dataflow.executors.processes.process_run import ProcessRun
 from execution_dataflow.executors.processes.sent_things import PackedOperation, SentThings
 from execution_dataflow.executors.processes.spawn import start_worker
@@ -329,7 +329,9 @@ class ProcessPool:
         return not member.inbox.is_closed
 
     def _hear(self, member: Member, message: Incoming) -> None:
-        if message.kind == messages.RESULT:
+        if message.kind == messages.RESULTS:
+            conclude_held(member, memoryview(message.body)[: message.data])
+        elif message.kind == messages.RESULT:
             conclude(member, ResultMessage(*message.data), message.body)
         elif message.kind == messages.MEMORY:
             member.memory.accept(Accounts(*message.data), (), message.descriptors)
@@ -351,6 +353,8 @@ class ProcessPool:
         if member.watch is not None:
             self._selector.unregister(member.watch)
         ending = Ending(member.process)
+        # What had finished is not run again, although it was not sent.
+        self._guarded(member, lambda: conclude_held(member, member.held.read()))
         running, others = member.divide()
         member.release()
         for task in others:
@@ -431,6 +435,8 @@ class ProcessPool:
                     pass
                 self._bury(member)
             elif member.is_ready:
+                if member.keeps_waiting(now):
+                    self._guarded(member, partial(conclude_held, member, member.held.read()))
                 member.note_begun(now)
                 member.end_overdue(now)
             elif now - member.began > _START_SECONDS * 1e9:

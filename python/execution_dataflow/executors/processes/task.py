@@ -40,6 +40,8 @@ class Task:
         How long it may take once its operation is entered.
     has_begun : bool
         Whether its worker was seen to have begun it.
+    is_long : bool
+        Whether it was seen to take so long that its result is sent at once.
     operation : PackedOperation or None
         What runs; until it is known, it was not made ready to be sent.
     part : WirePart
@@ -56,6 +58,7 @@ class Task:
         "attempt",
         "buffers",
         "has_begun",
+        "is_long",
         "is_shielded",
         "limit_ns",
         "needs",
@@ -75,6 +78,7 @@ class Task:
         limit = attempt.timeout_seconds
         self.limit_ns = None if limit is None else int(limit * 1e9)
         self.has_begun = False
+        self.is_long = False
         self.number = 0
         self.operation: PackedOperation | None = None
         self.part = _NOTHING
