@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
+import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from patience import close_in_time
+from living import workers_of
+from patience import LIMIT_SECONDS, close_in_time
 from work_elsewhere import note_quickly, quick_unless_it_waits
 
 from execution_dataflow import ExecutionEngine, GraphDefinition, OperationState, OperationTimeout, WorkerDied, operation
@@ -52,6 +57,39 @@ def test_what_finished_before_a_death_is_not_run_again(
     run("before", -1)
     for bad in (BAD, BAD + 1, BAD + 2):
         run(f"bad-{bad}", bad)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+def test_deaths_at_random_moments_cost_one_operation_each(
+    engine: ExecutionEngine, tmp_path: Path, soak_scale: int
+) -> None:
+    """R10: without retries nothing is run twice, and what did not fail was run."""
+    path = tmp_path / "lines"
+    graph = GraphDefinition("killed")
+    nodes = [graph.add(note_quickly, path=str(path), number=number) for number in range(2000)]
+    chance = random.Random(5)
+    killed = 0
+    for _ in range(10 * soak_scale):
+        path.write_bytes(b"")
+        handle = engine.submit(graph)
+        kills = 0
+        while not handle.done():
+            time.sleep(chance.uniform(0.001, 0.02))
+            for pid in workers_of(engine):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    kills += 1
+            time.sleep(0.1)
+        result = handle.result(timeout=LIMIT_SECONDS)
+        lines = Counter(map(int, path.read_text().split()))
+        failed = {number for number, node in enumerate(nodes) if result.get_state(node) is OperationState.FAILED}
+        assert set(lines.values()) == {1}
+        assert len(failed) <= kills
+        killed += kills
+        assert lines.keys() | failed == set(range(len(nodes)))
+    assert killed
 
 
 def test_result_does_not_wait_for_what_takes_long_unexpectedly(engine: ExecutionEngine, tmp_path: Path) -> None:
