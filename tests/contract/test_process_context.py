@@ -46,6 +46,34 @@ def test_context_is_a_copy_with_what_was_added_to_it(processes: ExecutionEngine)
     assert result.get_output("look") == ("Mine", "red", [1], {"month": 7}, "nightly", 1, "look", "hunter2")
 
 
+@pytest.mark.parametrize("more", ["nothing", "parameters", "attribute", "class"])
+def test_settings_arrive_whatever_else_a_context_holds(processes: ExecutionEngine, more: str) -> None:
+    class Mine(ExecutionContext):
+        pass
+
+    def look(context: ExecutionContext) -> tuple[Any, ...]:
+        context.shared["seen"] = True
+        return (
+            type(context).__name__,
+            context.run_id,
+            context.log_level,
+            context.seed,
+            dict(context.parameters),
+            list(context.secrets),
+            getattr(context, "extra", None),
+        )
+
+    made = Mine if more == "class" else ExecutionContext
+    parameters = {"month": 7} if more == "parameters" else {}
+    context = made("nightly", "DEBUG", seed=11, parameters=parameters)
+    extra = None
+    if more == "attribute":
+        context.extra = extra = [1]  # type: ignore[attr-defined]
+    result = processes.run(one(look), context)
+    assert result.get_output("look") == (made.__name__, "nightly", "DEBUG", 11, parameters, [], extra)
+    assert context.shared["seen"] is True
+
+
 def test_shared_state_is_the_one_of_the_run(processes: ExecutionEngine) -> None:
     def count(x: int, context: ExecutionContext) -> int:
         context.shared.update("seen", lambda seen: [*seen, x], default=[])

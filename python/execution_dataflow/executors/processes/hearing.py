@@ -6,11 +6,11 @@ import pickle
 from typing import Any
 
 from execution_dataflow.executors.processes import messages
-from execution_dataflow.executors.processes.member import Member, Task
+from execution_dataflow.executors.processes.member import Member
 from execution_dataflow.executors.processes.wire import Incoming
 from execution_dataflow.process_errors import TransferError
 
-__all__ = ["answer_call", "pass_on", "unreadable"]
+__all__ = ["answer_call", "pass_on"]
 
 
 def answer_call(member: Member, key: str, method: str, arguments: bytes) -> None:
@@ -39,12 +39,3 @@ def pass_on(member: Member, message: Incoming) -> None:
             run.progress(*said)
     except Exception as fault:
         run.record.logger_for(None).warning("a message of a worker process could not be passed on", exc_info=fault)
-
-
-def unreadable(task: Task, fault: Exception) -> TransferError:
-    """Return the error of a task whose outputs came and cannot be loaded."""
-    return TransferError(
-        f"the outputs of {task.name} cannot be made again from what its worker process sent: "
-        f"{type(fault).__name__}: {fault}. Give plain data, or run it with executor='thread'",
-        operation=task.name,
-    )

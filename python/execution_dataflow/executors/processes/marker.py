@@ -1,7 +1,8 @@
 """Numbers that a worker process writes and that its parent reads even when the worker is dead: what it works on.
 
 They lie in a small file that both have mapped, so that the start of an operation costs no message. In the other
-direction there is one: that the worker is to be killed for what it works on, and is to begin nothing else.
+direction there is one: that the worker is to be killed for what it works on, and is to begin nothing else. Behind the
+numbers is room for results that were not sent yet (`held_results.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ __all__ = ["Marker"]
 # How often a worker that is to be killed looks whether it still is.
 _CONDEMNED_SECONDS = 0.001
 
-_SIZE = mmap.ALLOCATIONGRANULARITY if sys.platform == "win32" else mmap.PAGESIZE
+_SIZE = max(mmap.ALLOCATIONGRANULARITY, 1 << 14)
+_BYTES_OF_NUMBERS = 64
 
 
 class Marker:
@@ -36,6 +38,8 @@ class Marker:
         The file, to be passed on; `close_file` closes it.
     name : str or None
         Its name, where processes do not pass on open files.
+    words_for_results, room_for_results : memoryview
+        Two numbers, and bytes, for `HeldResults`.
     """
 
     def __init__(self, descriptor: int | None = None, name: str | None = None) -> None:
@@ -50,6 +54,8 @@ class Marker:
             self._map = mmap.mmap(descriptor, _SIZE)
         # Aligned words, each written by one store: a reader sees the old number or the new one.
         self._words = memoryview(self._map).cast("Q")
+        self.words_for_results = self._words[3:5]
+        self.room_for_results = memoryview(self._map)[_BYTES_OF_NUMBERS:]
 
     def take(self, task: int) -> None:
         """Say that work on a task begins; its operation was not entered yet."""
@@ -100,7 +106,8 @@ class Marker:
     def close(self) -> None:
         """Give everything back."""
         self.close_file()
-        self._words.release()
+        for view in (self.words_for_results, self.room_for_results, self._words):
+            view.release()
         self._map.close()
 
 

@@ -3,104 +3,38 @@
 from __future__ import annotations
 
 import os
-import pickle
 import subprocess
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from execution_dataflow import _core
 from execution_dataflow.executors.processes import messages
+from execution_dataflow.executors.processes.held_results import SHORT_NANOSECONDS, HeldResults
 from execution_dataflow.executors.processes.messages import TaskMessage, memory_messages
-from execution_dataflow.executors.processes.process_run import ProcessRun, Ready
+from execution_dataflow.executors.processes.process_run import ProcessRun
+from execution_dataflow.executors.processes.sent_things import PackedOperation
 from execution_dataflow.executors.processes.shared_calls import SharedCalls
 from execution_dataflow.executors.processes.spawn import Started
-from execution_dataflow.executors.processes.values import Packed, WirePart, resolve, wire_part, wire_part_of_parcel
+from execution_dataflow.executors.processes.task import Task
+from execution_dataflow.executors.processes.values import WirePart, resolve, wire_part_of_parcel
 from execution_dataflow.executors.processes.wire import Inbox, Outbox
-from execution_dataflow.executors.time_over import timeout_of
-from execution_dataflow.shared_memory import Description, WorkerLink
-from execution_dataflow.timeout_errors import OperationTimeout
+from execution_dataflow.shared_memory import Description, Parcel, WorkerLink
 
-__all__ = ["Ending", "Member", "Task"]
+__all__ = ["MOST_QUEUED_BYTES", "Ending", "Member"]
 
 # What a worker may have waiting for it, by what is known of the operations: enough to keep it at work while its results
 # are on their way, little enough that another worker does not stand idle beside a queue.
 _QUEUE_NANOSECONDS = 2_000_000
 _MOST_QUEUED = 128
-_MOST_QUEUED_BYTES = 1 << 20
+MOST_QUEUED_BYTES = 1 << 20
+"""How many bytes of inputs a worker may have waiting for it; where that is passed, it is sent no more."""
 # The shortest time after which is looked again whether something with a time limit has begun.
 _LOOK_NANOSECONDS = 10_000_000
-# How often is looked whether what a worker was sent has begun; its result says so too.
+# How often is looked whether what a worker was sent has begun, which its result says too, or whether it is at something
+# else for so long already that results which it holds are not to be waited for.
 _BEGIN_NANOSECONDS = 5_000_000
 _NEVER = 1 << 62
-
-
-class Task:
-    """An attempt on its way through the pool.
-
-    Parameters
-    ----------
-    attempt : _core.RemoteAttempt
-        The attempt.
-    run : ProcessRun
-        Its run.
-
-    Attributes
-    ----------
-    has_begun : bool
-        Whether its worker has begun it.
-    is_shielded : bool
-        Whether it goes on although its run was cancelled.
-    limit_ns : int or None
-        How long it may take once its operation is entered.
-    number : int
-        By which the worker that has it names it.
-    ready : Ready or None
-        What is sent; made when it is sent first.
-    """
-
-    __slots__ = ("attempt", "has_begun", "is_shielded", "limit_ns", "number", "ready", "run")
-
-    def __init__(self, attempt: _core.RemoteAttempt, run: ProcessRun) -> None:
-        self.attempt = attempt
-        self.run = run
-        self.has_begun = False
-        self.is_shielded = attempt.ignores_stop
-        limit = attempt.timeout_seconds
-        self.limit_ns = None if limit is None else int(limit * 1e9)
-        self.number = 0
-        self.ready: Ready | None = None
-
-    def is_of_cancelled(self, run: int) -> bool:
-        """Whether it is to end because a run was cancelled."""
-        return self.run.number == run and not self.is_shielded
-
-    @property
-    def is_halted(self) -> bool:
-        """Whether it is not to begin because its run is to begin nothing new."""
-        return self.run.is_halted and not self.is_shielded
-
-    @property
-    def is_cancelled(self) -> bool:
-        """Whether it ends because its run was cancelled."""
-        return self.run.is_cancelled and not self.is_shielded
-
-    def is_late(self, nanoseconds: int) -> bool:
-        """Whether an operation that took so long has failed for it; one of a cancelled run ends in another way."""
-        return self.limit_ns is not None and nanoseconds > self.limit_ns and not self.is_cancelled
-
-    def timeout(self, cause: BaseException | None = None) -> OperationTimeout:
-        """Return its error when its time was over; the cause is what it raised itself."""
-        attempt = self.attempt
-        seconds = attempt.timeout_seconds
-        assert seconds is not None
-        return timeout_of(self.name, seconds, attempt.attempt, cause)
-
-    @property
-    def name(self) -> str:
-        """What it is an attempt of."""
-        return self.run.record.name_of(self.attempt.node, self.attempt.items)
 
 
 class Ending:
@@ -137,7 +71,9 @@ class Member:
     is_ready : bool
         Whether it has said that it takes tasks.
     tasks : deque of Task
-        What it was sent and has not answered, in the order in which it works on them.
+        What it was sent and has not answered, in the order in which it works on them. Their numbers follow each other.
+    queued_bytes : int
+        How large the inputs of these are.
     """
 
     def __init__(self, started: Started, memory: WorkerLink) -> None:
@@ -146,6 +82,7 @@ class Member:
         self.connection = started.connection
         self.control = started.control
         self.marker = started.marker
+        self.held = HeldResults(started.marker)
         self.inbox = Inbox(started.connection)
         self.outbox = Outbox(started.connection)
         self._orders = Outbox(started.control)
@@ -158,28 +95,64 @@ class Member:
         self._definitions: set[str] = set()
         self._operations: set[int] = set()
         self._runs: set[int] = set()
-        self._batch: list[tuple[Any, ...]] = []
+        self._batch: list[TaskMessage] = []
         self._buffers: list[memoryview] = []
-        self._bytes = 0
+        self.queued_bytes = 0
         # When it is killed unless its cancelled tasks have ended, and whose they are.
         self.grace_ends: dict[int, int] = {}
         # The task for which it was killed.
         self.killed_for: Task | None = None
+        # The task that it was last seen at, and since when.
+        self._seen = 0
+        self._seen_since = 0
         self.watch = _pidfd(self.process.pid)
 
-    def has_room_for(self, expected_ns: int) -> bool:
-        """Whether it takes a task, of which is known how long it takes, or -1."""
-        if not self.tasks:
-            return True
-        if expected_ns < 0 or self._bytes >= _MOST_QUEUED_BYTES or len(self.tasks) >= _MOST_QUEUED:
-            return False
-        return self._queued_ns + expected_ns <= _QUEUE_NANOSECONDS
+    def room_for(self, expected_ns: int) -> int:
+        """Return how many tasks it takes, of each of which is known how long it takes, or -1."""
+        count = len(self.tasks)
+        if not count:
+            return 1 if expected_ns < 0 else max(1, self._fitting(expected_ns, _MOST_QUEUED))
+        if expected_ns < 0 or self.queued_bytes >= MOST_QUEUED_BYTES:
+            return 0
+        return self._fitting(expected_ns, _MOST_QUEUED - count)
+
+    def _fitting(self, expected_ns: int, most: int) -> int:
+        return min(most, (_QUEUE_NANOSECONDS - self._queued_ns) // (expected_ns or 1))
 
     def assign(self, task: Task, definitions: dict[str, bytes]) -> None:
         """Put a task, and what it needs, into what is sent next."""
-        ready = task.ready
-        assert ready is not None
-        operation, run = ready.operation, task.run
+        operation, run = task.operation, task.run
+        assert operation is not None
+        if operation.number not in self._operations or run.number not in self._runs:
+            self._introduce(operation, run, definitions)
+        if task.needs:
+            self._define(task.needs, definitions)
+        number = self.last_number = task.number = self.last_number + 1
+        attempt, part = task.attempt, task.part
+        if task.parcel is not None:
+            part = self._describe(task.parcel)
+        elif task.buffers:
+            self._buffers.extend(task.buffers)
+            self.queued_bytes += sum(buffer.nbytes for buffer in task.buffers)
+        self._batch.append(
+            (
+                number,
+                operation.number,
+                run.number,
+                task.node,
+                attempt.items,
+                attempt.attempt,
+                run.record.names(task.node),
+                part,
+                task.is_shielded,
+            )
+        )
+        self.queued_bytes += len(task.part[0])
+        if operation.expected_ns > 0:
+            self._queued_ns += operation.expected_ns
+        self.tasks.append(task)
+
+    def _introduce(self, operation: PackedOperation, run: ProcessRun, definitions: dict[str, bytes]) -> None:
         if operation.number not in self._operations:
             self._define(operation.needs, definitions)
             self._operations.add(operation.number)
@@ -189,39 +162,15 @@ class Member:
             self._define(needs, definitions)
             self._runs.add(run.number)
             self.outbox.put(messages.RUN, (run.number, stream))
-        if ready.needs:
-            self._define(ready.needs, definitions)
-        self.last_number += 1
-        task.number = self.last_number
-        inputs = ready.inputs
-        part, buffers = self._in_wire_form(inputs)
-        self._batch.append(
-            tuple(
-                TaskMessage(
-                    task.number,
-                    operation.number,
-                    run.number,
-                    ready.node,
-                    ready.items,
-                    task.attempt.attempt,
-                    ready.name,
-                    part,
-                    task.is_shielded,
-                )
-            )
-        )
-        self._buffers.extend(buffers)
-        self._bytes += len(inputs.stream) + sum(buffer.nbytes for buffer in buffers)
-        self._queued_ns += max(operation.expected_ns, 0)
-        self.tasks.append(task)
 
-    def _in_wire_form(self, packed: Packed) -> tuple[WirePart, Sequence[memoryview]]:
-        if packed.parcel is None:
-            return wire_part(packed), packed.buffers
+    def _describe(self, parcel: Parcel) -> WirePart:
         # The parcel stays as it is: it is sent again if this process dies before it gets to it.
-        description = self.memory.describe([packed.parcel])
+        description = self.memory.describe([parcel])
         self._say(description)
-        return wire_part_of_parcel(*description.contents[0])
+        part, buffers = wire_part_of_parcel(*description.contents[0])
+        self._buffers.extend(buffers)
+        self.queued_bytes += sum(buffer.nbytes for buffer in buffers)
+        return part
 
     def _say(self, description: Description) -> None:
         for data, descriptors in memory_messages(description):
@@ -247,6 +196,11 @@ class Member:
                 self._definitions.add(key)
                 self.outbox.put(messages.DEFINE, (key, definitions[key]))
 
+    @property
+    def has_to_send(self) -> bool:
+        """Whether there is something that was not sent yet."""
+        return bool(self._batch) or not self.outbox.is_empty
+
     def send(self) -> bool:
         """Send what was assigned, as far as the connection takes it; return whether that was all.
 
@@ -271,11 +225,17 @@ class Member:
             return None
         task = tasks.popleft()
         if tasks:
-            assert task.ready is not None
-            self._queued_ns -= max(task.ready.operation.expected_ns, 0)
+            assert task.operation is not None
+            if task.operation.expected_ns > 0:
+                self._queued_ns -= task.operation.expected_ns
         else:
-            self._queued_ns = self._bytes = 0
+            self._queued_ns = self.queued_bytes = 0
         return task
+
+    def end_grace(self) -> None:
+        """Let it live if everything of cancelled runs has ended."""
+        if not any(task.is_of_cancelled(number) for task in self.tasks for number in self.grace_ends):
+            self.grace_ends.clear()
 
     def tell_cancelled(self, run: ProcessRun) -> None:
         """Say, in the middle of a task, that a run was cancelled."""
@@ -316,13 +276,29 @@ class Member:
         """Have it killed at a moment unless what it has of a cancelled run has ended; the earliest moment counts."""
         self.grace_ends[run] = min(end, self.grace_ends.get(run, end))
 
+    def keeps_waiting(self, now: int) -> bool:
+        """Whether it may hold results and has not come to send them for a while: they are read where it holds them."""
+        if not self.tasks:
+            return False
+        begun, head = self.marker.task, self.tasks[0].number
+        if begun < head or (begun == head and self.marker.entered):
+            return False
+        if begun != self._seen:
+            self._seen, self._seen_since = begun, now
+            return False
+        return now - self._seen_since >= _BEGIN_NANOSECONDS
+
     def note_begun(self, now: int) -> None:
         """Tell of what it works on that it has begun."""
         head = self.tasks[0] if self.tasks else None
-        if head is not None and not head.has_begun and self.marker.task == head.number:
+        if head is None or head.is_long or self.marker.task != head.number:
+            return
+        entered = self.marker.entered
+        for_ns = max(0, now - entered) if entered else 0
+        if not head.has_begun:
             head.has_begun = True
-            entered = self.marker.entered
-            head.attempt.begin(max(0, now - entered) if entered else 0)
+            head.attempt.begin(for_ns)
+        head.is_long = for_ns > 2 * SHORT_NANOSECONDS
 
     def end_overdue(self, now: int) -> None:
         """Kill it if what it works on has had its time: that of the attempt, or the grace of a cancelled run."""
@@ -337,7 +313,8 @@ class Member:
 
     def next_look(self, now: int) -> int | None:
         """When to look at it again, in nanoseconds: what it works on may begin, or its time be over."""
-        looks = now + _BEGIN_NANOSECONDS if self.tasks and not self.tasks[0].has_begun else None
+        # The result of what takes long is sent at its end; any other may be held, and what it does next take long.
+        looks = now + _BEGIN_NANOSECONDS if self.tasks and not self.tasks[0].is_long else None
         head = self._timed_head
         if head is None:
             return looks
@@ -395,9 +372,3 @@ def _pidfd(pid: int) -> int | None:
         return os.pidfd_open(pid)
     except OSError:
         return None
-
-
-def load_failure(stream: bytes) -> list[bytes]:
-    """Return the pickles of an exception and its causes."""
-    loaded: list[bytes] = pickle.loads(stream)
-    return loaded

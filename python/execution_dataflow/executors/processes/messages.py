@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from execution_dataflow.executors.processes.values import WirePart
 from execution_dataflow.executors.processes.wire import MOST_DESCRIPTORS
@@ -23,6 +23,7 @@ __all__ = [
     "READY",
     "REPLY",
     "RESULT",
+    "RESULTS",
     "RUN",
     "TASKS",
     "ResultMessage",
@@ -62,42 +63,16 @@ PROGRESS: Final = 12
 """(run, node, items, fraction, message): of an operation."""
 LOG: Final = 13
 """(run, fields): a log record."""
+RESULTS: Final = 16
+"""How many bytes of the body are for `held_results.results_in` to read: small outputs of several tasks."""
 CALL: Final = 14
 """(key of a shared state, method, pickled arguments): asks for a `REPLY`."""
 
 
-class TaskMessage(NamedTuple):
-    """An attempt at an operation.
-
-    Parameters
-    ----------
-    task : int
-        The number by which its result names it.
-    operation, run : int
-        What was sent under these numbers.
-    node : int
-        The node of the run's plan.
-    items : tuple of int
-        Which item of a map it is.
-    attempt : int
-        From 1.
-    name : str
-        The stable identity of the node.
-    inputs : WirePart
-        The values of the inputs, packed.
-    always_runs : bool
-        Whether it runs although its run was cancelled.
-    """
-
-    task: int
-    operation: int
-    run: int
-    node: int
-    items: tuple[int, ...]
-    attempt: int
-    name: str
-    inputs: WirePart
-    always_runs: bool
+TaskMessage: TypeAlias = tuple[int, int, int, int, tuple[int, ...], int, str, WirePart, bool]
+"""An attempt at an operation: the number by which its result names it; the numbers under which its operation and its
+run were sent; the node of the run's plan, and which item of a map it is; the number of the attempt, from 1; the stable
+identity of the node; the values of its inputs, packed; whether it runs although its run was cancelled."""
 
 
 class ResultMessage(NamedTuple):

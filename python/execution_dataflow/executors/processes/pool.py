@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import heapq
 import logging
 import selectors
 import socket
 import subprocess
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from functools import partial
-from itertools import count
 from typing import Any
 
 from execution_dataflow import _core
 from execution_dataflow.executors.processes import messages
-from execution_dataflow.executors.processes.failures import attach_traceback
-from execution_dataflow.executors.processes.hearing import answer_call, pass_on, unreadable
-from execution_dataflow.executors.processes.member import Ending, Member, Task, load_failure
+from execution_dataflow.executors.processes.hearing import answer_call, pass_on
+from execution_dataflow.executors.processes.member import MOST_QUEUED_BYTES, Ending, Member
 from execution_dataflow.executors.processes.messages import ResultMessage
+from execution_dataflow.executors.processes.outcomes import conclude, conclude_held
 from execution_dataflow.executors.processes.process_run import ProcessRun
-from execution_dataflow.executors.processes.sent_things import SentThings
+from execution_dataflow.executors.processes.sent_things import PackedOperation, SentThings
 from execution_dataflow.executors.processes.spawn import start_worker
-from execution_dataflow.executors.processes.values import unpack
+from execution_dataflow.executors.processes.task import Task
+from execution_dataflow.executors.processes.waiting import WaitingTasks
 from execution_dataflow.executors.processes.wire import Incoming
 from execution_dataflow.process_errors import WorkerDied, WorkerStartError
 from execution_dataflow.shared_memory import Accounts, WorkerLink, begin_use, end_use
@@ -44,6 +42,10 @@ _LOOK_SECONDS = 0.1
 _CLOSE_SECONDS = 5.0
 # Shared memory that nobody used for so long goes back to the system.
 _MEMORY_IDLE_SECONDS = 10.0
+# Tasks are handed to processes in shares of about this size, at what a task costs beside its operation: so little that
+# none stands idle for it, and enough that who has most room is not asked for each.
+_SHARE_NANOSECONDS = 100_000
+_TASK_NANOSECONDS = 20_000
 # Selectors refuse to wait for much longer than a month.
 _LONGEST_SLEEP_SECONDS = 3600.0
 
@@ -64,7 +66,8 @@ class ProcessPool:
         self._native_threads = native_threads
         # Reentrant: what happens under it may collect garbage, and with it an engine that closes its pool.
         self._lock = threading.RLock()
-        self._incoming: deque[Callable[[], None]] = deque()
+        # Tasks, and what else is to be done on the pool's thread.
+        self._incoming: list[Task | Callable[[], None]] = []
         self._is_woken = False
         self._is_closing = False
         self._wake_reader, self._wake_writer = socket.socketpair()
@@ -73,8 +76,7 @@ class ProcessPool:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._wake_reader, selectors.EVENT_READ, None)
         self._members: list[Member] = []
-        self._waiting: list[tuple[int, int, Task]] = []
-        self._order = count()
+        self._waiting = WaitingTasks()
         self._failed_starts = 0.0
         self._sent = SentThings()
         self._open_runs = 0
@@ -91,10 +93,9 @@ class ProcessPool:
 
     def launch(self, run: ProcessRun, attempt: _core.RemoteAttempt) -> None:
         """Have an attempt run soon."""
-        task = Task(attempt, run)
         if self._is_closing:
             raise RuntimeError("the worker processes of this engine were closed")
-        self._hand_over(lambda: self._enqueue(task))
+        self._hand_over(Task(attempt, run))
 
     def cancel(self, run: ProcessRun, grace_seconds: float) -> None:
         """Cancel the attempts of a run: those that wait now, those that run when the grace is over."""
@@ -130,10 +131,10 @@ class ProcessPool:
         """Return the processes that take tasks now."""
         return [member.process.pid for member in list(self._members) if member.is_ready]
 
-    def _hand_over(self, action: Callable[[], None]) -> None:
+    def _hand_over(self, action: Task | Callable[[], None]) -> None:
         with self._lock:
             self._incoming.append(action)
-            if self._is_woken or threading.current_thread() is self._thread:
+            if self._is_woken or threading.get_ident() == self._thread.ident:
                 return
             self._is_woken = True
         self._wake()
@@ -172,8 +173,11 @@ class ProcessPool:
         try:
             action()
         except Exception:
-            _log.exception("internal error of the engine while it heard a worker process; please report it")
-            member.kill()
+            self._end_faulty(member)
+
+    def _end_faulty(self, member: Member) -> None:
+        _log.exception("internal error of the engine while it heard a worker process; please report it")
+        member.kill()
 
     def _clear_wake(self) -> None:
         try:
@@ -184,10 +188,13 @@ class ProcessPool:
     def _take_incoming(self) -> None:
         with self._lock:
             self._is_woken = False
-            incoming, self._incoming = self._incoming, deque()
+            incoming, self._incoming = self._incoming, []
         for action in incoming:
             try:
-                action()
+                if isinstance(action, Task):
+                    self._enqueue(action)
+                else:
+                    action()
             except Exception:
                 _log.exception("internal error of the engine in its thread for worker processes; please report it")
 
@@ -195,52 +202,72 @@ class ProcessPool:
         if not task.run.is_open:
             task.run.is_open = True
             self._open_runs += 1
-        heapq.heappush(self._waiting, (task.run.place_of(task.attempt.node), next(self._order), task))
+        self._waiting.add(task)
 
     # -- tasks
 
     def _dispatch(self) -> None:
-        waiting = self._waiting
-        while waiting:
-            task = waiting[0][2]
-            if task.attempt.is_unwanted or task.is_halted or not task.attempt.is_live:
-                heapq.heappop(waiting)
-                task.attempt.cancel()
-                continue
-            if task.ready is None and not self._prepare(task):
-                heapq.heappop(waiting)
-                continue
-            member = self._roomiest(task)
-            if member is None:
-                self._start_for(len(waiting))
-                break
-            heapq.heappop(waiting)
-            if task.ready is not None and task.ready.inputs.parcel is not None:
-                self._note_memory_use()
-            self._guarded(member, partial(member.assign, task, self._sent.definitions))
+        if self._waiting:
+            self._assign_waiting()
         for member in list(self._members):
-            self._send(member)
+            if member.has_to_send:
+                self._send(member)
+
+    def _assign_waiting(self) -> None:
+        waiting, definitions = self._waiting, self._sent.definitions
+        # What `member` takes of `operation` before it is looked again who has most room.
+        member: Member | None = None
+        operation: PackedOperation | None = None
+        share = 0
+        while waiting:
+            task = waiting.first()
+            attempt = task.attempt
+            if attempt.is_unwanted or not attempt.is_live or (task.run.is_halted and not task.is_shielded):
+                waiting.take_first()
+                attempt.cancel()
+                continue
+            if task.operation is None and not self._prepare(task):
+                waiting.take_first()
+                continue
+            if not share or task.operation is not operation or member is None:
+                operation = task.operation
+                assert operation is not None
+                member, share = self._roomiest(operation.expected_ns)
+                if member is None:
+                    self._start_for(len(waiting))
+                    return
+            waiting.take_first()
+            if task.parcel is not None:
+                self._note_memory_use()
+            try:
+                member.assign(task, definitions)
+            except Exception:
+                self._end_faulty(member)
+                share = 0
+            else:
+                share = share - 1 if member.queued_bytes < MOST_QUEUED_BYTES else 0
 
     def _prepare(self, task: Task) -> bool:
         inputs = task.attempt.inputs
         if inputs is None:
             return False
         try:
-            task.ready = task.run.prepare(task.attempt, inputs)
+            task.prepare(inputs)
         except Exception as fault:
             task.attempt.fail(fault)
             return False
         return True
 
-    def _roomiest(self, task: Task) -> Member | None:
-        assert task.ready is not None
-        expected = task.ready.operation.expected_ns
+    def _roomiest(self, expected_ns: int) -> tuple[Member | None, int]:
+        """Return who has the fewest tasks and takes more, and how many of them before it is asked again."""
         best: Member | None = None
+        room = 0
         for member in self._members:
-            takes_more = member.is_ready and not member.grace_ends and member.has_room_for(expected)
-            if takes_more and (best is None or len(member.tasks) < len(best.tasks)):
-                best = member
-        return best
+            if member.is_ready and not member.grace_ends and (best is None or len(member.tasks) < len(best.tasks)):
+                its_room = member.room_for(expected_ns)
+                if its_room > 0:
+                    best, room = member, its_room
+        return best, min(room, max(1, _SHARE_NANOSECONDS // (max(expected_ns, 0) + _TASK_NANOSECONDS)))
 
     def _start_for(self, waiting: int) -> None:
         starting = sum(not member.is_ready for member in self._members)
@@ -261,8 +288,7 @@ class ProcessPool:
                 self._selector.register(member.watch, selectors.EVENT_READ, member)
 
     def _fail_all(self, error: Exception) -> None:
-        waiting, self._waiting = self._waiting, []
-        for _, _, task in waiting:
+        for task in self._waiting.take_all():
             task.attempt.fail(type(error)(str(error)))
 
     def _send(self, member: Member) -> None:
@@ -303,8 +329,10 @@ class ProcessPool:
         return not member.inbox.is_closed
 
     def _hear(self, member: Member, message: Incoming) -> None:
-        if message.kind == messages.RESULT:
-            self._conclude(member, ResultMessage(*message.data), message.body)
+        if message.kind == messages.RESULTS:
+            conclude_held(member, memoryview(message.body)[: message.data])
+        elif message.kind == messages.RESULT:
+            conclude(member, ResultMessage(*message.data), message.body)
         elif message.kind == messages.MEMORY:
             member.memory.accept(Accounts(*message.data), (), message.descriptors)
             self._note_memory_use()
@@ -316,38 +344,6 @@ class ProcessPool:
         elif message.kind in (messages.PROGRESS, messages.LOG):
             pass_on(member, message)
 
-    def _conclude(self, member: Member, result: ResultMessage, body: bytearray) -> None:
-        task = member.take(result.task)
-        if task is None:
-            return
-        attempt, ready = task.attempt, task.ready
-        assert ready is not None
-        if member.grace_ends and not any(
-            other.is_of_cancelled(number) for other in member.tasks for number in member.grace_ends
-        ):
-            member.grace_ends.clear()
-        if result.outputs is not None:
-            attempt.begin(result.nanoseconds)
-            ready.operation.note(result.nanoseconds)
-            try:
-                outputs, _ = unpack(member.received(result.outputs), body, 0)
-            except Exception as fault:
-                attempt.fail(unreadable(task, fault))
-                return
-            task.ready = None
-            del ready
-            if task.is_late(result.nanoseconds):
-                attempt.fail(task.timeout())
-                return
-            attempt.complete(outputs)
-        elif result.failure is not None:
-            attempt.begin(result.nanoseconds)
-            (stream, _), text, where = result.failure
-            error = attach_traceback(load_failure(stream), text, where)
-            attempt.fail(task.timeout(error) if task.is_late(result.nanoseconds) else error)
-        else:
-            attempt.cancel()
-
     # -- ends
 
     def _bury(self, member: Member) -> None:
@@ -357,6 +353,8 @@ class ProcessPool:
         if member.watch is not None:
             self._selector.unregister(member.watch)
         ending = Ending(member.process)
+        # What had finished is not run again, although it was not sent.
+        self._guarded(member, lambda: conclude_held(member, member.held.read()))
         running, others = member.divide()
         member.release()
         for task in others:
@@ -389,10 +387,7 @@ class ProcessPool:
 
     def _cancel_run(self, run: ProcessRun, grace_end: int) -> None:
         run.is_cancelled = True
-        kept = [entry for entry in self._waiting if not entry[2].is_of_cancelled(run.number)]
-        dropped = [entry[2] for entry in self._waiting if entry[2].is_of_cancelled(run.number)]
-        heapq.heapify(kept)
-        self._waiting = kept
+        dropped = self._waiting.take_if(lambda task: task.is_of_cancelled(run.number))
         for task in dropped:
             task.attempt.cancel()
         for member in self._members:
@@ -440,6 +435,8 @@ class ProcessPool:
                     pass
                 self._bury(member)
             elif member.is_ready:
+                if member.keeps_waiting(now):
+                    self._guarded(member, partial(conclude_held, member, member.held.read()))
                 member.note_begun(now)
                 member.end_overdue(now)
             elif now - member.began > _START_SECONDS * 1e9:
@@ -483,9 +480,8 @@ class ProcessPool:
                 task.attempt.cancel()
             member.release()
         self._members.clear()
-        for _, _, task in self._waiting:
+        for task in self._waiting.take_all():
             task.attempt.cancel()
-        self._waiting.clear()
         self._selector.close()
         self._wake_reader.close()
         self._wake_writer.close()

@@ -4,46 +4,23 @@ from __future__ import annotations
 
 import logging
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from execution_dataflow import _core
 from execution_dataflow.executors.processes.definitions import DefinitionTable
 from execution_dataflow.executors.processes.run_seed import pack_seed
 from execution_dataflow.executors.processes.sent_things import PackedOperation, SentThings
 from execution_dataflow.executors.processes.shared_proxy import forget_shared
-from execution_dataflow.executors.processes.values import Packed, Packer
+from execution_dataflow.executors.processes.values import Packed, Packer, pack_plain
 from execution_dataflow.process_errors import TransferError
 from execution_dataflow.run_record import RunRecord
 
 if TYPE_CHECKING:
     from execution_dataflow.plan import Plan
 
-__all__ = ["ProcessRun", "Ready"]
+__all__ = ["ProcessRun"]
 
 _numbers = count(1)
-
-
-class Ready(NamedTuple):
-    """An attempt that is ready to be sent.
-
-    Parameters
-    ----------
-    operation : PackedOperation
-        What runs.
-    inputs : Packed
-        The values of its inputs.
-    needs : frozenset of str
-        The keys of the definitions in these.
-    node, items, name
-        What it is an attempt of.
-    """
-
-    operation: PackedOperation
-    inputs: Packed
-    needs: frozenset[str]
-    node: int
-    items: tuple[int, ...]
-    name: str
 
 
 class ProcessRun:
@@ -117,25 +94,39 @@ class ProcessRun:
             raise _again(self._seed)
         return self._seed
 
-    def prepare(self, attempt: _core.RemoteAttempt, inputs: tuple[Any, ...]) -> Ready:
-        """Return an attempt in the form in which it is sent.
+    def prepare_plain(
+        self, attempt: _core.RemoteAttempt, inputs: tuple[Any, ...]
+    ) -> tuple[PackedOperation, bytes | None]:
+        """Return the operation of an attempt as it is sent, and its inputs if they are small and plain.
 
         Raises
         ------
         TransferError
-            The operation, the context or an input cannot be sent.
+            The operation or the context cannot be sent.
         """
-        _ = self.seed
-        operation = self._operation(attempt)
+        if type(self._seed) is not tuple:
+            _ = self.seed
+        known = self._operations.get(id(attempt.spec))
+        return known if type(known) is PackedOperation else self._operation(attempt), pack_plain(inputs)
+
+    def prepare(
+        self, operation: PackedOperation, attempt: _core.RemoteAttempt, inputs: tuple[Any, ...]
+    ) -> tuple[Packed, frozenset[str]]:
+        """Return other inputs as they are sent, and the keys of the definitions in them.
+
+        Raises
+        ------
+        TransferError
+            An input cannot be sent.
+        """
         packer = self._packer
         packer.used = set()
-        node, items = attempt.node, attempt.items
-        name = self.record.names(node)
         try:
             packed = packer.pack(inputs)
         except Exception as fault:
-            raise self._input_fault(operation.spec, inputs, fault, self.record.name_of(node, items)) from fault
-        return Ready(operation, packed, frozenset(packer.used), node, items, name)
+            name = self.record.name_of(attempt.node, attempt.items)
+            raise self._input_fault(operation.spec, inputs, fault, name) from fault
+        return packed, frozenset(packer.used)
 
     def _operation(self, attempt: _core.RemoteAttempt) -> PackedOperation:
         spec, operation = attempt.spec, attempt.operation

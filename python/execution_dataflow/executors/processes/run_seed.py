@@ -7,8 +7,9 @@ import os
 import pickle
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+from execution_dataflow.context import ExecutionContext
 from execution_dataflow.executors.processes.shared_proxy import remote_state, share
 from execution_dataflow.executors.processes.values import Packer
 from execution_dataflow.process_errors import TransferError
@@ -16,10 +17,10 @@ from execution_dataflow.run_record import RunRecord
 from execution_dataflow.run_settings import RunSettings
 from execution_dataflow.shared_state import SharedState
 
-if TYPE_CHECKING:
-    from execution_dataflow.context import ExecutionContext
-
 __all__ = ["RunSeed", "pack_seed"]
+
+_OWN_FIELDS = {"_settings", "_shared"}
+_PLAIN = {int, str, type(None)}
 
 
 class RunSeed(NamedTuple):
@@ -83,8 +84,7 @@ def pack_seed(record: RunRecord, packer: Packer, keys: dict[int, str]) -> bytes:
     packer.special[SharedState] = pack_shared
     packer.special[RunSettings] = pack_settings
     context: Any = record.context
-    seed = RunSeed(
-        context,
+    rest = (
         record.run_id,
         record.graph_name,
         record.seed,
@@ -93,12 +93,46 @@ def pack_seed(record: RunRecord, packer: Packer, keys: dict[int, str]) -> bytes:
         [str(entry) for entry in sys.path],
     )
     try:
-        return packer.pack_in_band(seed).stream
+        if _is_bare(context) and type(record.graph_name) is str:
+            settings = context._settings
+            bare = settings.run_id, settings.log_level, settings.seed, pack_shared(context.shared)[1]
+            return pickle.dumps(_BareSeed((bare, rest)), 5)
+        return packer.pack_in_band(RunSeed(context, *rest)).stream
     except Exception as fault:
         raise TransferError(
             f"the context of run {record.run_id!r} cannot be sent to worker processes: {fault}. Put only what pickles "
             "into its parameters and attributes; make connections in clients={name: factory}"
         ) from fault
+
+
+def _is_bare(context: Any) -> bool:
+    """Whether a context has nothing of its user's but plain settings: it needs no look at every object in it."""
+    if type(context) is not ExecutionContext or vars(context).keys() - _OWN_FIELDS:
+        return False
+    settings = context._settings
+    if settings.parameters or settings.secrets or settings.clients or type(context.shared) is not SharedState:
+        return False
+    return {type(settings.run_id), type(settings.log_level), type(settings.seed)} <= _PLAIN
+
+
+class _BareSeed:
+    """Pickles as what `_bare_seed` makes of it."""
+
+    __slots__ = ("_arguments",)
+
+    def __init__(self, arguments: tuple[Any, ...]) -> None:
+        self._arguments = arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _bare_seed, self._arguments
+
+
+def _bare_seed(bare: tuple[Any, ...], rest: tuple[Any, ...]) -> RunSeed:
+    run_id, log_level, seed, shared = bare
+    context = ExecutionContext.__new__(ExecutionContext)
+    context._settings = RunSettings(run_id=run_id, log_level=log_level, seed=seed)
+    context._shared = remote_state(*shared)
+    return RunSeed(context, *rest)
 
 
 def _effective_level(logger: logging.Logger) -> int:

@@ -32,6 +32,7 @@ __all__ = [
     "WirePart",
     "inline_size",
     "is_placed",
+    "pack_plain",
     "resolve",
     "unpack",
     "wire_part",
@@ -139,9 +140,6 @@ class Packer:
         Exception
             Whatever pickling it raises.
         """
-        if type(value) is tuple and _PLAIN.issuperset(map(type, value)):
-            stream = pickle.dumps(value, 5)
-            return Packed(stream) if len(stream) < THRESHOLD else _placed(stream, [])
         buffers: list[pickle.PickleBuffer] = []
         file = io.BytesIO()
         _Pickler(file, self, buffers.append).dump(value)
@@ -150,6 +148,15 @@ class Packer:
         if len(stream) < THRESHOLD and sum(raw.nbytes for raw in raws) < THRESHOLD:
             return Packed(stream, raws)
         return _placed(stream, raws)
+
+
+def pack_plain(values: tuple[Any, ...]) -> bytes | None:
+    """Return the pickle of values, if they are small and a look at each shows that no `Packer` is needed for them."""
+    if _PLAIN.issuperset(map(type, values)):
+        stream = pickle.dumps(values, 5)
+        if len(stream) < THRESHOLD:
+            return stream
+    return None
 
 
 def _placed(stream: bytes, raws: list[memoryview]) -> Packed:

@@ -17,8 +17,10 @@ from execution_dataflow import _core
 from execution_dataflow.executors.processes import messages
 from execution_dataflow.executors.processes.definitions import forget_definitions, receive_definition
 from execution_dataflow.executors.processes.failures import pack_failure
+from execution_dataflow.executors.processes.held_results import SHORT_NANOSECONDS, HeldResults
 from execution_dataflow.executors.processes.marker import Marker
 from execution_dataflow.executors.processes.messages import ResultMessage, TaskMessage
+from execution_dataflow.executors.processes.reports import Reports
 from execution_dataflow.executors.processes.run_seed import RunSeed
 from execution_dataflow.executors.processes.shared_proxy import set_parent
 from execution_dataflow.executors.processes.values import (
@@ -26,17 +28,17 @@ from execution_dataflow.executors.processes.values import (
     Packer,
     WirePart,
     inline_size,
+    pack_plain,
     resolve,
     unpack,
     wire_part,
-    wire_part_of_parcel,
 )
 from execution_dataflow.executors.processes.wire import Inbox, Outbox
 from execution_dataflow.executors.processes.worker_context import GuestRecord
 from execution_dataflow.node_specs import spec_of
 from execution_dataflow.operations import Operation
 from execution_dataflow.process_errors import TransferError
-from execution_dataflow.shared_memory import Accounts, Description, MainLink, become_worker, close_owned
+from execution_dataflow.shared_memory import Accounts, MainLink, become_worker
 
 __all__ = ["serve"]
 
@@ -75,7 +77,7 @@ class _Worker:
     def __init__(self, connection: socket.socket, control: socket.socket, marker: Marker, memory: MainLink) -> None:
         self._memory = memory
         self._inbox = Inbox(connection)
-        self._outbox = Outbox(connection)
+        self._reports = Reports(Outbox(connection), HeldResults(marker), memory)
         self._control = control
         self._marker = marker
         self._packer = Packer()
@@ -87,20 +89,24 @@ class _Worker:
         self._runs: dict[int, bytes | GuestRecord] = {}
         self._cancelled: dict[int, str | None] = {}
         self._halted: set[int] = set()
-        self._sending = threading.RLock()
         self._asking = threading.RLock()
         self._reading = threading.Lock()
-        # How long the operation of the last task took, in nanoseconds.
+        # How long the operation of the last task took, in nanoseconds, and when it ended.
         self._took = 0
+        self._ended = 0
+        # How long operations take, by their numbers: at once more, slowly less.
+        self._expected: dict[int, int] = {}
 
     def work(self) -> None:
         """Run tasks until the parent closes the connection."""
-        self._send(messages.READY, os.getpid())
+        reports, tasks = self._reports, self._tasks
+        reports.say(messages.READY, os.getpid())
         while True:
-            while self._tasks:
-                self._run(*self._tasks.popleft())
+            while tasks:
+                self._run(*tasks.popleft())
+            reports.release()
             if self._memory.owes:
-                self._give_back()
+                reports.give_back()
             with self._reading:
                 if not self._read():
                     return
@@ -112,14 +118,7 @@ class _Worker:
 
     def _take(self, kind: int, data: Any, body: bytearray, descriptors: list[int]) -> None:
         if kind == messages.TASKS:
-            offset = 0
-            for task in data:
-                message = TaskMessage(*task)
-                size = inline_size(message.inputs)
-                own = body[offset : offset + size] if len(data) > 1 else body
-                offset += size
-                inputs = resolve(message.inputs, self._memory.lease_of)
-                self._tasks.append((message, own, [inputs]))
+            self._take_tasks(data, body)
         elif kind == messages.MEMORY:
             self._memory.accept(Accounts(*data), (), descriptors)
         elif kind == messages.REPLY:
@@ -136,37 +135,66 @@ class _Worker:
             self._end_run(data)
         elif kind == messages.FORGET:
             self._operations.clear()
+            self._expected.clear()
             forget_definitions()
 
+    def _take_tasks(self, tasks: list[TaskMessage], body: bytearray) -> None:
+        offset = 0
+        for task in tasks:
+            part = task[7]
+            if not part[1] and type(part[0]) is bytes:
+                self._tasks.append((task, body, [part]))
+                continue
+            size = inline_size(part)
+            own = body[offset : offset + size] if len(tasks) > 1 else body
+            offset += size
+            self._tasks.append((task, own, [resolve(part, self._memory.lease_of)]))
+
     def _run(self, task: TaskMessage, body: bytearray, inputs: list[WirePart]) -> None:
-        if (task.run in self._cancelled or task.run in self._halted) and not task.always_runs:
-            self._send(messages.RESULT, tuple(ResultMessage(task.task, 0, None, None)))
+        number, operation, run, node, items, attempt, name, _, always_runs = task
+        if (run in self._cancelled or run in self._halted) and not always_runs:
+            self._reports.say(messages.RESULT, tuple(ResultMessage(number, 0, None, None)))
             return
-        self._marker.take(task.task)
-        packed: Packed | None = None
-        failure = None
+        if self._expected.get(operation, SHORT_NANOSECONDS) >= SHORT_NANOSECONDS:
+            self._reports.release()
+        self._marker.take(number)
         self._took = 0
         try:
-            outputs, label = self._execute(task, body, inputs)
-            packed = self._packed_outputs(outputs, label, task.operation)
+            record = self._record(run)
+            spec, made = self._operation(operation)
+            record.node_names[node] = name
+            outputs = self._execute(spec, made, record, node, attempt, items, inputs, body)
+            stream = pack_plain(outputs)
+            packed = None if stream is not None else self._packed_outputs(outputs, spec)
             del outputs
         except BaseException as error:
-            stream, text, where = pack_failure(error, self._packer.pack_in_band)
-            failure = (wire_part(stream), text, where)
+            chain, text, where = pack_failure(error, self._packer.pack_in_band)
             # Its frames hold the inputs.
             error.__traceback__ = None
             del error
+            _flush_output()
+            failure = wire_part(chain), text, where
+            self._reports.say(messages.RESULT, tuple(ResultMessage(number, self._took, None, failure)))
+            return
         _flush_output()
-        took = self._took
-        if packed is None:
-            self._send(messages.RESULT, tuple(ResultMessage(task.task, took, None, failure)))
+        took, expected = self._took, self._expected.get(operation, 0)
+        self._expected[operation] = took if took > expected else expected - (expected - took) // 8
+        if stream is not None and took <= SHORT_NANOSECONDS and self._tasks and not self._memory.owes:
+            self._reports.hold(number, took, stream, self._ended)
         else:
-            self._send_result(task.task, took, packed)
+            self._reports.result(number, took, packed or Packed(stream or b""))
 
-    def _execute(self, task: TaskMessage, body: bytearray, packed: list[WirePart]) -> tuple[tuple[Any, ...], str]:
-        record = self._record(task.run)
-        spec, operation = self._operation(task.operation)
-        record.node_names[task.node] = task.name
+    def _execute(
+        self,
+        spec: _core.NodeSpec,
+        operation: Operation,
+        record: GuestRecord,
+        node: int,
+        attempt: int,
+        items: tuple[int, ...],
+        packed: list[WirePart],
+        body: bytearray,
+    ) -> tuple[Any, ...]:
         try:
             inputs, _ = unpack(packed.pop(), body, 0)
         except Exception as fault:
@@ -175,29 +203,29 @@ class _Worker:
                 f"{type(fault).__name__}: {fault}. Run it with executor='thread', or pass plain data",
                 operation=spec.label,
             ) from fault
-        arguments = (spec, operation, record, record.context, task.node, task.attempt, task.items, inputs)
+        arguments = (spec, operation, record, record.context, node, attempt, items, inputs)
         del inputs
         began = time.monotonic_ns()
         self._marker.enter(began)
         try:
-            return Context().run(_core.execute_attempt, *arguments), spec.label
+            return Context().run(_core.execute_attempt, *arguments)
         finally:
-            self._took = time.monotonic_ns() - began
+            self._ended = time.monotonic_ns()
+            self._took = self._ended - began
             self._marker.leave()
 
-    def _packed_outputs(self, outputs: tuple[Any, ...], label: str, number: int) -> Packed:
+    def _packed_outputs(self, outputs: tuple[Any, ...], spec: _core.NodeSpec) -> Packed:
         try:
             return self._packer.pack(outputs)
         except Exception as fault:
-            spec = self._operation(number)[0]
             port = next(
                 (name for name, value in zip(spec.output_names, outputs, strict=False) if self._fails(value)), None
             )
             which = "the outputs" if port is None else f"output {port!r}"
             raise TransferError(
-                f"{which} of {label} cannot be sent from its worker process: {type(fault).__name__}: {fault}. Give "
-                "plain data, or run it with executor='thread'",
-                operation=label,
+                f"{which} of {spec.label} cannot be sent from its worker process: {type(fault).__name__}: {fault}. "
+                "Give plain data, or run it with executor='thread'",
+                operation=spec.label,
                 port=port,
             ) from fault
 
@@ -279,49 +307,15 @@ class _Worker:
         if isinstance(record, GuestRecord):
             _mark_cancelled(record, reason)
 
-    def _send(self, kind: int, data: Any) -> None:
-        with self._sending:
-            self._outbox.put(kind, data)
-            self._outbox.flush()
-
-    def _send_result(self, task: int, took: int, packed: Packed) -> None:
-        with self._sending:
-            if packed.parcel is None and not self._memory.owes:
-                result = ResultMessage(task, took, wire_part(packed), None)
-                self._outbox.put(messages.RESULT, tuple(result), packed.buffers)
-                self._outbox.flush()
-                return
-            description = self._memory.describe([] if packed.parcel is None else [packed.parcel])
-            for data, descriptors in messages.memory_messages(description):
-                self._outbox.put(messages.MEMORY, data, (), descriptors)
-            part, buffers = wire_part(packed), packed.buffers
-            if packed.parcel is not None:
-                part, buffers = wire_part_of_parcel(*description.contents[0])
-            self._outbox.put(messages.RESULT, tuple(ResultMessage(task, took, part, None)), buffers)
-            self._put_returns(description)
-            self._outbox.flush()
-        close_owned(description)
-
-    def _give_back(self) -> None:
-        """Tell what was let go of since the last result."""
-        with self._sending:
-            self._put_returns(self._memory.describe())
-            self._outbox.flush()
-
-    def _put_returns(self, description: Description) -> None:
-        returns = description.accounts.returns
-        if returns:
-            self._outbox.put(messages.MEMORY, tuple(Accounts(returns=returns)))
-
     def tell(self, kind: int, data: Any) -> None:
         """Send a message, from any thread."""
-        self._send(kind, data)
+        self._reports.say(kind, data)
 
     def ask(self, key: str, method: str, arguments: tuple[Any, ...]) -> Any:
         """Ask a shared state of the parent, from any thread; one question at a time."""
         stream = self._packer.pack_in_band(arguments).stream
         with self._asking:
-            self._send(messages.CALL, (key, method, stream))
+            self._reports.say(messages.CALL, (key, method, stream))
             while not self._replies:
                 # The thread that runs operations reads already where it waits for the next.
                 if not self._reading.acquire(timeout=_REPLY_SECONDS):
