@@ -423,8 +423,19 @@ impl<B: Body> Pool<B> {
         }
     }
 
-    /// Has somebody look from time to time whether a run that begins needs help.
-    pub(crate) fn have_watched(&self) {
-        self.sleepers.wake_one();
+    /// Calls workers to the roots of a run. The owner of a seat comes to its own itself. But somebody has to be awake, or to
+    /// look from time to time, from the start: the first task may be one that takes long for once.
+    pub(crate) fn call_to_roots(&self, run: &Run<B>, roots: usize, have_owner: bool) {
+        let several = run.queue.seats() > 1;
+        let called = match (have_owner, B::SPREADS) {
+            (false, true) => roots,
+            (false, false) => roots.min(1),
+            (true, true) => roots.min(usize::from(several)),
+            (true, false) => 0,
+        };
+        run.notify(called);
+        if several && !B::SPREADS {
+            self.sleepers.wake_one();
+        }
     }
 }

@@ -292,16 +292,7 @@ impl<B: Body> Run<B> {
         } else {
             tasks.for_each(&mut push)
         }
-        // The owner of a seat comes to them itself. But somebody has to be awake, or to look from time to time, from the
-        // start: the first task may be one that takes long for once.
-        if seat.is_none() {
-            self.notify(if B::SPREADS { count } else { count.min(1) });
-        } else if B::SPREADS {
-            self.notify(count.min(usize::from(self.queue.seats() > 1)));
-        }
-        if !B::SPREADS && self.queue.seats() > 1 {
-            self.pool.have_watched();
-        }
+        self.pool.call_to_roots(self, count, seat.is_some());
     }
 
     /// Works until nothing is left that this seat can find; `false` when there was nothing from the start.
