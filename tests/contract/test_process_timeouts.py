@@ -14,17 +14,14 @@ import pytest
 from living import is_running, workers_of
 from patience import LIMIT_SECONDS, close_in_time, eventually
 from stuck import native_sleep, native_sleep_with_lock, spin
+from timed_operations import AddAttempt, timeout_of
 
 from execution_dataflow import (
     ExecutionContext,
     ExecutionEngine,
-    ExecutionResult,
     GraphDefinition,
-    InputPort,
-    Operation,
     OperationState,
     OperationTimeout,
-    OutputPort,
     RetryPolicy,
     operation,
 )
@@ -39,14 +36,6 @@ def engine() -> Iterator[ExecutionEngine]:
     engine = ExecutionEngine(max_workers=2, executor="process", failure_policy="continue")
     yield engine
     close_in_time(engine.close)
-
-
-def timeout_of(result: ExecutionResult, node: object) -> OperationTimeout:
-    assert result.get_state(node) is OperationState.FAILED
-    assert result.first_error is not None
-    error = result.first_error.exception
-    assert type(error) is OperationTimeout
-    return error
 
 
 def sleeps(mark: str) -> None:
@@ -183,16 +172,9 @@ def test_queue_in_a_process_is_no_part_of_the_time(engine: ExecutionEngine) -> N
 
 
 def test_operation_that_ends_in_time_is_as_any_other(engine: ExecutionEngine) -> None:
-    class Add(Operation):
-        a, b = InputPort(int), InputPort(int)
-        total = OutputPort(int)
-
-        def execute(self, context: ExecutionContext) -> None:
-            self.total = self.a + self.b + context.attempt
-
     graph = GraphDefinition()
-    first = graph.add(Add(timeout_seconds=20), a=1, b=2)
-    second = graph.add(Add(timeout_seconds=1e9), a=first, b=first)
+    first = graph.add(AddAttempt(timeout_seconds=20), a=1, b=2)
+    second = graph.add(AddAttempt(timeout_seconds=1e9), a=first, b=first)
     before = set(workers_of(engine))
     result = engine.run(graph)
     result.raise_if_failed()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from patience import await_event, eventually
 from stuck import native_sleep, native_sleep_with_lock, no_stray_exceptions, spin, threads_named
+from timed_operations import AddAttempt, timeout_of
 
 from execution_dataflow import (
     AttemptTimedOut,
@@ -54,25 +55,10 @@ def run_one(engine: ExecutionEngine, work: Any, **inputs: Any) -> tuple[Executio
     return result, node, time.monotonic() - began
 
 
-def timeout_of(result: ExecutionResult, node: Any) -> OperationTimeout:
-    assert result.get_state(node) is OperationState.FAILED
-    assert result.first_error is not None
-    error = result.first_error.exception
-    assert type(error) is OperationTimeout
-    return error
-
-
 def test_operation_that_ends_in_time_is_as_any_other(engine: ExecutionEngine) -> None:
-    class Add(Operation):
-        a, b = InputPort(int), InputPort(int)
-        total = OutputPort(int)
-
-        def execute(self, context: ExecutionContext) -> None:
-            self.total = self.a + self.b + context.attempt
-
     graph = GraphDefinition()
-    first = graph.add(Add(timeout_seconds=20), a=1, b=2)
-    second = graph.add(Add(), a=first, b=first)
+    first = graph.add(AddAttempt(timeout_seconds=20), a=1, b=2)
+    second = graph.add(AddAttempt(), a=first, b=first)
     result = engine.run(graph)
     result.raise_if_failed()
     assert result.get_output(second) == 9
