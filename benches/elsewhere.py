@@ -23,6 +23,7 @@ from typing import Any
 import elsewhere_work as work
 from elsewhere_engines import ENGINES, WORKERS, Elsewhere
 from machine import probe, seconds, without_places
+from processes import repeat
 from results import write_result
 
 CALLS, SINGLE_CALLS, COROUTINES = 2_000, 100, 10_000
@@ -37,17 +38,12 @@ def handed_over(engine: Elsewhere, megabytes: int) -> None:
         raise ValueError(f"an array of {megabytes} MB came wrong")
 
 
-def repeated(times: int, call: Callable[[], object]) -> None:
-    for _ in range(times):
-        call()
-
-
 def cases(engine: Elsewhere, most_megabytes: int) -> list[Case]:
     found: list[Case] = []
     if "many" in engine.can:
         found.append(("many", CALLS, partial(engine.many, CALLS)))
     if "one" in engine.can:
-        found.append(("one", SINGLE_CALLS, partial(repeated, SINGLE_CALLS, engine.one)))
+        found.append(("one", SINGLE_CALLS, partial(repeat, SINGLE_CALLS, engine.one)))
     if "hand_over" in engine.can:
         sizes = [size for size in MEGABYTES if size <= most_megabytes]
         found += [(f"{size} MB", 1, partial(handed_over, engine, size)) for size in sizes]

@@ -17,6 +17,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from statistics import median
 
+from elsewhere_work import nothing
 from machine import seconds
 
 from execution_dataflow import ExecutionEngine, GraphDefinition, __version__
@@ -24,10 +25,6 @@ from execution_dataflow import ExecutionEngine, GraphDefinition, __version__
 MILLISECOND_LOOPS = 20_000
 SPINS = 300
 SINGLE_CALLS = 200
-
-
-def nothing(x: int) -> int:
-    return x
 
 
 def spin(x: int) -> int:
