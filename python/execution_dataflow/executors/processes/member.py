@@ -219,7 +219,10 @@ class Member:
         return any(task.is_of_cancelled(run.number) for task in self.tasks)
 
     def take(self, number: int) -> Task | None:
-        """Return the task that a result is of, and count it as done."""
+        """Return the task that a result is of, and count it as done.
+
+        When nothing of cancelled runs is left, the process may live.
+        """
         tasks = self.tasks
         if not tasks or tasks[0].number != number:
             return None
@@ -230,12 +233,9 @@ class Member:
                 self._queued_ns -= task.operation.expected_ns
         else:
             self._queued_ns = self.queued_bytes = 0
-        return task
-
-    def end_grace(self) -> None:
-        """Let it live if everything of cancelled runs has ended."""
-        if not any(task.is_of_cancelled(number) for task in self.tasks for number in self.grace_ends):
+        if self.grace_ends and not any(left.is_of_cancelled(number) for left in tasks for number in self.grace_ends):
             self.grace_ends.clear()
+        return task
 
     def tell_cancelled(self, run: ProcessRun) -> None:
         """Say, in the middle of a task, that a run was cancelled."""

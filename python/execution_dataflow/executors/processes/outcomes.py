@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from execution_dataflow.executors.processes.failures import attach_traceback
 from execution_dataflow.executors.processes.held_results import results_in
@@ -19,27 +22,8 @@ def conclude_held(member: Member, held: bytes | memoryview) -> None:
     """End attempts with small outputs that were sent together, or lay in the page of a worker process."""
     for number, took, stream in results_in(held):
         task = member.take(number)
-        if task is None:
-            continue
-        if member.grace_ends:
-            member.end_grace()
-        attempt, operation = task.attempt, task.operation
-        assert operation is not None
-        attempt.begin(took)
-        operation.note(took)
-        try:
-            outputs = pickle.loads(stream)
-        except Exception as fault:
-            attempt.fail(_unreadable(task, fault))
-            continue
-        if task.buffers or task.parcel is not None:
-            task.let_go()
-        if task.limit_ns is not None and task.is_late(took):
-            attempt.fail(task.timeout())
-        else:
-            attempt.complete(outputs)
-        # Before the next is looked at: whoever consumes them may want them for itself.
-        del outputs
+        if task is not None:
+            _succeed(task, took, partial(pickle.loads, stream))
 
 
 def conclude(member: Member, result: ResultMessage, body: bytearray) -> None:
@@ -47,24 +31,10 @@ def conclude(member: Member, result: ResultMessage, body: bytearray) -> None:
     task = member.take(result.task)
     if task is None:
         return
-    attempt, operation, took = task.attempt, task.operation, result.nanoseconds
-    assert operation is not None
-    if member.grace_ends:
-        member.end_grace()
+    attempt, took = task.attempt, result.nanoseconds
     if result.outputs is not None:
-        attempt.begin(took)
-        operation.note(took)
-        try:
-            part = result.outputs
-            outputs, _ = unpack(part if type(part[0]) is bytes and not part[1] else member.received(part), body, 0)
-        except Exception as fault:
-            attempt.fail(_unreadable(task, fault))
-            return
-        task.let_go()
-        if task.limit_ns is not None and task.is_late(took):
-            attempt.fail(task.timeout())
-            return
-        attempt.complete(outputs)
+        part = result.outputs
+        _succeed(task, took, lambda: unpack(member.received(part), body, 0)[0])
     elif result.failure is not None:
         attempt.begin(took)
         (stream, _), text, where = result.failure
@@ -72,6 +42,24 @@ def conclude(member: Member, result: ResultMessage, body: bytearray) -> None:
         attempt.fail(task.timeout(error) if task.is_late(took) else error)
     else:
         attempt.cancel()
+
+
+def _succeed(task: Task, took: int, load: Callable[[], tuple[Any, ...]]) -> None:
+    attempt, operation = task.attempt, task.operation
+    assert operation is not None
+    attempt.begin(took)
+    operation.note(took)
+    try:
+        outputs = load()
+    except Exception as fault:
+        attempt.fail(_unreadable(task, fault))
+        return
+    # It keeps what was sent, and whoever consumes the outputs may want the memory for itself.
+    task.let_go()
+    if task.is_late(took):
+        attempt.fail(task.timeout())
+    else:
+        attempt.complete(outputs)
 
 
 def _unreadable(task: Task, fault: Exception) -> TransferError:
