@@ -133,7 +133,7 @@ struct Patience {
 
 /// Of nodes that take less a second worker makes nothing faster where workers take turns: a few times what it costs to
 /// wake a thread and to hand it the interpreter.
-const SHORT_NANOSECONDS: u64 = 5_000;
+pub const SHORT_NANOSECONDS: u64 = 5_000;
 
 /// Short beside what a person notices, long beside what a wake-up costs.
 const SHORTEST_NAP: Duration = Duration::from_millis(5);

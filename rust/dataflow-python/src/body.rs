@@ -10,6 +10,7 @@ use dataflow_core::body::Body;
 use dataflow_core::ids::NodeId;
 use dataflow_core::instance::Instance;
 use dataflow_core::items::{ItemEnd, Items};
+use dataflow_core::pool::SHORT_NANOSECONDS;
 use dataflow_core::ready::Task;
 use dataflow_core::run::{Run, Step, Stop};
 use dataflow_core::status::State;
@@ -71,9 +72,8 @@ pub(crate) struct PythonBody {
     pub(crate) grace: AtomicU64,
 }
 
-/// An operation that takes longer than this is worth the waking of another worker for what else there is to do: a few
-/// times what it costs to wake a thread and to hand it the interpreter.
-pub(crate) const LONG_NANOSECONDS: u32 = 5_000;
+/// An operation that takes longer than this is worth the waking of another worker for what else there is to do.
+pub(crate) const LONG_NANOSECONDS: u32 = SHORT_NANOSECONDS as u32;
 
 /// When the first operation of a run would have ended if it were short, waking included: sooner than who watches looks.
 const FIRST_NANOSECONDS: u64 = 100_000;
@@ -177,10 +177,10 @@ impl PythonBody {
         }
     }
 
-    /// Whether an operation runs in another process, which says when it begins.
+    /// Whether an operation, or the items of a map, run in another process.
     #[inline]
-    pub(crate) fn is_sent(&self, spec: &NodeSpec) -> bool {
-        spec.place >= self.elsewhere && spec.place != Place::Loop && spec.map.is_none()
+    pub(crate) fn goes_to_process(&self, spec: &NodeSpec) -> bool {
+        spec.place >= self.elsewhere && spec.place != Place::Loop
     }
 
     /// Tells the other workers of an operation that takes long.
@@ -197,14 +197,15 @@ impl PythonBody {
         let instance = step.instance();
         let program = instance.program();
         let spec = program.spec(task.node);
-        let is_sent = self.is_sent(spec);
-        if self.events.is_some() && !is_sent {
+        // What another process runs begins there, and a map here.
+        let begins_here = || !self.goes_to_process(spec) || spec.map.is_some();
+        if self.events.is_some() && begins_here() {
             let began = instance.timing(task.node).started;
             self.tell(py, Kind::Started, task, attempt, Moment { seat: step.seat() as u32, time: began }, None);
         }
         if attempt > 1 {
             // The exception of the attempt before becomes text: its frames pin arrays.
-            let hook = if is_sent { intern!(py, "attempt_is_sent") } else { intern!(py, "attempt_starts") };
+            let hook = if begins_here() { intern!(py, "attempt_starts") } else { intern!(py, "attempt_is_sent") };
             match self.hooks.bind(py).call_method1(hook, (task.node.0, attempt)) {
                 Ok(stand_in) if stand_in.is_none() => {}
                 Ok(stand_in) => return stand_in::run(py, step, host, &stand_in),

@@ -14,7 +14,7 @@ use crate::arrays;
 use crate::body::PythonBody;
 use crate::frame::Frame;
 use crate::limits::RunLimits;
-use crate::node_spec::{NodeSpec, Place};
+use crate::node_spec::NodeSpec;
 use crate::python_errors;
 
 /// Gives the frame its inputs, each checked: borrowed from the slots, whose shares the attempt gives back only with its
@@ -78,7 +78,7 @@ fn gather_specially(
     let is_last_attempt = frame.attempt >= spec.max_attempts && spec.fallback.is_none();
     let limits = body.limits.as_ref();
     // A worker process makes what may be written itself, of what it was sent.
-    let is_sent = spec.place >= body.elsewhere && spec.place != Place::Loop;
+    let is_sent = body.goes_to_process(spec);
     for (port, &flags) in plan.input_flags(node).iter().enumerate() {
         let sources = plan.port_sources(node, port as u32);
         let writes = (flags & INPUT_MUTABLE != 0 && !is_sent).then_some(Writes { is_last_attempt, limits });
