@@ -15,6 +15,9 @@ from execution_dataflow._version import __version__
 from execution_dataflow.cancellation import AttemptCancelled, AttemptTimedOut
 from execution_dataflow.channels import DataChannel
 from execution_dataflow.clients import ClientPool
+from execution_dataflow.composition.nested import NestedGraph
+from execution_dataflow.composition.parameter import Parameter
+from execution_dataflow.composition_errors import ParameterError
 from execution_dataflow.context import ExecutionContext
 from execution_dataflow.engine import ExecutionEngine
 from execution_dataflow.engine_protocol import Engine
@@ -120,6 +123,7 @@ __all__ = [
     "MapError",
     "MappedOperation",
     "MissingExtraError",
+    "NestedGraph",
     "NoValueError",
     "Operation",
     "OperationArray",
@@ -144,6 +148,8 @@ __all__ = [
     "OutputPort",
     "OutputReference",
     "OutsideRunError",
+    "Parameter",
+    "ParameterError",
     "Plan",
     "PortDirectionError",
     "PortError",

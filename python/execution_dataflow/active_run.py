@@ -67,6 +67,8 @@ class ActiveRun:
         Whether the calling thread works on it; otherwise the pool's threads do.
     host : callable, optional
         Gives the event loop for coroutine operations; by default the engine's.
+    given : list of object
+        A value for each of the plan's `given`.
     """
 
     __slots__ = (
@@ -95,6 +97,7 @@ class ActiveRun:
         threads: EngineThreads,
         driven: bool,
         host: Callable[[], CoroutineHost] | None = None,
+        given: Sequence[Any] = (),
     ) -> None:
         self._made = 0.0 if options.deadline_seconds is None else time.monotonic()
         dispatcher = threads.dispatcher
@@ -149,13 +152,14 @@ class ActiveRun:
             options.fail_fast,
             options.max_workers,
             driven,
-            options.retain_word or options.retained_in(plan),
+            options.retained_in(plan) if plan.kept or options.retain_word is None else options.retain_word,
             dispatcher.queue if listens else None,
             limited,
             options.executor,
             options.max_workers * _ITEMS_PER_PROCESS,
             lent,
             options.grace_seconds,
+            given,
         )
 
     def _begin(self) -> None:

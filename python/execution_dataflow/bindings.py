@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 from execution_dataflow.errors import PortError, PortTypeError, UnknownPortError
 from execution_dataflow.functions import FunctionOperation, OperationFunction
 from execution_dataflow.operations import OPTIONS, Operation, OutputReference, label_of
+from execution_dataflow.output_choice import only_output
 from execution_dataflow.signatures import PortSignature, describe_type
 from execution_dataflow.type_rules import check_value
 
@@ -87,7 +88,7 @@ def read_bindings(
             raise UnknownPortError(label_of(operation), name, list(ports.input_index), "input", hint)
         for item in _items(operation, name, ports.input_flags[index], given):
             if isinstance(item, Operation):
-                output = _only_output(item)
+                output = item.ports.output_index[only_output(item, label_of(item))]
                 check(item, output, operation, index)
                 bindings.append(Source(item, output, index))
             elif isinstance(item, OutputReference):
@@ -153,19 +154,6 @@ def _items(operation: Operation, name: str, flags: int, given: Any) -> Sequence[
             port=name,
         )
     return (given,)
-
-
-def _only_output(operation: Operation) -> int:
-    ports = operation._ports or operation.ports
-    if len(ports.outputs) == 1:
-        return 0
-    names, label = list(ports.output_index), label_of(operation)
-    if not names:
-        raise PortError(
-            f"{label} has no output to stand for; graph.add_dependency() lets an operation wait for it", operation=label
-        )
-    choices = " or ".join(f"operation[{name!r}]" for name in names)
-    raise PortError(f"{label} has {len(names)} outputs; say which: {choices}", operation=label)
 
 
 def _check_constant(label: str, ports: PortSignature, index: int, value: Any) -> None:

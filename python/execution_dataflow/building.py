@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 from execution_dataflow._core import GraphBuilder
 from execution_dataflow.bindings import Source, exact_inputs, read_bindings
 from execution_dataflow.channels import DataChannel
+from execution_dataflow.composition.composed_graph import ComposedGraph
 from execution_dataflow.errors import ChannelError, DuplicateOperationError, GraphError
 from execution_dataflow.faults import refuse_addition, refuse_stranger, types_never_fit, unknown_port
 from execution_dataflow.functions import FunctionOperation, OperationFunction, operation_of
@@ -61,7 +62,7 @@ class Building:
 
     def add_first(self, operation: Operation | Callable[..., Any], inputs: dict[str, Any]) -> Operation:
         """Add what takes a closer look: the first of its kind, a connection not seen before, or a mistake."""
-        added = operation if isinstance(operation, Operation) else self.definition_of(operation).new()
+        added = self.operation_of(operation)
         kind, exact = self.read_inputs(added, inputs)
         if isinstance(added, FunctionOperation) and added is not operation and not added.definition.has_options:
             self.builder.learn_function(operation, added.definition, kind)
@@ -85,6 +86,14 @@ class Building:
                 source = self.builder.index_of(binding.operation)
                 self.builder.let_fit(source, binding.output, kind, binding.input)
         return kind, exact_inputs(operation, bindings)
+
+    def operation_of(self, given: Any) -> Operation:
+        """Return what may be added: an operation as it is, a function or a graph as a new one."""
+        if isinstance(given, Operation):
+            return given
+        if isinstance(given, ComposedGraph):
+            return given.as_operation()
+        return self.definition_of(given).new()
 
     def definition_of(self, function: Callable[..., Any]) -> OperationFunction[..., Any]:
         """Return the decorated form of a function, the same one each time."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from execution_dataflow import _core
@@ -28,6 +28,7 @@ from execution_dataflow.executors.threads import worker_threads
 from execution_dataflow.graph import GraphDefinition
 from execution_dataflow.handle import RunHandle
 from execution_dataflow.plan import Plan
+from execution_dataflow.planning import planned
 from execution_dataflow.policies import FailurePolicy
 from execution_dataflow.process_life import ExitStep, watch, watched
 from execution_dataflow.result import ExecutionResult
@@ -162,6 +163,9 @@ class ExecutionEngine:
         graph: GraphDefinition | Plan,
         context: ExecutionContext | None = None,
         *,
+        parameters: Mapping[str, Any] | None = None,
+        targets: Iterable[Any] | None = None,
+        overrides: Mapping[Any, Any] | None = None,
         failure_policy: FailurePolicy | None = None,
         retain: str | Sequence[Any] | None = None,
         max_workers: int | None = None,
@@ -176,6 +180,13 @@ class ExecutionEngine:
             What to run; a graph is compiled first.
         context : ExecutionContext, optional
             What operations receive; a new one by default.
+        parameters : mapping of str to object, optional
+            The values of the graph's parameters: see `GraphDefinition.parameter`.
+        targets : iterable, optional
+            What is wanted of the graph: operations, outputs, or names of either. Only they and what they need run.
+        overrides : mapping, optional
+            Values for ports, by ``operation["port"]``, ``(operation, "port")`` or ``"operation.port"``. What is needed
+            for nothing else does not run.
         failure_policy, retain, max_workers, on_failure, deadline_seconds
             For this run, instead of the engine's.
 
@@ -189,6 +200,8 @@ class ExecutionEngine:
         ------
         GraphValidationError
             The graph has faults; nothing was started.
+        ParameterError, UnknownOperationError, UnknownPortError, PortTypeError
+            A parameter, a target or an override is missing, unknown or wrong; nothing was started.
         RunInterrupted
             Ctrl-C came, or an operation raised ``KeyboardInterrupt``; nothing is left running.
         EngineClosedError
@@ -201,7 +214,8 @@ class ExecutionEngine:
                 "engine.run() was called on the engine's own event loop, in a coroutine operation, and would hold it "
                 "up: use `await engine.run_async(...)` there"
             )
-        run = self._prepare(graph, context, failure_policy, retain, max_workers, on_failure, deadline_seconds, True)
+        what = planned(graph, context, parameters, targets, overrides)
+        run = self._prepare(what, context, failure_policy, retain, max_workers, on_failure, deadline_seconds, True)
         try:
             return run.drive()
         finally:
@@ -214,6 +228,9 @@ class ExecutionEngine:
         graph: GraphDefinition | Plan,
         context: ExecutionContext | None = None,
         *,
+        parameters: Mapping[str, Any] | None = None,
+        targets: Iterable[Any] | None = None,
+        overrides: Mapping[Any, Any] | None = None,
         failure_policy: FailurePolicy | None = None,
         retain: str | Sequence[Any] | None = None,
         max_workers: int | None = None,
@@ -224,7 +241,9 @@ class ExecutionEngine:
 
         Parameters
         ----------
-        graph, context, failure_policy, retain, max_workers, on_failure, deadline_seconds
+        graph, context, parameters, targets, overrides
+            As for `run`.
+        failure_policy, retain, max_workers, on_failure, deadline_seconds
             As for `run`.
 
         Returns
@@ -239,7 +258,8 @@ class ExecutionEngine:
         EngineClosedError
             The engine was closed.
         """
-        run = self._prepare(graph, context, failure_policy, retain, max_workers, on_failure, deadline_seconds, False)
+        what = planned(graph, context, parameters, targets, overrides)
+        run = self._prepare(what, context, failure_policy, retain, max_workers, on_failure, deadline_seconds, False)
         try:
             self._keep_until_end(run)
             run.submit()
@@ -252,6 +272,9 @@ class ExecutionEngine:
         graph: GraphDefinition | Plan,
         context: ExecutionContext | None = None,
         *,
+        parameters: Mapping[str, Any] | None = None,
+        targets: Iterable[Any] | None = None,
+        overrides: Mapping[Any, Any] | None = None,
         failure_policy: FailurePolicy | None = None,
         retain: str | Sequence[Any] | None = None,
         max_workers: int | None = None,
@@ -265,7 +288,9 @@ class ExecutionEngine:
 
         Parameters
         ----------
-        graph, context, failure_policy, retain, max_workers, on_failure, deadline_seconds
+        graph, context, parameters, targets, overrides
+            As for `run`.
+        failure_policy, retain, max_workers, on_failure, deadline_seconds
             As for `run`.
 
         Returns
@@ -286,8 +311,9 @@ class ExecutionEngine:
 
         loop = asyncio.get_running_loop()
         host = CoroutineHost(loop)
+        what = planned(graph, context, parameters, targets, overrides)
         run = self._prepare(
-            graph, context, failure_policy, retain, max_workers, on_failure, deadline_seconds, False, lambda: host
+            what, context, failure_policy, retain, max_workers, on_failure, deadline_seconds, False, lambda: host
         )
         ended: asyncio.Future[None] = loop.create_future()
 
@@ -380,7 +406,7 @@ class ExecutionEngine:
 
     def _prepare(
         self,
-        graph: GraphDefinition | Plan,
+        what: tuple[Plan, list[Any]],
         context: ExecutionContext | None,
         failure_policy: FailurePolicy | None,
         retain: str | Sequence[Any] | None,
@@ -392,12 +418,6 @@ class ExecutionEngine:
     ) -> ActiveRun:
         if self._closed:
             self._check_open()
-        if isinstance(graph, GraphDefinition):
-            plan = graph.compile()
-        elif isinstance(graph, Plan):
-            plan = graph
-        else:
-            raise TypeError(f"run() takes a GraphDefinition or a Plan, not {type(graph).__name__}")
         if context is None:
             context = _new_context(ExecutionContext)
         elif not isinstance(context, ExecutionContext):
@@ -406,7 +426,8 @@ class ExecutionEngine:
         has_own = failure_policy is not None or retain is not None or max_workers is not None
         if has_own or on_failure is not None or deadline_seconds is not None:
             options = options.for_one_run(failure_policy, retain, max_workers, on_failure, deadline_seconds)
-        run = ActiveRun(plan, context, options, self._threads, driven, host)
+        plan, given = what
+        run = ActiveRun(plan, context, options, self._threads, driven, host, given)
         seats = run.core.seats
         try:
             # Under the lock: close() either refuses this run or waits for it, with the threads that it needs.

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from execution_dataflow import _core
+from execution_dataflow.composition.nested import NestedGraph
 from execution_dataflow.engine_limits import EngineLimits
-from execution_dataflow.errors import UnknownPortError
 from execution_dataflow.operations import Operation
 from execution_dataflow.plan import Plan
 from execution_dataflow.policies import FailurePolicy, check_failure_policy
@@ -140,9 +140,9 @@ class RunOptions:
         """
         retain = self.retain
         if isinstance(retain, str):
-            return retain
+            return list(plan.kept) if retain == "terminal" and plan.kept else retain
         assert isinstance(retain, Iterable)
-        slots: list[int] = []
+        slots = list(plan.kept)
         for item in retain:
             slots.extend(_slots_of(item, plan))
         return slots
@@ -243,13 +243,14 @@ def checked_retain(retain: object) -> None:
 
 def _slots_of(item: Any, plan: Plan) -> list[int]:
     operation, port = _named(item)
-    node = plan.index_of(operation)
-    outputs = plan.operations[node].ports.output_index
+    ports = [port]
     if port is None:
-        return [plan.core.slot(node, index) for index in outputs.values()]
-    if port not in outputs:
-        raise UnknownPortError(plan.label(node), port, list(outputs), "output")
-    return [plan.core.slot(node, outputs[port])]
+        # Of a nested graph its own outputs, not those of an operation.
+        is_nested = isinstance(operation, NestedGraph)
+        owner = operation if is_nested else plan.operations[plan.index_of(operation)]
+        ports = list(owner.ports.output_index)
+    places = [plan.output_of(operation, name) for name in ports]
+    return [plan.core.slot(node, index) for node, _, index in places]
 
 
 def _named(item: Any) -> tuple[Any, str | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NoReturn
 
 from execution_dataflow.errors import (
@@ -26,7 +26,10 @@ _Edge = tuple[int, int, int, int]
 
 
 def structural_faults(
-    found: Sequence[tuple[str, Any]], operations: Sequence[Operation], named: Sequence[Operation]
+    found: Sequence[tuple[str, Any]],
+    operations: Sequence[Operation],
+    named: Sequence[Operation],
+    names_of: Callable[[], Sequence[str]] | None = None,
 ) -> list[GraphError]:
     """Return everything that is wrong with the shape of a graph and with its names.
 
@@ -38,6 +41,8 @@ def structural_faults(
         The operation of each node.
     named : sequence of Operation
         Those of them that have a name.
+    names_of : callable, optional
+        Returns the names of the nodes; by default they are worked out of the operations.
 
     Returns
     -------
@@ -50,7 +55,7 @@ def structural_faults(
     ]
     if not found:
         return faults
-    names = stable_names(operations)
+    names = stable_names(operations) if names_of is None else names_of()
     for kind, detail in found:
         if kind == "cycle":
             faults.append(_cycle(detail, operations, names))

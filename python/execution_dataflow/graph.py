@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from threading import Lock
-from typing import Any, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
 from execution_dataflow import bulk
 from execution_dataflow.building import Building
 from execution_dataflow.channels import DataChannel
-from execution_dataflow.errors import ChannelError, GraphValidationError
-from execution_dataflow.faults import refuse_addition, refuse_stranger, structural_faults
+from execution_dataflow.composition.compilation import compile_part, compile_whole
+from execution_dataflow.composition.composed_graph import ComposedGraph
+from execution_dataflow.composition.flattening import revision_of
+from execution_dataflow.composition.interface import Definition
+from execution_dataflow.errors import ChannelError
+from execution_dataflow.faults import refuse_addition, refuse_stranger
 from execution_dataflow.functions import FunctionOperation
 from execution_dataflow.mapping import MappedOperation, OnError, mapped, zipped_sources
-from execution_dataflow.node_specs import SpecTable, check_runnable
+from execution_dataflow.node_specs import check_runnable
 from execution_dataflow.operation_arrays import OperationArray
 from execution_dataflow.operations import Operation
 from execution_dataflow.plan import Plan
@@ -23,7 +27,7 @@ __all__ = ["GraphDefinition"]
 AnyOperation = TypeVar("AnyOperation", bound=Operation)
 
 
-class GraphDefinition:
+class GraphDefinition(ComposedGraph):
     """A directed acyclic graph of operations.
 
     One thread at a time builds a graph; any number of threads may compile and run it.
@@ -52,19 +56,14 @@ class GraphDefinition:
     def __init__(self, name: str | None = None) -> None:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"GraphDefinition(name=) must be a str, not {name!r}")
-        self._name = name or "graph"
-        self._building = Building(self._name)
-        self._builder = self._building.builder
+        self._building = Building(name or "graph")
+        super().__init__(name or "graph", self._building.builder)
         # Building a graph of a million operations is a million calls of each of these.
         self._add, self._add_with, self._connect = self._builder.add, self._builder.add_with, self._builder.connect
         self._plan: Plan | None = None
-        self._plan_revision = -1
+        # What the plan was made of: this graph, and those that are nested in it.
+        self._compiled_from: list[tuple[Definition, tuple[int, int]]] = []
         self._compiling = Lock()
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        return self._name
 
     @property
     def operations(self) -> tuple[Operation, ...]:
@@ -207,7 +206,7 @@ class GraphDefinition:
         >>> ExecutionEngine().run(graph).get_output(total)
         30
         """
-        item = operation if isinstance(operation, Operation) else self._building.definition_of(operation).new()
+        item = self._building.operation_of(operation)
         if item._ports is None:
             refuse_addition(item)
         check_runnable(item)
@@ -404,10 +403,19 @@ class GraphDefinition:
         """
         self.compile()
 
-    def compile(self) -> Plan:
+    def compile(self, *, targets: Iterable[Any] | None = None, overrides: Iterable[Any] = ()) -> Plan:
         """Return the graph in the form in which it runs; the same plan until the graph changes.
 
         The options of operations (retry policy, executor, priority) are read now.
+
+        Parameters
+        ----------
+        targets : iterable, optional
+            What is wanted of the graph: operations, outputs or their names. Only they and what they need are part of
+            the plan.
+        overrides : iterable
+            Ports for which each run is given values: ``operation["port"]``, ``(operation, "port")`` or
+            ``"operation.port"``. What is needed for nothing else is not part of the plan.
 
         Returns
         -------
@@ -418,22 +426,27 @@ class GraphDefinition:
         ------
         GraphValidationError
             With all the `faults`, as `validate` finds them.
+        UnknownOperationError, UnknownPortError, PortError, TypeError
+            There is no such target or port.
         """
+        ports = tuple(overrides)
+        if targets is not None or ports:
+            return compile_part(self, targets, ports)
         with self._compiling:
-            # Before the parts are read: what is added meanwhile makes the next call compile again.
-            revision = self._builder.revision
-            if self._plan is None or self._plan_revision != revision:
-                self._plan = self._compiled()
-                self._plan_revision = revision
-            return self._plan
+            plan = self._plan
+            if plan is None or any(revision_of(graph) != revision for graph, revision in self._compiled_from):
+                # Before the parts are read: what is added meanwhile makes the next call compile again.
+                revision = revision_of(self)
+                plan, flat = compile_whole(self)
+                self._plan = plan
+                self._compiled_from = [(self, revision), *(() if flat is None else flat.nested)]
+            return plan
 
-    def _compiled(self) -> Plan:
-        table = SpecTable()
-        core, found, named = self._builder.compile(table.resolve, table.specs)
-        faults = [*table.faults, *structural_faults(found, self.operations if found else (), named)]
-        if faults or core is None:
-            raise GraphValidationError(self._name, faults)
-        return Plan(self._name, core, table.specs, table.limited)
+    def _empty_copy(self) -> Self:
+        return type(self)(self._name)
+
+    def _as_added(self, other: Any) -> Operation:
+        return self._building.operation_of(other)
 
     def __len__(self) -> int:
         return len(self._builder)

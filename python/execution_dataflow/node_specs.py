@@ -161,6 +161,8 @@ def _shared_spec(operation: Operation, function: Callable[..., Any]) -> NodeSpec
 
 def _new_spec(operation: Operation, function: Callable[..., Any], around: _Around | None = None) -> NodeSpec:
     check_runnable(operation)
+    if operation._never_runs is not None:
+        raise GraphError(f"{label_of(operation)} {operation._never_runs}")
     ports, policy = operation.ports, operation.retry_policy
     kind, label, spread = "method", type(operation).__name__, False
     if isinstance(operation, MappedOperation):

@@ -137,6 +137,8 @@ class Operation(OperationBase):
     _declared: ClassVar[PortSignature]
     _ports: PortSignature | None = None
     _arguments: tuple[tuple[Any, ...], dict[str, Any]] = _NO_ARGUMENTS
+    # Why a class of operations never runs itself: something takes its place when a graph is compiled.
+    _never_runs: ClassVar[str | None] = None
 
     if TYPE_CHECKING:
         timeout_seconds: float | None

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn
 
+from execution_dataflow.composition.given_values import Given
+from execution_dataflow.composition.interface import distinct_names
+from execution_dataflow.composition.levels import Layout, Selection
+from execution_dataflow.composition.nested import NestedGraph
 from execution_dataflow.errors import UnknownOperationError
 from execution_dataflow.names import stable_names
 from execution_dataflow.nearest import nearest_name
-from execution_dataflow.operations import Operation, label_of
+from execution_dataflow.operations import Operation, OutputReference, label_of
+from execution_dataflow.output_choice import only_output
 
 if TYPE_CHECKING:
     from execution_dataflow import _core
@@ -32,11 +37,21 @@ class Plan:
         The different kinds of node.
     limited : sequence of (_core.NodeSpec, object)
         Those that ask for something limited, each with what the operations of its kind have in common.
+    layout : Layout or Selection, optional
+        The names of the operations, where the graph has nested ones or is a part of one.
+    given : tuple of Given
+        What each run is given: values of parameters, and of ports that are overridden.
+    outputs : mapping of str to (int, int), optional
+        The outputs of the graph by name: the operation and the port of each. By default those that no channel leaves.
 
     Attributes
     ----------
     limited : tuple of (_core.NodeSpec, object)
         As given.
+    given : tuple of Given
+        As given.
+    kept : tuple of int
+        The slots of outputs of the graph that channels leave.
     guarded : tuple or None
         The native plan for runs with ``debug=True``, and its spec for each of the others, once there was such a run.
 
@@ -60,12 +75,22 @@ class Plan:
         core: _core.Plan,
         specs: Sequence[_core.NodeSpec],
         limited: Sequence[tuple[_core.NodeSpec, object]] = (),
+        *,
+        layout: Layout | Selection | None = None,
+        given: tuple[Given, ...] = (),
+        outputs: Mapping[str, tuple[int, int]] | None = None,
     ) -> None:
         self._name = name
         # A field and no property: every run looks at it.
         self.limited = tuple(limited)
         self._core = core
         self._specs = tuple(specs)
+        self.layout = layout
+        self.given = given
+        self._outputs = outputs
+        self.kept = (
+            () if outputs is None else tuple(core.slot(*place) for place in outputs.values() if core.consumers(*place))
+        )
         self.guarded: tuple[_core.Plan, dict[_core.NodeSpec, _core.NodeSpec]] | None = None
 
     @property
@@ -85,8 +110,17 @@ class Plan:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The stable identity of each operation (rule G6)."""
-        return stable_names(self.operations)
+        """The stable identity of each operation (rule G6); of one in a nested graph its path, as ``clean/parse``."""
+        return stable_names(self.operations) if self.layout is None else self.layout.names
+
+    @cached_property
+    def outputs(self) -> Mapping[str, tuple[int, int]]:
+        """The outputs of the graph by name: where the operation is that sets it, and the index of its port."""
+        if self._outputs is not None:
+            return self._outputs
+        found, operations = self._core.open_outputs(), self.operations
+        ports = [operations[node].ports.outputs[index][0] for node, index in found]
+        return dict(zip(distinct_names(found, ports, lambda: self.names), found, strict=True))
 
     @cached_property
     def order(self) -> tuple[Operation, ...]:
@@ -127,10 +161,52 @@ class Plan:
         """
         if isinstance(operation, str):
             return self._index_of_name(operation)
-        found = self._core.index_of(operation)
+        if self.layout is None:
+            found = self._core.index_of(operation)
+        else:
+            found = self.layout.find(operation)
         if found >= 0:
             return found
         self._refuse(operation)
+
+    def output_of(
+        self, operation: Operation | OutputReference | str, port_name: str | None = None
+    ) -> tuple[int, str, int]:
+        """Return where an output is.
+
+        Parameters
+        ----------
+        operation : Operation, OutputReference or str
+            The operation or its name; ``operation["port"]``; a nested graph; or the name of an output of the graph.
+        port_name : str, optional
+            The output; may be left out where there is only one.
+
+        Returns
+        -------
+        (int, str, int)
+            The index of the operation that sets it, the name of the port there, and its index.
+
+        Raises
+        ------
+        UnknownOperationError, UnknownPortError, PortError
+            There is no such operation or output, or it is not said which one of several.
+        """
+        place: tuple[int, int] | None = None
+        if isinstance(operation, OutputReference):
+            port_name = port_name or operation.port_name
+            operation = operation.operation
+        if isinstance(operation, str):
+            if port_name is None and operation not in self._indices_by_name:
+                place = self.outputs.get(operation)
+        elif self.layout is not None and isinstance(operation, NestedGraph):
+            place = self.layout.output_of(operation, only_output(operation, label_of(operation), port_name))
+        if place is None:
+            node = self.index_of(operation)
+            ports = self.operations[node].ports
+            name = only_output(self.operations[node], self.label(node), port_name)
+            return node, name, ports.output_index[name]
+        node, index = place
+        return node, self.operations[node].ports.outputs[index][0], index
 
     def _refuse(self, operation: object) -> NoReturn:
         label = label_of(operation) if isinstance(operation, Operation) else repr(operation)
@@ -144,6 +220,10 @@ class Plan:
         found = self._indices_by_name.get(name)
         if found is not None:
             return found
+        if self.layout is not None and self.layout.is_left_out(name):
+            raise UnknownOperationError(
+                f"{name!r} has not run: it is no target of this run, and no target needs it", operation=name
+            )
         nearest = nearest_name(name, self.names)
         suggestion = f"; did you mean {nearest!r}?" if nearest else ""
         raise UnknownOperationError(f"{self._name} has no operation named {name!r}{suggestion}", operation=name)

@@ -10,10 +10,8 @@ from execution_dataflow import _core
 from execution_dataflow.error_record import ErrorRecord
 from execution_dataflow.errors import (
     NoValueError,
-    PortError,
     RunCancelled,
     RunFailed,
-    UnknownPortError,
     ValueReleasedError,
 )
 from execution_dataflow.result_text import ResultFacts, html_text, listed, short_text, summary_text
@@ -24,7 +22,7 @@ from execution_dataflow.timeout_errors import DeadlineExceeded
 from execution_dataflow.timing import OperationTiming
 
 if TYPE_CHECKING:
-    from execution_dataflow.operations import Operation
+    from execution_dataflow.operations import Operation, OutputReference
     from execution_dataflow.plan import Plan
 
 __all__ = ["ExecutionResult"]
@@ -159,13 +157,13 @@ class ExecutionResult:
         """
         return self._state is RunState.SUCCEEDED
 
-    def get_output(self, operation: Operation | str, port_name: str | None = None) -> Any:
+    def get_output(self, operation: Operation | OutputReference | str, port_name: str | None = None) -> Any:
         """Return the value of an output.
 
         Parameters
         ----------
-        operation : Operation or str
-            The operation or its name.
+        operation : Operation, OutputReference or str
+            The operation or its name; ``operation["port"]``; a nested graph; or the name of an output of the graph.
         port_name : str, optional
             The output; may be left out where there is only one.
 
@@ -183,8 +181,7 @@ class ExecutionResult:
         ValueReleasedError
             When the value was let go after its last consumer; ``retain=`` keeps it.
         """
-        node = self._plan.index_of(operation)
-        name, port = self._output(node, port_name)
+        node, name, port = self._plan.output_of(operation, port_name)
         state = OperationState(self._run.state(node))
         if state not in _WITH_VALUES:
             raise self._no_value(node, name, state)
@@ -205,6 +202,16 @@ class ExecutionResult:
             operation=label,
             port=name,
         )
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The values of the graph's outputs, by name; without those that no operation has set."""
+        found = {}
+        for name, (node, port) in self._plan.outputs.items():
+            value = self._run.value(node, port)
+            if value is not _core.MISSING:
+                found[name] = value
+        return found
 
     def outputs(self) -> dict[str, dict[str, Any]]:
         """Return every value that was kept.
@@ -419,18 +426,6 @@ class ExecutionResult:
 
     def _repr_html_(self) -> str:
         return self._record.redact(html_text(self._facts(10)))
-
-    def _output(self, node: int, port_name: str | None) -> tuple[str, int]:
-        index = self._plan.operations[node].ports.output_index
-        if port_name is not None:
-            if port_name not in index:
-                raise UnknownPortError(self._record.names(node), port_name, list(index), "output")
-            return port_name, index[port_name]
-        if len(index) == 1:
-            return next(iter(index.items()))
-        label = self._record.names(node)
-        what = f"several outputs, name one: {', '.join(map(repr, index))}" if index else "no outputs"
-        raise PortError(f"{label} has {what}", operation=label)
 
     def _no_value(self, node: int, port: str, state: OperationState) -> NoValueError:
         label = self._record.names(node)

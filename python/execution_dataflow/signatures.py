@@ -23,7 +23,7 @@ from execution_dataflow.errors import PortError
 from execution_dataflow.ports import InputPort, OutputPort, Port
 from execution_dataflow.type_rules import Check, check_value, describe, fits
 
-__all__ = ["PortSignature", "as_input_port", "as_output_port", "describe_type", "ports_fit"]
+__all__ = ["PortSignature", "as_input_port", "as_output_port", "check_identifier", "describe_type", "ports_fit"]
 
 # An __init__ that computes a different port for every instance would fill the table for ever: beyond this many, it
 # starts afresh.
@@ -200,10 +200,7 @@ class PortSignature:
             return _remember(self.next_outputs, name, port, longer)
 
     def _check_addition(self, name: object, taken: dict[str, int], direction: str) -> None:
-        if not isinstance(name, str) or not name.isidentifier():
-            self._refuse(
-                name, f"the name of a port must be an identifier such as 'raw_data', not {name!r}, in {self.owner}"
-            )
+        check_identifier("a port", name, "raw_data", self.owner)
         if self.is_frozen:
             self._refuse(
                 name,
@@ -232,6 +229,17 @@ class PortSignature:
     def __reduce__(self) -> tuple[Any, ...]:
         # Not frozen: a copy of an operation is in no graph.
         return PortSignature, (self.owner, self.inputs, self.outputs)
+
+
+def check_identifier(what: str, name: Any, example: str, operation: str | None = None) -> None:
+    """Raise a `PortError` unless a name is an identifier."""
+    if not isinstance(name, str) or not name.isidentifier():
+        raise PortError(
+            f"the name of {what} must be an identifier such as {example!r}, not {name!r}"
+            + (f", in {operation}" if operation else ""),
+            operation=operation,
+            port=str(name),
+        )
 
 
 def _type_to_compare(port: Port) -> Any:

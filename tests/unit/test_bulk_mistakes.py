@@ -188,7 +188,7 @@ def test_an_operation_with_several_outputs_must_say_which() -> None:
     refused(graph, lambda: graph.add_many(Clean, raw=cleaned), PortError, match)
     refused(graph, lambda: graph.add_many(Clean, raw=cleaned["row"]), UnknownPortError, "did you mean 'rows'")
     silent = graph.add_many(Silent, 2)
-    refused(graph, lambda: graph.add_many(Clean, raw=silent), PortError, "no output to stand for")
+    refused(graph, lambda: graph.add_many(Clean, raw=silent), PortError, "has no outputs")
 
 
 def test_a_list_of_operations_needs_a_many_port(graph: GraphDefinition) -> None:

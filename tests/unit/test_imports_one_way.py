@@ -27,6 +27,7 @@ BOTTOM = [
     "map_errors",
     "process_errors",
     "limit_errors",
+    "composition_errors",
     "memory_errors",
     "timeout_errors",
     "states",
@@ -43,6 +44,7 @@ DEFINITION = [
     "rate_limits",
     "operation_settings",
     "operations",
+    "output_choice",
     "parameters",
     "functions",
     "mapping",
@@ -51,9 +53,15 @@ DEFINITION = [
     "fallbacks",
     "node_specs",
     "priorities",
+    "composition.parameter",
+    "composition.interface",
+    "composition.nested",
+    "composition.levels",
+    "composition.given_values",
     "plan",
-    "bindings",
     "faults",
+    "composition",
+    "bindings",
     "operation_arrays",
     "building",
     "bulk",
@@ -95,9 +103,10 @@ ENGINE = [
     "active_run",
     "engine_protocol",
     "handle",
+    "planning",
     "engine",
 ]
-PROGRAMS = ["__init__", "demo", "commands", "cli", "__main__"]
+PROGRAMS = ["__init__", "testing", "demo", "commands", "cli", "__main__"]
 
 ORDER = [*BOTTOM, *DEFINITION, *RUN_DATA, *RESULT, *ENGINE, *PROGRAMS]
 APART = [(set(DEFINITION), set(RUN_DATA)), (set(RUN_DATA), set(DEFINITION))]

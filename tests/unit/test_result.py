@@ -59,7 +59,7 @@ def test_outputs_are_found_by_operation_and_by_name() -> None:
 def test_the_port_is_needed_where_there_are_several() -> None:
     graph = GraphDefinition()
     split = graph.add(Split(), number=7)
-    with pytest.raises(PortError, match="Split has several outputs, name one: 'half', 'rest'"):
+    with pytest.raises(PortError, match=r"Split has 2 outputs; say which: operation\['half'\] or operation\['rest'\]"):
         run(graph).get_output(split)
 
 

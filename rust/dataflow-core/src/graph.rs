@@ -47,8 +47,10 @@ pub(crate) struct Link {
 
 /// Where a link comes from.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Origin {
+pub enum Origin {
+    /// A node and the index of its output.
     Output(u32, u32),
+    /// The index of a constant.
     Constant(u32),
 }
 
@@ -224,19 +226,56 @@ impl Graph {
     /// The outputs that feed one input, in the order of connection. Empty for a port that does not exist.
     #[must_use]
     pub fn sources_of(&self, node: NodeId, port: u32) -> Vec<(NodeId, u32)> {
-        let mut sources = Vec::new();
+        let outputs = self.origins_of(node, port).into_iter().filter_map(|origin| match origin {
+            Origin::Output(source, source_port) => Some((NodeId(source), source_port)),
+            Origin::Constant(_) => None,
+        });
+        outputs.collect()
+    }
+
+    /// What feeds one input, in the order of connection. Empty for a port that does not exist.
+    #[must_use]
+    pub fn origins_of(&self, node: NodeId, port: u32) -> Vec<Origin> {
+        let mut origins = Vec::new();
         let Ok(input) = self.check_port(node, port, Direction::Input) else {
-            return sources;
+            return origins;
         };
         let mut position = self.latest[input];
         while let Some(link) = self.links.get(position as usize) {
-            if let Origin::Output(source, source_port) = link.origin() {
-                sources.push((NodeId(source), source_port));
-            }
+            origins.push(link.origin());
             position = link.previous;
         }
-        sources.reverse();
-        sources
+        origins.reverse();
+        origins
+    }
+
+    /// Data edges and bound constants in the order in which they were made: where from, target, its input.
+    pub fn sources(&self) -> impl Iterator<Item = (Origin, NodeId, u32)> + Clone + '_ {
+        self.links.iter().map(|link| (link.origin(), NodeId(link.target), link.target_port))
+    }
+
+    /// Required inputs without a source, in the order of nodes and ports.
+    pub fn open_inputs(&self) -> impl Iterator<Item = (NodeId, u32)> + '_ {
+        let nodes = self.shape_of.iter().zip(&self.inputs_from).enumerate();
+        nodes.flat_map(move |(node, (&shape, &first))| {
+            let flags = self.layouts().inputs(shape).iter().enumerate();
+            let lacking = flags
+                .filter(move |&(port, flag)| flag & INPUT_OPTIONAL == 0 && self.latest[first as usize + port] == NONE);
+            lacking.map(move |(port, _)| (NodeId(node as u32), port as u32))
+        })
+    }
+
+    /// Outputs that no edge leaves, in the order of nodes and ports.
+    #[must_use]
+    pub fn open_outputs(&self) -> Vec<(NodeId, u32)> {
+        let mut is_used = vec![false; self.output_total()];
+        for (source, port, ..) in self.edges() {
+            is_used[(self.outputs_from[source.index()] + port) as usize] = true;
+        }
+        let nodes = self.outputs_from.windows(2).enumerate();
+        let ports = nodes.flat_map(|(node, range)| (range[0]..range[1]).map(move |slot| (node, slot, slot - range[0])));
+        let open = ports.filter(|&(_, slot, _)| !is_used[slot as usize]);
+        open.map(|(node, _, port)| (NodeId(node as u32), port)).collect()
     }
 
     /// Data edges in the order of connection: source, its output, target, its input.
@@ -303,11 +342,6 @@ impl Graph {
     /// Data edges and bound constants in the order in which they were made.
     pub(crate) fn links(&self) -> &[Link] {
         &self.links
-    }
-
-    /// Whether each input has a source, in the numbering of [`Graph::inputs_from`].
-    pub(crate) fn has_source(&self, input: usize) -> bool {
-        self.latest[input] != NONE
     }
 
     pub(crate) fn layouts(&self) -> &Layouts {

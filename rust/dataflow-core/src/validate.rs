@@ -1,7 +1,7 @@
 //! Every fault of a graph at once.
 
 use crate::cycle::{shortest_cycles, topological_order};
-use crate::graph::{Adjacency, Graph, INPUT_OPTIONAL, Origin};
+use crate::graph::{Adjacency, Graph, Origin};
 use crate::ids::NodeId;
 
 #[cfg(test)]
@@ -63,13 +63,7 @@ pub fn validate(graph: &Graph) -> Vec<Fault> {
 
 /// Required inputs without a source, in the order of nodes and ports.
 pub(crate) fn unconnected(graph: &Graph) -> impl Iterator<Item = Fault> {
-    let nodes = graph.shape_of().iter().zip(graph.inputs_from()).enumerate();
-    nodes.flat_map(move |(node, (&shape, &first))| {
-        let flags = graph.layouts().inputs(shape).iter().enumerate();
-        let lacking =
-            flags.filter(move |&(port, flag)| flag & INPUT_OPTIONAL == 0 && !graph.has_source(first as usize + port));
-        lacking.map(move |(port, _)| Fault::Unconnected { node: NodeId(node as u32), port: port as u32 })
-    })
+    graph.open_inputs().map(|(node, port)| Fault::Unconnected { node, port })
 }
 
 /// Names the edges of cycles. No node is on two of them, since each is in a component of its own.

@@ -32,9 +32,9 @@ use crate::limits::RunLimits;
 use crate::map_content::{Element, MapRun};
 use crate::native_threads::OfThread;
 use crate::node_spec::{NodeSpec, Place};
-use crate::plan::Program;
 use crate::python_errors;
 use crate::remote::RemoteAttempt;
+use crate::run_program::RunProgram;
 use crate::stand_in;
 use crate::timed;
 
@@ -252,7 +252,7 @@ pub(crate) fn internal_error(panic: &(dyn std::any::Any + Send)) -> PyErr {
 
 impl Body for PythonBody {
     type Value = Py<PyAny>;
-    type Program = Arc<Program>;
+    type Program = RunProgram;
     type Items = MapRun;
     type Element = Element;
     type Host = Host;

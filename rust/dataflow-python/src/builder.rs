@@ -13,6 +13,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
 
 use crate::bulk::{self, Before};
+use crate::composition;
 use crate::functions::{self, Functions};
 use crate::layout::PortLayout;
 use crate::nodes::nodes_of;
@@ -265,6 +266,47 @@ impl GraphBuilder {
 
     fn orders(&self) -> Vec<(u32, u32)> {
         self.registry.graph.orders().map(|(before, after)| (before.0, after.0)).collect()
+    }
+
+    /// Required inputs without a source, in the order of nodes and ports.
+    fn open_inputs(&self) -> Vec<(u32, u32)> {
+        self.registry.graph.open_inputs().map(|(node, port)| (node.0, port)).collect()
+    }
+
+    /// Outputs that no channel leaves, in the order of nodes and ports.
+    fn open_outputs(&self) -> Vec<(u32, u32)> {
+        self.registry.graph.open_outputs().into_iter().map(|(node, port)| (node.0, port)).collect()
+    }
+
+    /// What the inputs of a node read: the index of each, with a source, in the order of connection.
+    fn sources_into<'py>(slf: &Bound<'py, Self>, node: u32) -> PyResult<Vec<(u32, Bound<'py, PyTuple>)>> {
+        composition::sources_into(slf, node)
+    }
+
+    /// The nodes whose operations are of these classes, in order.
+    fn nodes_of_classes(slf: &Bound<'_, Self>, classes: &Bound<'_, PyTuple>) -> PyResult<Vec<u32>> {
+        composition::nodes_of_classes(slf, classes)
+    }
+
+    /// Adds nodes of another builder; their operations may have nodes here already. Returns the first of them.
+    fn copy_nodes(slf: &Bound<'_, Self>, other: &Bound<'_, Self>, first: usize, end: usize) -> PyResult<usize> {
+        composition::copy_nodes(slf, other, first, end)
+    }
+
+    /// Adds the connections and constants of another builder between copies of its nodes.
+    fn copy_links(
+        slf: &Bound<'_, Self>,
+        other: &Bound<'_, Self>,
+        places: &[u8],
+        instead: &Bound<'_, PyDict>,
+        skipped: Vec<(u32, u32)>,
+    ) -> PyResult<()> {
+        composition::copy_links(slf, other, places, instead, skipped)
+    }
+
+    /// Gives an input of a node a further source.
+    fn bind_source(slf: &Bound<'_, Self>, node: u32, port: u32, source: &Bound<'_, PyTuple>) -> PyResult<()> {
+        composition::bind_source(slf, node, port, source)
     }
 
     /// Adds an operation for each row: of a function, or those of a list. Columns are as `bulk.rs` describes them, and

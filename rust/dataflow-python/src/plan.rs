@@ -20,6 +20,7 @@ pub(crate) struct Program {
     operations: Vec<Py<PyAny>>,
     constants: Vec<Py<PyAny>>,
     has_maps: bool,
+    given_count: usize,
 }
 
 impl Program {
@@ -30,6 +31,7 @@ impl Program {
         spec_of: Vec<u32>,
         operations: Vec<Py<PyAny>>,
         constants: Vec<Py<PyAny>>,
+        given_count: u32,
     ) -> PyResult<Self> {
         let mut latest = None;
         for (node, &index) in spec_of.iter().enumerate() {
@@ -50,7 +52,7 @@ impl Program {
             latest = Some(shape);
         }
         let has_maps = specs.iter().any(|spec| spec.get().map.is_some());
-        Ok(Self { specs, spec_of, operations, constants, has_maps })
+        Ok(Self { specs, spec_of, operations, constants, has_maps, given_count: given_count as usize })
     }
 
     /// Whether some operation took long in an earlier run. Of a plan with very many kinds the first ones are asked.
@@ -62,6 +64,11 @@ impl Program {
     /// Whether some node runs an operation for each of its items.
     pub(crate) fn has_maps(&self) -> bool {
         self.has_maps
+    }
+
+    /// How many values each run is given when it starts.
+    pub(crate) fn given_count(&self) -> usize {
+        self.given_count
     }
 
     #[inline]
@@ -126,7 +133,7 @@ impl PyPlan {
         PyTuple::new(py, &self.program.operations)
     }
 
-    /// The node of an operation, or -1.
+    /// The node of an operation, its first one if it has several, or -1.
     fn index_of(&self, operation: &Bound<'_, PyAny>) -> i64 {
         let operations = &self.program.operations;
         let identity_of = |node: u32| operations[node as usize].as_ptr() as usize;
@@ -179,6 +186,7 @@ impl PyPlan {
             operations: clone(&program.operations),
             constants: clone(&program.constants),
             has_maps: program.has_maps,
+            given_count: program.given_count,
         };
         Ok(Self { plan: self.plan.clone(), program: Arc::new(program), identities: OnceLock::new() })
     }
@@ -195,6 +203,15 @@ impl PyPlan {
         };
         let inputs = 0..self.plan.input_flags(node).len() as u32;
         Ok(inputs.map(|port| feeders(self.plan.port_sources(node, port))).collect())
+    }
+
+    /// The outputs that nothing consumes: the node of each, and its port.
+    fn open_outputs(&self) -> Vec<(u32, u32)> {
+        let counts = self.plan.consumer_counts();
+        let nodes = (0..self.plan.node_count() as u32).map(NodeId);
+        let ports = nodes.flat_map(|node| (0..self.plan.slots_of(node).len() as u32).map(move |port| (node, port)));
+        let open = ports.filter(|&(node, port)| counts[self.plan.slot(node, port).index()] == 0);
+        open.map(|(node, port)| (node.0, port)).collect()
     }
 
     fn consumers(&self, node: u32, port: u32) -> PyResult<u32> {

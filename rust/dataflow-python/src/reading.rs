@@ -54,7 +54,8 @@ pub(crate) fn compile<'py>(
                 let plan = with_always_run(plan, &specs, &reading.spec_of);
                 let clone = |objects: &[Py<PyAny>]| objects.iter().map(|object| object.clone_ref(py)).collect();
                 let (operations, constants) = (clone(&this.registry.operations), clone(&this.registry.constants));
-                let program = Program::new(graph, specs, reading.spec_of, operations, constants)?;
+                let program =
+                    Program::new(graph, specs, reading.spec_of, operations, constants, this.registry.given_count)?;
                 Ok((Some(PyPlan::new(plan, program)), Vec::new(), reading.named))
             }
             Err(faults) => Ok((None, faults_to_python(py, faults)?, reading.named)),

@@ -10,11 +10,17 @@ use pyo3::types::{PyList, PyTuple, PyType};
 
 use crate::kinds::Kinds;
 use crate::operation_base::OperationBase;
+use crate::run_program::FIRST_GIVEN;
 
 /// Where an input gets its value from.
 pub(crate) enum Given {
-    Output { node: u32, output: u32 },
+    Output {
+        node: u32,
+        output: u32,
+    },
     Constant(Py<PyAny>),
+    /// The value of that number which each run is given when it starts.
+    AtStart(u32),
 }
 
 /// The classes of the layers above that the graph meets.
@@ -34,6 +40,8 @@ pub(crate) struct Registry {
     pub(crate) constants: Vec<Py<PyAny>>,
     pub(crate) classes: Classes,
     identities: Identities,
+    /// How many values each run is given when it starts.
+    pub(crate) given_count: u32,
 }
 
 impl Registry {
@@ -46,6 +54,7 @@ impl Registry {
             constants: Vec::new(),
             classes,
             identities: Identities::default(),
+            given_count: 0,
         }
     }
 
@@ -208,8 +217,12 @@ impl Registry {
                     self.constants.push(value);
                 }
                 // An index beyond 32 bits is as much too large for the graph as the largest one within.
-                let index = u32::try_from(self.constants.len() - 1).unwrap_or(u32::MAX);
-                self.graph.bind(NodeId(node), input, index)
+                let index = u32::try_from(self.constants.len() - 1).ok().filter(|&index| index < FIRST_GIVEN);
+                self.graph.bind(NodeId(node), input, index.unwrap_or(u32::MAX))
+            }
+            Given::AtStart(number) => {
+                self.given_count = self.given_count.max(number.saturating_add(1));
+                self.graph.bind(NodeId(node), input, FIRST_GIVEN.saturating_add(number))
             }
         }
     }

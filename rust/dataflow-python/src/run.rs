@@ -25,6 +25,7 @@ use crate::node_spec::{NodeSpec, Place};
 use crate::plan::PyPlan;
 use crate::python_errors;
 use crate::retention::retained;
+use crate::run_program::RunProgram;
 use crate::stacks::{self, Target};
 use crate::workers;
 
@@ -82,7 +83,7 @@ impl PyRun {
 impl PyRun {
     #[new]
     #[pyo3(signature = (plan, context, record, hooks, base_context, fail_fast, max_workers, driven, retain, events=None,
-        limits=None, executor=None, process_items=1, lent=None, grace_seconds=1.0))]
+        limits=None, executor=None, process_items=1, lent=None, grace_seconds=1.0, given=vec![]))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         plan: Bound<'_, PyPlan>,
@@ -100,6 +101,7 @@ impl PyRun {
         process_items: usize,
         lent: Option<Vec<u32>>,
         grace_seconds: f64,
+        given: Vec<Py<PyAny>>,
     ) -> PyResult<Self> {
         let elsewhere = match executor {
             None | Some("thread" | "inline") => Place::Process,
@@ -147,7 +149,7 @@ impl PyRun {
             body,
             workers::pool(),
             shared.plan.clone(),
-            shared.program.clone(),
+            RunProgram::new(shared.program.clone(), given)?,
             policy,
             max_workers,
             driven,
@@ -454,6 +456,7 @@ impl PyRun {
         visit.call(&body.base_context)?;
         visit.call(&body.events)?;
         for instance in core.instances() {
+            instance.program().traverse(&visit)?;
             // SAFETY: the run is finished and nobody else has it.
             for value in unsafe { instance.slots().iter() } {
                 visit.call(value)?;

@@ -148,7 +148,8 @@ fn unknown_indices_are_named_and_change_nothing() {
     assert_eq!(graph.add_node(ShapeId(9)), Err(no_shape));
 
     assert_eq!((graph.node_count(), graph.edges_count(), graph.orders().len()), (1, 0, 0));
-    assert!(!graph.has_source(0));
+    assert_eq!(graph.open_inputs().collect::<Vec<_>>(), [(known, 0)]);
+    assert_eq!(graph.open_outputs(), [(known, 0), (known, 1)]);
     assert_eq!(graph.sources_of(unknown, 0), []);
     assert_eq!((graph.input_count(unknown), graph.output_count(unknown)), (0, 0));
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::graph::INPUT_MANY;
+use crate::graph::{INPUT_MANY, INPUT_OPTIONAL};
 
 fn graph_of(inputs: &[u8], outputs: &[u8], nodes: u32) -> Graph {
     let mut graph = Graph::new();
