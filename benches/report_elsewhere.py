@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-_UNITS = {"many": (1e6, "µs"), "one": (1e6, "µs"), "fan-out": (1e6, "µs")}
+_UNITS = ((1e-3, 1e6, "µs"), (1.0, 1e3, "ms"), (float("inf"), 1.0, "s"))
 _TITLES = {"many": "one of 2,000 calls", "one": "one call, there and back", "fan-out": "one of 10,000 coroutines"}
 
 
@@ -15,7 +15,7 @@ def _cell(row: dict[str, Any] | None) -> str:
     if "samples" not in row:
         return "failed"
     each = median(sample["seconds"] for sample in row["samples"]) / row["units"]
-    scale, unit = _UNITS.get(row["what"], (1e3, "ms"))
+    scale, unit = next((scale, unit) for below, scale, unit in _UNITS if each < below)
     return f"{each * scale:.3g} {unit}"
 
 
