@@ -28,7 +28,7 @@ from execution_dataflow.executors.threads import worker_threads
 from execution_dataflow.graph import GraphDefinition
 from execution_dataflow.handle import RunHandle
 from execution_dataflow.plan import Plan
-from execution_dataflow.planning import planned
+from execution_dataflow.planning import NOTHING_ASKED, Asked, planned
 from execution_dataflow.policies import FailurePolicy
 from execution_dataflow.process_life import ExitStep, watch, watched
 from execution_dataflow.result import ExecutionResult
@@ -214,8 +214,10 @@ class ExecutionEngine:
                 "engine.run() was called on the engine's own event loop, in a coroutine operation, and would hold it "
                 "up: use `await engine.run_async(...)` there"
             )
-        what = planned(graph, context, parameters, targets, overrides)
-        run = self._prepare(what, context, failure_policy, retain, max_workers, on_failure, deadline_seconds, True)
+        asked = parameters, targets, overrides
+        run = self._prepare(
+            graph, context, asked, failure_policy, retain, max_workers, on_failure, deadline_seconds, True
+        )
         try:
             return run.drive()
         finally:
@@ -258,8 +260,10 @@ class ExecutionEngine:
         EngineClosedError
             The engine was closed.
         """
-        what = planned(graph, context, parameters, targets, overrides)
-        run = self._prepare(what, context, failure_policy, retain, max_workers, on_failure, deadline_seconds, False)
+        asked = parameters, targets, overrides
+        run = self._prepare(
+            graph, context, asked, failure_policy, retain, max_workers, on_failure, deadline_seconds, False
+        )
         try:
             self._keep_until_end(run)
             run.submit()
@@ -311,9 +315,18 @@ class ExecutionEngine:
 
         loop = asyncio.get_running_loop()
         host = CoroutineHost(loop)
-        what = planned(graph, context, parameters, targets, overrides)
+        asked = parameters, targets, overrides
         run = self._prepare(
-            what, context, failure_policy, retain, max_workers, on_failure, deadline_seconds, False, lambda: host
+            graph,
+            context,
+            asked,
+            failure_policy,
+            retain,
+            max_workers,
+            on_failure,
+            deadline_seconds,
+            False,
+            lambda: host,
         )
         ended: asyncio.Future[None] = loop.create_future()
 
@@ -406,8 +419,9 @@ class ExecutionEngine:
 
     def _prepare(
         self,
-        what: tuple[Plan, list[Any]],
+        graph: GraphDefinition | Plan,
         context: ExecutionContext | None,
+        asked: Asked,
         failure_policy: FailurePolicy | None,
         retain: str | Sequence[Any] | None,
         max_workers: int | None,
@@ -418,6 +432,11 @@ class ExecutionEngine:
     ) -> ActiveRun:
         if self._closed:
             self._check_open()
+        given: Sequence[Any] = ()
+        # Mostly a graph that was compiled before, and nothing else.
+        plan = graph.compile() if asked == NOTHING_ASKED and isinstance(graph, GraphDefinition) else None
+        if plan is None or plan.given:
+            plan, given = planned(graph, context, asked)
         if context is None:
             context = _new_context(ExecutionContext)
         elif not isinstance(context, ExecutionContext):
@@ -426,7 +445,6 @@ class ExecutionEngine:
         has_own = failure_policy is not None or retain is not None or max_workers is not None
         if has_own or on_failure is not None or deadline_seconds is not None:
             options = options.for_one_run(failure_policy, retain, max_workers, on_failure, deadline_seconds)
-        plan, given = what
         run = ActiveRun(plan, context, options, self._threads, driven, host, given)
         seats = run.core.seats
         try:

@@ -61,8 +61,9 @@ class GraphDefinition(ComposedGraph):
         # Building a graph of a million operations is a million calls of each of these.
         self._add, self._add_with, self._connect = self._builder.add, self._builder.add_with, self._builder.connect
         self._plan: Plan | None = None
-        # What the plan was made of: this graph, and those that are nested in it.
-        self._compiled_from: list[tuple[Definition, tuple[int, int]]] = []
+        self._plan_revision = -1
+        # What else the plan was made of.
+        self._nested: list[tuple[Definition, int]] = []
         self._compiling = Lock()
 
     @property
@@ -433,14 +434,22 @@ class GraphDefinition(ComposedGraph):
         if targets is not None or ports:
             return compile_part(self, targets, ports)
         with self._compiling:
+            # Before the parts are read: what is added meanwhile makes the next call compile again.
+            revision = self._builder.revision + len(self._declared_outputs)
             plan = self._plan
-            if plan is None or any(revision_of(graph) != revision for graph, revision in self._compiled_from):
-                # Before the parts are read: what is added meanwhile makes the next call compile again.
-                revision = revision_of(self)
-                plan, flat = compile_whole(self)
-                self._plan = plan
-                self._compiled_from = [(self, revision), *(() if flat is None else flat.nested)]
+            if (
+                plan is not None
+                and self._plan_revision == revision
+                and not (self._nested and self._has_changed_inside())
+            ):
+                return plan
+            plan, flat = compile_whole(self)
+            self._plan, self._plan_revision = plan, revision
+            self._nested = [] if flat is None else flat.nested
             return plan
+
+    def _has_changed_inside(self) -> bool:
+        return any(revision_of(graph) != revision for graph, revision in self._nested)
 
     def _empty_copy(self) -> Self:
         return type(self)(self._name)

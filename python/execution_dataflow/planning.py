@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from execution_dataflow.composition.given_values import given_values
 from execution_dataflow.context import ExecutionContext
@@ -11,18 +11,18 @@ from execution_dataflow.errors import UnknownPortError
 from execution_dataflow.graph import GraphDefinition
 from execution_dataflow.plan import Plan
 
-__all__ = ["planned"]
+__all__ = ["NOTHING_ASKED", "Asked", "planned"]
 
-_NOTHING: list[Any] = []
+Asked: TypeAlias = tuple[Mapping[str, Any] | None, Iterable[Any] | None, Mapping[Any, Any] | None]
+"""The arguments of a run that say what of its graph runs, and with what: parameters, targets, overrides."""
+
+NOTHING_ASKED: Asked = (None, None, None)
+"""The whole graph, with the defaults of its parameters."""
 
 
 def planned(
-    graph: GraphDefinition | Plan,
-    context: ExecutionContext | None,
-    parameters: Mapping[str, Any] | None,
-    targets: Iterable[Any] | None,
-    overrides: Mapping[Any, Any] | None,
-) -> tuple[Plan, list[Any]]:
+    graph: GraphDefinition | Plan, context: ExecutionContext | None, asked: Asked
+) -> tuple[Plan, Sequence[Any]]:
     """Return the plan of a run, and the values that it is given.
 
     Parameters
@@ -31,16 +31,12 @@ def planned(
         What to run.
     context : ExecutionContext or None
         The context of the run.
-    parameters : mapping of str to object or None
-        The values of the graph's parameters.
-    targets : iterable or None
-        What is wanted of the graph.
-    overrides : mapping or None
-        Values for ports.
+    asked : tuple
+        The values of the graph's parameters, what is wanted of it, and values for ports; each ``None`` if not given.
 
     Returns
     -------
-    (Plan, list of object)
+    (Plan, sequence of object)
         The plan, and a value for each of its `given`.
 
     Raises
@@ -52,6 +48,7 @@ def planned(
     TypeError
         Something is of a wrong type.
     """
+    parameters, targets, overrides = asked
     if isinstance(graph, GraphDefinition):
         if targets is None and not overrides:
             plan = graph.compile()
@@ -64,7 +61,7 @@ def planned(
     else:
         raise TypeError(f"run() takes a GraphDefinition or a Plan, not {type(graph).__name__}")
     if not plan.given and parameters is None and not overrides:
-        return plan, _NOTHING
+        return plan, ()
     of_context = {} if context is None else context.parameters
     replaced = _by_name(plan, graph is plan, overrides or {})
     return plan, given_values(plan.name, plan.given, parameters, replaced, of_context)

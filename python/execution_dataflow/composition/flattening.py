@@ -30,9 +30,9 @@ def new_builder() -> GraphBuilder:
     return GraphBuilder(DataChannel, OutputReference, OperationFunction, FunctionOperation)
 
 
-def revision_of(graph: Definition) -> tuple[int, int]:
-    """Return what changes whenever a graph does; the graphs that are nested in it have revisions of their own."""
-    return graph._builder.revision, len(graph._declared_outputs)
+def revision_of(graph: Definition) -> int:
+    """Return what grows whenever a graph does; the graphs that are nested in it have revisions of their own."""
+    return graph._builder.revision + len(graph._declared_outputs)
 
 
 class Flat:
@@ -44,7 +44,7 @@ class Flat:
         Its operations and connections.
     layout : Layout
         The nested graphs, and the names.
-    nested : list of (GraphDefinition, tuple)
+    nested : list of (GraphDefinition, int)
         The graphs that were nested in it, and their revisions.
     faults : list of GraphError
         What is wrong.
@@ -59,7 +59,7 @@ class Flat:
         self,
         builder: GraphBuilder,
         layout: Layout,
-        nested: list[tuple[Definition, tuple[int, int]]],
+        nested: list[tuple[Definition, int]],
         faults: list[GraphError],
     ) -> None:
         self.builder = builder
@@ -97,7 +97,7 @@ class _Flattening:
         self._root = Level(graph._builder.operations())
         self._numbers: dict[int, int] = {}
         self._flat = new_builder()
-        self._nested: list[tuple[Definition, tuple[int, int]]] = []
+        self._nested: list[tuple[Definition, int]] = []
         self._faults: list[GraphError] = []
 
     def run(self) -> Flat:
