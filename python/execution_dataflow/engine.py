@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-import time
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import Any, Literal
 
-from execution_dataflow import _core
-from execution_dataflow.active_run import ActiveRun
 from execution_dataflow.context import ExecutionContext
 from execution_dataflow.cpus import usable_cpus
 from execution_dataflow.engine_limits import (
@@ -20,34 +15,20 @@ from execution_dataflow.engine_limits import (
     checked_tags,
 )
 from execution_dataflow.engine_options import RunOptions
-from execution_dataflow.engine_threads import EngineThreads
-from execution_dataflow.errors import EngineClosedError
+from execution_dataflow.engine_runs import EngineRuns, OnFailure
 from execution_dataflow.event_dispatch import Subscription
 from execution_dataflow.events import Event
 from execution_dataflow.executors.threads import worker_threads
 from execution_dataflow.graph import GraphDefinition
 from execution_dataflow.handle import RunHandle
 from execution_dataflow.plan import Plan
-from execution_dataflow.planning import NOTHING_ASKED, Asked, planned
 from execution_dataflow.policies import FailurePolicy
-from execution_dataflow.process_life import ExitStep, watch, watched
 from execution_dataflow.result import ExecutionResult
-
-if TYPE_CHECKING:
-    from execution_dataflow.executors.event_loop import CoroutineHost
 
 __all__ = ["ExecutionEngine", "OnFailure"]
 
-OnFailure: TypeAlias = Literal["keep", "revert"]
-"""What follows a run that failed or was cancelled: nothing, or the reverts of what had succeeded."""
 
-# A context with its defaults, as __init__ leaves it that was given nothing.
-_new_context = ExecutionContext.__new__
-# Runs on the pool's threads, until they end, and how many workers each may have.
-_submitted: dict[ActiveRun, int] = {}
-
-
-class ExecutionEngine:
+class ExecutionEngine(EngineRuns):
     """Runs graphs on threads of this process, in worker processes and, for coroutine operations, on an event loop.
 
     An engine may run any number of graphs, one after the other or at the same time, from any thread. Engines share one
@@ -129,7 +110,7 @@ class ExecutionEngine:
     ) -> None:
         if max_workers is None:
             max_workers = usable_cpus()
-        self._options = RunOptions(
+        options = RunOptions(
             max_workers,
             failure_policy,
             retain,
@@ -142,21 +123,7 @@ class ExecutionEngine:
             deadline_seconds,
             grace_seconds,
         )
-        self._threads = EngineThreads()
-        # Reentrant: what happens under it may collect garbage, and a finaliser may run a graph on this engine.
-        self._lock = threading.RLock()
-        self._closed = False
-        # The seats of the submitted runs that have not ended.
-        self._submitted_seats = 0
-        # Engines that are thrown away without close() give their threads back, and wait for none of them.
-        self._release = weakref.finalize(self, self._threads.stop, 0.0)
-        self._release.atexit = False
-        watch(self)
-
-    @property
-    def max_workers(self) -> int:
-        """How many operations of one run may run at the same time."""
-        return self._options.max_workers
+        super().__init__(options)
 
     def run(
         self,
@@ -375,123 +342,3 @@ class ExecutionEngine:
                 raise TypeError(f"{kind!r} is no event class; take them from execution_dataflow, for instance Event")
         self._check_open()
         return self._threads.dispatcher.add(callback, event_types)
-
-    def close(self) -> None:
-        """Wait for the runs that are going on, and free the engine's threads. A second call does nothing.
-
-        Raises
-        ------
-        RuntimeError
-            In an operation that this engine runs: it would wait for itself.
-        """
-        frame = _core.current_frame()
-        if frame is not None and any(run.record is frame.run for run in self._runs()):
-            raise RuntimeError("engine.close() was called in an operation of that engine, which it would wait for")
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-        for run in self._runs():
-            run.wait()
-        self._stop_threads()
-
-    def _runs(self) -> list[ActiveRun]:
-        return [thing for thing in watched() if isinstance(thing, ActiveRun) and thing.threads is self._threads]
-
-    def _stop_threads(self, timeout: float = 5.0) -> None:
-        self._release.detach()
-        self._threads.stop(timeout)
-
-    def __enter__(self) -> Self:
-        self._check_open()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        closed = ", closed" if self._closed else ""
-        return f"<ExecutionEngine: {self.max_workers} workers, {self._options.failure_policy}{closed}>"
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise EngineClosedError("this engine was closed; make another ExecutionEngine to run graphs")
-
-    def _prepare(
-        self,
-        graph: GraphDefinition | Plan,
-        context: ExecutionContext | None,
-        asked: Asked,
-        failure_policy: FailurePolicy | None,
-        retain: str | Sequence[Any] | None,
-        max_workers: int | None,
-        on_failure: OnFailure | None,
-        deadline_seconds: float | None,
-        driven: bool,
-        host: Callable[[], CoroutineHost] | None = None,
-    ) -> ActiveRun:
-        if self._closed:
-            self._check_open()
-        given: Sequence[Any] = ()
-        # Mostly a graph that was compiled before, and nothing else.
-        plan = graph.compile() if asked == NOTHING_ASKED and isinstance(graph, GraphDefinition) else None
-        if plan is None or plan.given:
-            plan, given = planned(graph, context, asked)
-        if context is None:
-            context = _new_context(ExecutionContext)
-        elif not isinstance(context, ExecutionContext):
-            raise TypeError(f"the context of a run is an ExecutionContext, not {type(context).__name__}")
-        options = self._options
-        has_own = failure_policy is not None or retain is not None or max_workers is not None
-        if has_own or on_failure is not None or deadline_seconds is not None:
-            options = options.for_one_run(failure_policy, retain, max_workers, on_failure, deadline_seconds)
-        run = ActiveRun(plan, context, options, self._threads, driven, host, given)
-        seats = run.core.seats
-        try:
-            # Under the lock: close() either refuses this run or waits for it, with the threads that it needs.
-            with self._lock:
-                if self._closed:
-                    self._check_open()
-                # The calling thread is a worker; one that only submits is not, and several runs work side by side.
-                needed = seats - 1
-                if not driven:
-                    self._submitted_seats += seats
-                    needed = min(options.max_workers, self._submitted_seats)
-                if needed:
-                    run.expect_workers(needed + driven)
-                    self._threads.require(needed, at_least=0 if driven else 1)
-                watch(run)
-        except BaseException:
-            run.give_up_unless_started()
-            raise
-        return run
-
-    def _keep_until_end(self, run: ActiveRun, then: Callable[[], object] | None = None) -> None:
-        """Keep a submitted run alive although its caller may drop the handle and the engine."""
-        _submitted[run] = run.core.seats
-        run_ref = weakref.ref(run)
-
-        def let_go() -> None:
-            if then is not None:
-                then()
-            run = run_ref()
-            # An interrupted call is made again, and must not count a run twice.
-            seats = 0 if run is None else _submitted.pop(run, 0)
-            with self._lock:
-                self._submitted_seats -= seats
-
-        run.call_at_end(let_go)
-
-    def after_fork_in_child(self) -> None:
-        """Start afresh: the threads are in the parent."""
-        self._lock = threading.RLock()
-        self._threads.after_fork_in_child()
-        self._options.limits.after_fork_in_child()
-        self._submitted_seats = 0
-
-    def at_exit(self, step: ExitStep, deadline: float) -> None:
-        """Take no more runs, deliver what is left to deliver, and stop the threads."""
-        if step is ExitStep.CANCEL:
-            self._closed = True
-        elif step is ExitStep.CLOSE:
-            self._stop_threads(deadline - time.monotonic())

@@ -11,13 +11,10 @@ from execution_dataflow.errors import UnknownPortError
 from execution_dataflow.graph import GraphDefinition
 from execution_dataflow.plan import Plan
 
-__all__ = ["NOTHING_ASKED", "Asked", "planned"]
+__all__ = ["Asked", "planned"]
 
 Asked: TypeAlias = tuple[Mapping[str, Any] | None, Iterable[Any] | None, Mapping[Any, Any] | None]
 """The arguments of a run that say what of its graph runs, and with what: parameters, targets, overrides."""
-
-NOTHING_ASKED: Asked = (None, None, None)
-"""The whole graph, with the defaults of its parameters."""
 
 
 def planned(

@@ -104,6 +104,7 @@ ENGINE = [
     "engine_protocol",
     "handle",
     "planning",
+    "engine_runs",
     "engine",
 ]
 PROGRAMS = ["__init__", "testing", "demo", "commands", "cli", "__main__"]
