@@ -15,6 +15,7 @@ mod composition;
 mod conclude;
 mod convoy;
 mod events;
+mod fence;
 mod frame;
 mod functions;
 mod gate;
@@ -83,6 +84,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<shared_memory::mapping::Mapping>()?;
     module.add_class::<weak_registry::WeakRegistry>()?;
     module.add_function(wrap_pyfunction!(companion::dismiss_companions, module)?)?;
+    module.add_function(wrap_pyfunction!(fence::memory_fence, module)?)?;
     module.add_function(wrap_pyfunction!(frame::current_frame, module)?)?;
     module.add_function(wrap_pyfunction!(guest::execute_attempt, module)?)?;
     module.add_function(wrap_pyfunction!(native_threads::note_native_limit, module)?)?;

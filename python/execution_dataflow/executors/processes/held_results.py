@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from struct import Struct
 
+from execution_dataflow._core import memory_fence
 from execution_dataflow.executors.processes.marker import Marker
 
 __all__ = ["SHORT_NANOSECONDS", "HeldResults", "results_in"]
@@ -45,6 +46,8 @@ class HeldResults:
             return False
         if not begin:
             self._words[1] = task
+            # Before anything is written over: see `read`.
+            memory_fence()
         self._room[begin:end] = _RECORD.pack(task, nanoseconds, len(stream)) + stream
         self._words[0] = self._end = end
         return True
@@ -62,11 +65,14 @@ class HeldResults:
         """Return what is held, in the parent.
 
         A worker that goes on meanwhile may write over it. It names the first task before it does so: then there is
-        nothing to return, and the message that it has sent brings the results. The parent reads when the worker has
-        written nothing for milliseconds, or is dead; so no fence is needed for what was written before.
+        nothing to return, and the message that it has sent brings the results. Whoever reads what was written over
+        reads the new first task after that: the worker's fence stands between its two writes, and this one between the
+        two reads in the reverse order. The parent reads when the worker has written nothing for milliseconds, or is
+        dead; so no fence is needed for what was written before.
         """
         first, end = self._words[1], self._words[0]
         held = bytes(self._room[:end])
+        memory_fence()
         return held if self._words[1] == first else b""
 
 
