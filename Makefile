@@ -4,8 +4,9 @@
 PYTHON ?= python3
 # Further interpreters for `make test-versions`; those that are not installed are passed over.
 VERSIONS ?= python3.12 python3.13 python3.14
-# Which tests they run; all by default.
+# Which tests they run; all by default. With STRICT=1 their builds are those of `make test-strict`.
 TESTS ?=
+STRICT ?=
 # More arguments for pytest: make test-python ARGS="-k retries -x"
 ARGS ?=
 # How many times over the soak tests do their work in `make soak`; in `make test` they do it once.
@@ -140,7 +141,7 @@ test-strict: tools ## test a build that aborts when a Python object is dropped w
 	    tests/integration/test_fork.py tests/integration/test_process_end.py $(ARGS)
 
 test-versions: tools ## test on the other Pythons that are installed (VERSIONS=...)
-	@$(PLAIN_BUILD) TESTS='$(TESTS)' sh scripts/test_versions.sh .venv/bin/maturin $(VERSIONS)
+	@$(PLAIN_BUILD) TESTS='$(TESTS)' STRICT='$(STRICT)' sh scripts/test_versions.sh .venv/bin/maturin $(VERSIONS)
 
 soak: test-env ## repeat the tests that look for leaks and rare races many times (SOAK_SCALE=...)
 	SOAK_SCALE=$(SOAK_SCALE) sh scripts/run_pytest.sh .venv-test tests -m soak --timeout=0 -o faulthandler_timeout=0 $(ARGS)
