@@ -59,9 +59,9 @@ class ClientPool:
 
     A callable is a factory: it is called without arguments when its client is first asked for, once a run, and what it
     made is closed when the run ends, in reverse order of making: by ``close()``, by ``aclose()``, or, for a context
-    manager that has neither, by leaving it (then the client is what entering it gave). What closes asynchronously does so
-    on the event loop of the run's coroutines, where they have used it. Anything that is not callable is
-    a client that is ready: it is handed out as it is and stays open, since it belongs to whoever made it.
+    manager that has neither, by leaving it (then the client is what entering it gave). What closes asynchronously does
+    so on the event loop of the run's coroutines. Anything that is not callable is a client that is ready: it is handed
+    out as it is and stays open, since it belongs to whoever made it.
 
     Parameters
     ----------
