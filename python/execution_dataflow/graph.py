@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from threading import Lock
 from typing import Any, Self, TypeVar, overload
 
@@ -25,6 +25,7 @@ from execution_dataflow.plan import Plan
 __all__ = ["GraphDefinition"]
 
 AnyOperation = TypeVar("AnyOperation", bound=Operation)
+T = TypeVar("T")
 
 
 class GraphDefinition(ComposedGraph):
@@ -116,7 +117,9 @@ class GraphDefinition(ComposedGraph):
     @overload
     def add(self, operation: AnyOperation, /, **inputs: Any) -> AnyOperation: ...
     @overload
-    def add(self, operation: Callable[..., Any], /, **inputs: Any) -> FunctionOperation: ...
+    def add(self, operation: Callable[..., Coroutine[Any, Any, T]], /, **inputs: Any) -> FunctionOperation[T]: ...
+    @overload
+    def add(self, operation: Callable[..., T], /, **inputs: Any) -> FunctionOperation[T]: ...
     def add(self, operation: Operation | Callable[..., Any], /, **inputs: Any) -> Operation:
         """Add an operation or a function, and connect its inputs.
 
@@ -225,8 +228,12 @@ class GraphDefinition(ComposedGraph):
     ) -> OperationArray[AnyOperation]: ...
     @overload
     def add_many(
-        self, operation: Callable[..., Any], count: int | None = None, /, **inputs: Any
-    ) -> OperationArray[FunctionOperation]: ...
+        self, operation: Callable[..., Coroutine[Any, Any, T]], count: int | None = None, /, **inputs: Any
+    ) -> OperationArray[FunctionOperation[T]]: ...
+    @overload
+    def add_many(
+        self, operation: Callable[..., T], count: int | None = None, /, **inputs: Any
+    ) -> OperationArray[FunctionOperation[T]]: ...
     def add_many(
         self, operation: Callable[..., Any] | Iterable[Operation], count: int | None = None, /, **inputs: Any
     ) -> OperationArray[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from execution_dataflow import _core
 from execution_dataflow.error_record import ErrorRecord
@@ -14,6 +14,7 @@ from execution_dataflow.errors import (
     RunFailed,
     ValueReleasedError,
 )
+from execution_dataflow.ports import OutputPort
 from execution_dataflow.result_text import ResultFacts, html_text, listed, short_text, summary_text
 from execution_dataflow.run_outcome import RunOutcome
 from execution_dataflow.run_record import RunRecord
@@ -22,10 +23,13 @@ from execution_dataflow.timeout_errors import DeadlineExceeded
 from execution_dataflow.timing import OperationTiming
 
 if TYPE_CHECKING:
+    from execution_dataflow.functions import FunctionOperation
     from execution_dataflow.operations import Operation, OutputReference
     from execution_dataflow.plan import Plan
 
 __all__ = ["ExecutionResult"]
+
+T = TypeVar("T")
 
 _WITH_VALUES = (OperationState.SUCCEEDED, OperationState.RESTORED)
 _NOT_RUN = {
@@ -157,15 +161,24 @@ class ExecutionResult:
         """
         return self._state is RunState.SUCCEEDED
 
-    def get_output(self, operation: Operation | OutputReference | str, port_name: str | None = None) -> Any:
+    @overload
+    def get_output(self, operation: FunctionOperation[T], port_name: None = None) -> T: ...
+    @overload
+    def get_output(self, operation: Operation | str, port_name: OutputPort[T]) -> T: ...
+    @overload
+    def get_output(self, operation: Operation | OutputReference | str, port_name: str | None = None) -> Any: ...
+    def get_output(
+        self, operation: Operation | OutputReference | str, port_name: str | OutputPort[Any] | None = None
+    ) -> Any:
         """Return the value of an output.
 
         Parameters
         ----------
         operation : Operation, OutputReference or str
             The operation or its name; ``operation["port"]``; a nested graph; or the name of an output of the graph.
-        port_name : str, optional
-            The output; may be left out where there is only one.
+        port_name : str or OutputPort, optional
+            The output: its name, or the class attribute that declares it (``Split.rest``), from which type checkers
+            know the type of the value. May be left out where there is only one.
 
         Returns
         -------
@@ -181,6 +194,8 @@ class ExecutionResult:
         ValueReleasedError
             When the value was let go after its last consumer; ``retain=`` keeps it.
         """
+        if isinstance(port_name, OutputPort):
+            port_name = port_name.name
         node, name, port = self._plan.output_of(operation, port_name)
         state = OperationState(self._run.state(node))
         if state not in _WITH_VALUES:
