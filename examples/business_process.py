@@ -158,13 +158,6 @@ def shop_of(context: ExecutionContext) -> Shop:
 # ---------------------------------------------------------------- the steps
 
 
-@operation
-def order(context: ExecutionContext) -> Order:
-    """Take the order of this run."""
-    taken: Order = context.parameters["order"]
-    return taken
-
-
 def unknown_risk(order: Order) -> str:
     """Stand in for a rating that did not come: the parcel is handed over against a signature."""
     return "unknown"
@@ -301,15 +294,15 @@ class LeaveStation(Step):
 def build_graph() -> GraphDefinition:
     """Connect the steps for one order."""
     graph = GraphDefinition("fulfilment")
-    taken = graph.add(order)
-    risk = graph.add(assess, order=taken)
-    reserved = graph.add(Reserve(name="reserve"), order=taken)
-    opened = graph.add(OpenPayment(name="open_payment"), order=taken, reservation=reserved)
-    captured = graph.add(Capture(name="capture"), order=taken, payment=opened)
-    station = graph.add(TakeStation(name="take_station"), order=taken)
+    order = graph.parameter("order", Order)
+    risk = graph.add(assess, order=order)
+    reserved = graph.add(Reserve(name="reserve"), order=order)
+    opened = graph.add(OpenPayment(name="open_payment"), order=order, reservation=reserved)
+    captured = graph.add(Capture(name="capture"), order=order, payment=opened)
+    station = graph.add(TakeStation(name="take_station"), order=order)
     graph.add_dependency(captured, station)
     shipped = graph.add(
-        Ship(name="ship"), order=taken, reservation=reserved, station=station, charged_cents=captured, risk=risk
+        Ship(name="ship"), order=order, reservation=reserved, station=station, charged_cents=captured, risk=risk
     )
     left = graph.add(LeaveStation(name="leave_station"), station=station)
     graph.add_dependency(shipped, left)
@@ -331,7 +324,7 @@ class AuditTrail:
         match event:
             case GraphStarted():
                 self.began[event.run_id] = event.time
-            case OperationCompleted(operation=name, attempt=attempt) if name != "order":
+            case OperationCompleted(operation=name, attempt=attempt):
                 self.note(event, f"{name}: done" + (f" at attempt {attempt}" if attempt > 1 else ""))
             case OperationRetrying(operation=name, message=message, delay_seconds=delay):
                 self.note(event, f"{name}: tries again in {delay * 1000:.0f} ms, {message}")
@@ -390,10 +383,10 @@ def fulfil(url: str, token: Secret) -> list[ExecutionResult]:
                 graph,
                 ExecutionContext(
                     run_id=order.number,
-                    parameters={"order": order},
                     secrets={"token": token},
                     clients={"shop": lambda: Shop(url, token)},
                 ),
+                parameters={"order": order},
             )
             for order in ORDERS
         ]
