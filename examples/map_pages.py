@@ -31,7 +31,7 @@ async def fetch(page: str, context: ExecutionContext) -> str:
 
 
 @operation
-def count_words(texts: list) -> int:  # type: ignore[type-arg]
+def count_words(texts: list[str | ItemFailure]) -> int:
     """Reduce what came."""
     return sum(len(text.split()) for text in texts if not isinstance(text, ItemFailure))
 

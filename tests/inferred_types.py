@@ -12,6 +12,7 @@ from execution_dataflow import (
     FunctionOperation,
     GraphDefinition,
     InputPort,
+    NestedGraph,
     Operation,
     OutputPort,
     operation,
@@ -65,6 +66,9 @@ def main() -> None:
     assert_type(summed, FunctionOperation[int])
     named = graph.add(total.new(name="again"), rows=split["head"])
     assert_type(named, FunctionOperation[int])
+    inner = GraphDefinition("inner")
+    inner.add(rows, count=inner.parameter("count", int))
+    assert_type(graph.add(inner, count=3), NestedGraph)
     lengths = graph.add_many(weight, value=[1.0, 2.0])
 
     result = ExecutionEngine().run(graph, retain="all")

@@ -13,6 +13,7 @@ from execution_dataflow.composition.compilation import compile_part, compile_who
 from execution_dataflow.composition.composed_graph import ComposedGraph
 from execution_dataflow.composition.flattening import revision_of
 from execution_dataflow.composition.interface import Definition
+from execution_dataflow.composition.nested import NestedGraph
 from execution_dataflow.errors import ChannelError
 from execution_dataflow.faults import refuse_addition, refuse_stranger
 from execution_dataflow.functions import FunctionOperation
@@ -117,16 +118,18 @@ class GraphDefinition(ComposedGraph):
     @overload
     def add(self, operation: AnyOperation, /, **inputs: Any) -> AnyOperation: ...
     @overload
+    def add(self, operation: GraphDefinition, /, **inputs: Any) -> NestedGraph: ...
+    @overload
     def add(self, operation: Callable[..., Coroutine[Any, Any, T]], /, **inputs: Any) -> FunctionOperation[T]: ...
     @overload
     def add(self, operation: Callable[..., T], /, **inputs: Any) -> FunctionOperation[T]: ...
-    def add(self, operation: Operation | Callable[..., Any], /, **inputs: Any) -> Operation:
-        """Add an operation or a function, and connect its inputs.
+    def add(self, operation: Operation | GraphDefinition | Callable[..., Any], /, **inputs: Any) -> Operation:
+        """Add an operation, a function or another graph, and connect its inputs.
 
         Parameters
         ----------
-        operation : Operation or callable
-            The operation. A function becomes a new operation each time.
+        operation : Operation, callable or GraphDefinition
+            The operation. A function becomes a new operation each time, and so does a graph.
         **inputs
             For each input, where its value comes from: an operation of this graph, which stands for its only output;
             ``operation["port"]`` for one of several; a list of these for an `InputPort` with ``many=True``; anything
