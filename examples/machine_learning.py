@@ -106,8 +106,8 @@ def new_model(candidate: Candidate, seed: int) -> Any:
 @operation(outputs=("images", "labels"))
 def load() -> tuple[np.ndarray, np.ndarray]:
     """Read the images, 64 pixels a row from 0 (white) to 16 (black), and the digits that they show."""
-    images, labels = load_digits(return_X_y=True)
-    return images, labels
+    data: Any = load_digits()
+    return data.data, data.target
 
 
 class Prepare(Operation):
@@ -372,7 +372,7 @@ def report(result: ExecutionResult) -> str:
             lines.append(f"  {trial.mean:6.1%} ± {np.std(trial.scores):.1%}  {trial.candidate}")
         else:
             lines.append(f"  {'none':>13}  {trial.candidate}: {trial.fault}")
-    evaluation = result.get_output("evaluate", Evaluate.evaluation)
+    evaluation: Evaluation = result.values["evaluation"]
     lines.append("")
     lines.append(f"the best, on {evaluation.rows} digits that were set aside: {evaluation.accuracy:.1%} read correctly")
     lines += [f"  {count} x a {shown} was read as a {read}" for count, shown, read in evaluation.mistakes[:5]]

@@ -87,28 +87,33 @@ class Request(BaseHTTPRequestHandler):
     # An answer leaves in one packet, at once.
     wbufsize = -1
     disable_nagle_algorithm = True
-    server: Shop
+
+    @property
+    def shop(self) -> Shop:
+        """The server that has taken the connection."""
+        assert isinstance(self.server, Shop)
+        return self.server
 
     def handle_request(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         body = json.loads(self.rfile.read(length)) if length else {}
         _, resource, number = f"{self.path}/0".split("/")[:3]
         given = self.headers.get("Authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {self.server.token}".encode()):
+        if not hmac.compare_digest(given.encode(), f"Bearer {self.shop.token}".encode()):
             self.answer(401, {"reason": f"the token {given.removeprefix('Bearer ')!r} is not valid"})
             return
-        with closing(open_ledger(self.server.database)) as ledger:
+        with closing(open_ledger(self.shop.database)) as ledger:
             if resource == "customers":
                 # The rating is bought from somebody who is slow at times, and whom the shop's limits do not concern.
                 if int(number) % 3 == 0:
                     self.note(ledger, "slow")
                     time.sleep(SLOW_SECONDS)
                 reply = self.carry_out(ledger, resource, int(number), body)
-            elif self.server.admit():
+            elif self.shop.admit():
                 try:
                     reply = self.carry_out(ledger, resource, int(number), body)
                 finally:
-                    self.server.leave()
+                    self.shop.leave()
             else:
                 self.note(ledger, "too many")
                 reply = 429, {"reason": "too many requests"}

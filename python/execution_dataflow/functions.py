@@ -28,6 +28,8 @@ __all__ = ["FunctionOperation", "OperationFunction", "Options", "operation"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+# Type checkers give coroutine functions a subclass of Coroutine as their result.
+R_co = TypeVar("R_co", covariant=True)
 T = TypeVar("T")
 
 
@@ -49,7 +51,7 @@ class Options(TypedDict, total=False):
     always_run: bool | None
 
 
-class OperationFunction(Generic[P, R]):
+class OperationFunction(Generic[P, R_co]):
     """A function that graphs can use as an operation, and that can still be called; made by `operation`.
 
     Parameters
@@ -69,10 +71,10 @@ class OperationFunction(Generic[P, R]):
         What its operations are called by default.
     """
 
-    function: Callable[P, R]
+    function: Callable[P, R_co]
 
     def __init__(
-        self, function: Callable[P, R], outputs: str | Iterable[str] | None, options: Options | None = None
+        self, function: Callable[P, R_co], outputs: str | Iterable[str] | None, options: Options | None = None
     ) -> None:
         """Take over the function's name and documentation."""
         functools.update_wrapper(cast(Any, self), function)
@@ -87,7 +89,7 @@ class OperationFunction(Generic[P, R]):
         self._read: tuple[PortSignature, CallPattern] | None = None
         self._reading = Lock()
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the function, as if it were not decorated."""
         return self.function(*args, **kwargs)
 
@@ -96,7 +98,7 @@ class OperationFunction(Generic[P, R]):
         self: OperationFunction[..., Coroutine[Any, Any, T]], **options: Unpack[Options]
     ) -> FunctionOperation[T]: ...
     @overload
-    def new(self, **options: Unpack[Options]) -> FunctionOperation[R]: ...
+    def new(self, **options: Unpack[Options]) -> FunctionOperation[R_co]: ...
     def new(self, **options: Unpack[Options]) -> FunctionOperation[Any]:
         """Return a new operation that runs the function.
 
@@ -177,7 +179,7 @@ class OperationFunction(Generic[P, R]):
         return OperationFunction, (self.function, self._outputs, self._options)
 
 
-class FunctionOperation(Operation, Generic[R]):
+class FunctionOperation(Operation, Generic[R_co]):
     """An operation that calls a function with its inputs; made by `OperationFunction.new` and by ``graph.add``.
 
     To type checkers it is generic in what the function returns, which is what ``result.get_output`` gives then.

@@ -12,6 +12,8 @@ from execution_dataflow.type_rules import Check, describe, or_none, value_check
 __all__ = ["InputPort", "OutputPort", "Port"]
 
 T = TypeVar("T")
+# What an overload of a constructor finds out for itself; pyright does not allow the class's own there.
+V = TypeVar("V")
 _Port = TypeVar("_Port", bound="_PortBase[Any]")
 
 # Flags of the native core, one byte a port.
@@ -155,8 +157,8 @@ class InputPort(_PortBase[T]):
 
     @overload
     def __init__(
-        self: InputPort[list[T]],
-        data_type: type[T],
+        self: InputPort[list[V]],
+        data_type: type[V],
         *,
         many: Literal[True],
         optional: bool = ...,
@@ -164,8 +166,8 @@ class InputPort(_PortBase[T]):
     ) -> None: ...
     @overload
     def __init__(
-        self: InputPort[T | None],
-        data_type: type[T],
+        self: InputPort[V | None],
+        data_type: type[V],
         *,
         optional: Literal[True],
         mutable: bool = ...,
