@@ -1,4 +1,10 @@
-"""Fetches pages with `graph.map`: four at a time, with retries, and goes on without those that never come."""
+"""Fetch pages with `graph.map`: four at a time, with retries, and go on without those that never come.
+
+    pip install execution-dataflow
+    python map_pages.py
+
+The pages come from a coroutine in this file, so that nothing else is needed.
+"""
 
 from __future__ import annotations
 
