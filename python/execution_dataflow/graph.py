@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from threading import Lock
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from execution_dataflow import bulk
 from execution_dataflow.building import Building
@@ -12,18 +12,22 @@ from execution_dataflow.channels import DataChannel
 from execution_dataflow.errors import ChannelError, GraphValidationError
 from execution_dataflow.faults import refuse_addition, refuse_stranger, structural_faults
 from execution_dataflow.functions import FunctionOperation
+from execution_dataflow.graph_views import GraphViews
 from execution_dataflow.mapping import MappedOperation, OnError, mapped, zipped_sources
 from execution_dataflow.node_specs import SpecTable, check_runnable
 from execution_dataflow.operation_arrays import OperationArray
 from execution_dataflow.operations import Operation
 from execution_dataflow.plan import Plan
 
+if TYPE_CHECKING:
+    from execution_dataflow.wiring import Wiring
+
 __all__ = ["GraphDefinition"]
 
 AnyOperation = TypeVar("AnyOperation", bound=Operation)
 
 
-class GraphDefinition:
+class GraphDefinition(GraphViews):
     """A directed acyclic graph of operations.
 
     One thread at a time builds a graph; any number of threads may compile and run it.
@@ -434,6 +438,17 @@ class GraphDefinition:
         if faults or core is None:
             raise GraphValidationError(self._name, faults)
         return Plan(self._name, core, table.specs, table.limited)
+
+    def _compiled_graph(self) -> Plan:
+        return self.compile()
+
+    def _wiring(self) -> Wiring:
+        from execution_dataflow.wiring import DraftWiring
+
+        try:
+            return self.compile()._wiring()
+        except GraphValidationError as error:
+            return DraftWiring(self._name, self._builder, error.faults)
 
     def __len__(self) -> int:
         return len(self._builder)

@@ -31,6 +31,7 @@ BOTTOM = [
     "timeout_errors",
     "states",
     "sizes",
+    "quantities",
     "shared_memory",
 ]
 # What a user defines: a graph, down to its ports.
@@ -51,6 +52,12 @@ DEFINITION = [
     "fallbacks",
     "node_specs",
     "priorities",
+    "wiring",
+    "drawing",
+    "lineage",
+    "differences",
+    "explanation",
+    "graph_views",
     "plan",
     "bindings",
     "faults",
@@ -75,7 +82,7 @@ RUN_DATA = [
     "context",
     "events",
 ]
-RESULT = ["result_text", "run_outcome", "result"]
+RESULT = ["result_text", "run_outcome", "result_views", "result"]
 ENGINE = [
     "cpus",
     "process_life",
