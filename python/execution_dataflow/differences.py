@@ -326,6 +326,6 @@ def _same(before: object, after: object) -> bool:
 def _text(value: object) -> str:
     try:
         text = repr(value)
-    except Exception:  # as above
-        text = object.__repr__(value)
+    except Exception:  # as in _same
+        text = f"<{type(value).__name__}, which cannot be shown>"
     return clipped(" ".join(printable(text).split()), _WIDTH)

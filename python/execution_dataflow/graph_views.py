@@ -35,7 +35,7 @@ class GraphViews:
         executor: Literal["thread", "process", "inline"] | None = None,
         max_workers: int | None = None,
     ) -> Explanation:
-        """Say what is known of a run before it starts: shape, critical path, parallelism, memory, types, places, limits.
+        """Say what is known of a run before it starts: shape, critical path, parallelism, memory, types, places.
 
         Parameters
         ----------
@@ -45,7 +45,7 @@ class GraphViews:
             durations are what operations of each kind took of late, and sizes are what they declare with
             ``output_bytes=``, or what was seen of late under a memory limit.
         engine : ExecutionEngine, optional
-            The engine that is to run it: says where operations run, on how many workers, and what there is of resources.
+            The engine that is to run it: where operations run, on how many workers, and what resources there are.
         executor, max_workers
             Instead of those of an engine.
 
@@ -81,9 +81,7 @@ class GraphViews:
         """
         from execution_dataflow.explanation.explain import explain
 
-        return explain(
-            self._compiled_graph(), result, engine=engine, executor=executor, max_workers=max_workers
-        )
+        return explain(self._compiled_graph(), result, engine=engine, executor=executor, max_workers=max_workers)
 
     def to_svg(
         self,

@@ -56,13 +56,20 @@ class CompiledGraph(Protocol):
     """What a plan has, as far as it is looked at here."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name of the graph."""
+
     @property
-    def core(self) -> NativePlan: ...
+    def core(self) -> NativePlan:
+        """The native plan."""
+
     @property
-    def operations(self) -> tuple[Operation, ...]: ...
+    def operations(self) -> tuple[Operation, ...]:
+        """The operations, in the order in which they were added."""
+
     @property
-    def names(self) -> tuple[str, ...]: ...
+    def names(self) -> tuple[str, ...]:
+        """The stable identity of each operation."""
 
 
 class Wiring:
@@ -86,7 +93,7 @@ class Wiring:
     def __len__(self) -> int:
         return len(self.operations)
 
-    def nodes_of(self, operation: Operation | str) -> list[int]:
+    def nodes_of(self, operation: object) -> list[int]:
         """Return the nodes of an operation, or of all operations of a nested graph.
 
         Parameters
@@ -104,22 +111,21 @@ class Wiring:
         UnknownOperationError
             There is no such operation.
         """
-        if isinstance(operation, Operation):
+        if not isinstance(operation, str):
             found = [node for node, known in enumerate(self.operations) if known is operation]
             if found:
                 return found
-        elif isinstance(operation, str):
-            found = [node for node, name in enumerate(self.names) if name == operation]
-            found = found or [node for node, name in enumerate(self.names) if name.startswith(f"{operation}/")]
-            if found:
-                return found
-            nearest = nearest_name(operation, self.names)
-            suggestion = f"; did you mean {nearest!r}?" if nearest else ""
-            raise UnknownOperationError(
-                f"{self.name} has no operation named {operation!r}{suggestion}", operation=operation
-            )
-        label = label_of(operation) if isinstance(operation, Operation) else repr(operation)
-        raise UnknownOperationError(f"{label} is not an operation of {self.name}", operation=label)
+            label = label_of(operation) if isinstance(operation, Operation) else repr(operation)
+            raise UnknownOperationError(f"{label} is not an operation of {self.name}", operation=label)
+        found = [node for node, name in enumerate(self.names) if name == operation]
+        found = found or [node for node, name in enumerate(self.names) if name.startswith(f"{operation}/")]
+        if found:
+            return found
+        nearest = nearest_name(operation, self.names)
+        suggestion = f"; did you mean {nearest!r}?" if nearest else ""
+        raise UnknownOperationError(
+            f"{self.name} has no operation named {operation!r}{suggestion}", operation=operation
+        )
 
     def levels(self) -> list[int]:
         """Return for each node the number of nodes before it on the longest path to it."""

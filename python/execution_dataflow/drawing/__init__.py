@@ -1,1 +1,1 @@
-"""Pictures of graphs: what is shown (`picture`), in which boxes (`collapse`), where (`layout`), and in which language."""
+"""Pictures of graphs: what is shown, in which boxes, where these lie, and in which language it is written."""

@@ -1,8 +1,8 @@
 """Which operations share a box, so that a picture of any graph has no more boxes than a person can look at.
 
-Nested graphs come together first, from the innermost. Where that is not enough, so do operations of one kind that lie on
-one level, then the rarer kinds of a level, and in very deep graphs whole bands of levels. No two boxes of one level wait
-for each other, so boxes never form a cycle that operations do not.
+Nested graphs come together first, from the innermost. Where that is not enough, so do operations of one kind that lie
+on one level, then the rarer kinds of a level, and in very deep graphs whole bands of levels. What shares a level waits
+for nothing on it, so boxes of levels form no cycle.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """The second half of a layered drawing: where on its layer each vertex lies.
 
-Every vertex wants to be in the middle of its neighbours on the layer before, then on the layer behind, and so on for some
-rounds. What the vertices of one layer want is met as well as possible, in the sense of least squares, with their order
-and distances kept: an isotonic regression, solved by pooling adjacent violators (Ayer et al. 1955). Edges between dummies
-weigh most, so that long edges become straight, as in Gansner et al. (1993).
+Every vertex wants to be in the middle of its neighbours on the layer before, then on the layer behind, and so on for
+some rounds. What the vertices of one layer want is met as well as possible, in the sense of least squares, with their
+order and distances kept: an isotonic regression, solved by pooling adjacent violators (Ayer et al. 1955). Edges between
+dummies weigh most, so that long edges become straight, as in Gansner et al. (1993).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from execution_dataflow.drawing.layers import Layering
 
@@ -66,7 +67,7 @@ def coordinates(layering: Layering, widths: Sequence[float], gap: float, dummy_g
 def _steps(layer: Sequence[int], widths: Sequence[float], count: int, gap: float, dummy_gap: float) -> list[float]:
     """Return for each vertex of a layer how far it lies from the first one at least."""
     steps = [0.0]
-    for left, right in zip(layer, layer[1:], strict=False):
+    for left, right in pairwise(layer):
         apart = gap if left < count and right < count else dummy_gap
         steps.append(steps[-1] + (widths[left] + widths[right]) / 2 + apart)
     return steps

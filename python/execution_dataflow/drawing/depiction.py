@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from execution_dataflow.drawing.collapse import Group, Grouping, group_operations, kind_label, summed_kinds
 from execution_dataflow.drawing.labels import clipped, label_lines, printable
@@ -14,10 +15,12 @@ from execution_dataflow.operations import Operation
 from execution_dataflow.parameters import is_coroutine_function
 from execution_dataflow.quantities import counted, duration_text
 from execution_dataflow.signatures import describe_type
-from execution_dataflow.wiring import Bundle, Feed, Wiring
+from execution_dataflow.wiring import Bundle, Feed, Wiring, levels_of
 
 __all__ = ["depict"]
 
+# Beyond this, and four for each box, arrows are left out beside a path of others.
+_MOST_ARROWS = 60
 # As many channels of a pair of operations are named in full.
 _NAMED_CHANNELS = 12
 
@@ -44,12 +47,13 @@ def depict(wiring: Wiring, *, depth: int | None, limit: int, outcomes: Outcomes 
     grouping = group_operations(wiring, depth, limit)
     frames, frame_of = _frames(grouping.groups)
     missing = _missing_inputs(wiring)
-    boxes = [
-        _box(wiring, group, frame_of.get(group.path, -1), missing, outcomes) for group in grouping.groups
-    ]
+    boxes = [_box(wiring, group, frame_of.get(group.path, -1), missing, outcomes) for group in grouping.groups]
     bundles = wiring.quotient(grouping.group_of)
-    arrows = _arrows(wiring, grouping, bundles)
+    shown = _without_implied(len(boxes), bundles) if len(bundles) > _MOST_ARROWS + 4 * len(boxes) else bundles
+    arrows = _arrows(wiring, grouping, shown)
     notes = [printable(str(fault)) for fault in wiring.faults[:_NAMED_CHANNELS]]
+    if len(shown) < len(bundles):
+        notes.insert(0, f"{counted(len(bundles) - len(shown), 'arrow')} left out, between boxes that others connect")
     if len(boxes) < len(wiring):
         notes.insert(0, f"{counted(len(wiring), 'operation')}, drawn as {counted(len(boxes), 'box', 'boxes')}")
     legend = outcomes.counts() if outcomes is not None else ()
@@ -64,9 +68,7 @@ def depict(wiring: Wiring, *, depth: int | None, limit: int, outcomes: Outcomes 
     )
 
 
-def _description(
-    wiring: Wiring, boxes: Sequence[Box], arrows: Sequence[Arrow], outcomes: Outcomes | None
-) -> str:
+def _description(wiring: Wiring, boxes: Sequence[Box], arrows: Sequence[Arrow], outcomes: Outcomes | None) -> str:
     text = f"A graph of {counted(len(wiring), 'operation')}"
     if len(boxes) < len(wiring):
         text += f", drawn as {counted(len(boxes), 'box', 'boxes')}"
@@ -99,9 +101,7 @@ def _missing_inputs(wiring: Wiring) -> dict[str, list[str]]:
     return missing
 
 
-def _box(
-    wiring: Wiring, group: Group, frame: int, missing: dict[str, list[str]], outcomes: Outcomes | None
-) -> Box:
+def _box(wiring: Wiring, group: Group, frame: int, missing: dict[str, list[str]], outcomes: Outcomes | None) -> Box:
     members = group.members
     shape: Shape = group.shape
     # A frame around it says the rest of the name.
@@ -152,7 +152,7 @@ def _details(title: str, operation: Operation) -> list[str]:
     while isinstance(item, MappedOperation):
         lines.append(f"for each of {', '.join(item.over)}")
         item = item.item
-    facts = []
+    facts: list[str] = []
     function = getattr(item, "function", None) or item.execute
     if item.executor or is_coroutine_function(function):
         facts.append(item.executor or "async")
@@ -169,12 +169,16 @@ def _details(title: str, operation: Operation) -> list[str]:
 
 def _tooltip(name: str, operation: Operation) -> str:
     ports = operation.ports
-    inputs = ", ".join(f"{port}: {describe_type(kind)}" for (port, _), kind in zip(ports.inputs, ports.input_types))
-    outputs = ", ".join(f"{port}: {describe_type(kind)}" for (port, _), kind in zip(ports.outputs, ports.output_types))
+    inputs = _typed([port for port, _ in ports.inputs], ports.input_types)
+    outputs = _typed([port for port, _ in ports.outputs], ports.output_types)
     lines = [name, f"{kind_label(operation)}({inputs}) -> ({outputs})"]
     if isinstance(operation.description, str) and operation.description:
         lines.append(operation.description)
     return "\n".join(lines)
+
+
+def _typed(names: Sequence[str], kinds: Sequence[object]) -> str:
+    return ", ".join(f"{name}: {describe_type(kind)}" for name, kind in zip(names, kinds, strict=True))
 
 
 def _arrows(wiring: Wiring, grouping: Grouping, bundles: Sequence[Bundle]) -> list[Arrow]:
@@ -198,11 +202,29 @@ def _arrows(wiring: Wiring, grouping: Grouping, bundles: Sequence[Bundle]) -> li
             parts += [f"{counted(bundle.orders, 'dependency', 'dependencies')} without data"] if bundle.orders else []
             tooltip = ", ".join(parts)
         arrows.append(
-            Arrow(
-                bundle.source, bundle.target, label, tooltip, is_order=not bundle.channels, has_fault=is_fault
-            )
+            Arrow(bundle.source, bundle.target, label, tooltip, is_order=not bundle.channels, has_fault=is_fault)
         )
     return arrows
+
+
+def _without_implied(count: int, bundles: Sequence[Bundle]) -> list[Bundle]:
+    """Return the transitive reduction: what leads past no other box. What closes a cycle is kept."""
+    levels = levels_of(count, [(bundle.source, bundle.target) for bundle in bundles])
+    after: list[list[Bundle]] = [[] for _ in range(count)]
+    kept = []
+    for bundle in bundles:
+        if levels[bundle.source] < levels[bundle.target]:
+            after[bundle.source].append(bundle)
+        else:
+            kept.append(bundle)
+    # For each box a bit for every box that can be reached.
+    reached = [0] * count
+    for box in sorted(range(count), key=levels.__getitem__, reverse=True):
+        for bundle in sorted(after[box], key=lambda bundle: levels[bundle.target]):
+            if not reached[box] >> bundle.target & 1:
+                kept.append(bundle)
+                reached[box] |= reached[bundle.target] | 1 << bundle.target
+    return kept
 
 
 def _channel_texts(wiring: Wiring, feeds: Sequence[Feed], target: int) -> tuple[str, str]:
@@ -224,10 +246,10 @@ def _channel_texts(wiring: Wiring, feeds: Sequence[Feed], target: int) -> tuple[
 
 def _pairs_on_cycles(wiring: Wiring) -> set[tuple[str, str]]:
     known = set(wiring.names)
-    pairs = set()
+    pairs: set[tuple[str, str]] = set()
     for fault in wiring.faults:
         if isinstance(fault, CycleError):
             # A step is an operation's name, with a port behind it where data flows.
             names = [step if step in known else step.rpartition(".")[0] for step in fault.path]
-            pairs.update(zip(names, names[1:], strict=False))
+            pairs.update(pairwise(names))
     return pairs

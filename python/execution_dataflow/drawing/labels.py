@@ -16,7 +16,7 @@ _KEPT = frozenset("\n\t")
 
 
 def printable(text: str) -> str:
-    """Return a text without the characters that XML 1.0 forbids: control characters, lone surrogates, noncharacters.
+    r"""Return a text without the characters that XML 1.0 forbids: control characters, lone surrogates, noncharacters.
 
     Parameters
     ----------
@@ -26,12 +26,12 @@ def printable(text: str) -> str:
     Returns
     -------
     str
-        The same with ``\\N{REPLACEMENT CHARACTER}`` for each of those; line breaks are ``\\n``.
+        The same with ``\N{REPLACEMENT CHARACTER}`` for each of those; line breaks are ``\n``.
 
     Examples
     --------
-    >>> printable("load\\r\\nrows\\x00")
-    'load\\nrows�'
+    >>> printable("load\r\nrows\x00")
+    'load\nrows�'
     """
     if text.isprintable():
         return text
@@ -112,7 +112,7 @@ def _first(text: str, width: int) -> str:
 
 
 def label_lines(text: str) -> tuple[str, ...]:
-    """Return a name as the lines of a box.
+    r"""Return a name as the lines of a box.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def label_lines(text: str) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> label_lines("load\\nthe rows")
+    >>> label_lines("load\nthe rows")
     ('load', 'the rows')
     >>> label_lines("")
     (' ',)

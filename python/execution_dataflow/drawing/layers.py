@@ -113,9 +113,7 @@ def layered(
     return layering
 
 
-def _layers(
-    count: int, pairs: Sequence[tuple[int, int]], top: set[int], bottom: set[int], may_wrap: bool
-) -> list[int]:
+def _layers(count: int, pairs: Sequence[tuple[int, int]], top: set[int], bottom: set[int], may_wrap: bool) -> list[int]:
     layers = levels_of(count, pairs)
     after: list[list[int]] = [[] for _ in range(count)]
     before = [0] * count

@@ -1,7 +1,7 @@
-"""Where everything lies: the boxes of each frame as a layered drawing, and frames as large boxes of the frame around them.
+"""Where everything lies: each frame as a layered drawing of its own, and as one large box of the frame around it.
 
-Arrows that leave a frame or come into it pass its border at a place of their own, which is a vertex on the frame's first
-or last layer. Coordinates are *across* and *along* the flow of data, so that one layout serves both directions.
+Arrows that leave a frame or come into it pass its border at a place of their own, which is a vertex on the frame's
+first or last layer. Coordinates are *across* and *along* the flow of data, so that one layout serves both directions.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ __all__ = ["Layout", "Place", "arranged"]
 _GAP = 28.0
 _DUMMY_GAP = 14.0
 _LAYER_GAP = 46.0
+# How far apart arrows meet a box, and how far from its corners.
+_SPREAD, _CORNER = 22.0, 14.0
 _PADDING = 16.0
 _ROOT = -1
 
@@ -82,7 +84,11 @@ class _Inside:
 
 
 def arranged(
-    picture: Picture, sizes: Sequence[tuple[float, float]], titles: Sequence[float], heading: float
+    picture: Picture,
+    sizes: Sequence[tuple[float, float]],
+    titles: Sequence[float],
+    heading: float,
+    layer_gap: float = _LAYER_GAP,
 ) -> Layout:
     """Lay a picture out.
 
@@ -96,6 +102,8 @@ def arranged(
         How wide each frame is at least.
     heading : float
         How much room each frame needs for its title, before what lies in it.
+    layer_gap : float
+        How far apart layers lie.
 
     Returns
     -------
@@ -110,9 +118,9 @@ def arranged(
     for number, arrow in enumerate(picture.arrows):
         _add_edges(picture, levels, number, arrow.source, arrow.target)
     insides: dict[int, _Inside] = {}
-    for frame in range(len(picture.frames) - 1, _ROOT - 1, -1):  # a frame comes after the one around it
-        least = titles[frame] if frame != _ROOT else 0.0
-        insides[frame] = _inside(levels[frame], sizes, insides, least, heading if frame != _ROOT else 0.0)
+    for inner in range(len(picture.frames) - 1, _ROOT, -1):  # a frame comes after the one around it
+        insides[inner] = _inside(levels[inner], sizes, insides, titles[inner], heading, layer_gap)
+    insides[_ROOT] = _inside(levels[_ROOT], sizes, insides, 0.0, 0.0, layer_gap)
     return _put_together(picture, levels, insides)
 
 
@@ -147,7 +155,12 @@ def _cross(level: _Level, arrow: int, inner: tuple[str, int], border: str) -> No
 
 
 def _inside(
-    level: _Level, sizes: Sequence[tuple[float, float]], insides: dict[int, _Inside], least: float, heading: float
+    level: _Level,
+    sizes: Sequence[tuple[float, float]],
+    insides: dict[int, _Inside],
+    least: float,
+    heading: float,
+    layer_gap: float,
 ) -> _Inside:
     keys: list[tuple[str, int]] = [("box", box) for box in level.boxes] + [("frame", frame) for frame in level.frames]
     borders = [end for _, *ends in level.edges for end in ends if end[0] in ("in", "out")]
@@ -174,7 +187,7 @@ def _inside(
     thickness = [
         max((extents[vertex][1] for vertex in layer if vertex < len(keys)), default=0.0) for layer in layering.layers
     ]
-    tops = list(accumulate((thick + _LAYER_GAP for thick in thickness), initial=heading + margin))
+    tops = list(accumulate((thick + layer_gap for thick in thickness), initial=heading + margin))
     inside = _Inside(
         width=last - first + 2 * margin + spare,
         length=(tops[-2] + thickness[-1] if thickness else tops[0]) + margin,
@@ -231,18 +244,35 @@ def _put_together(picture: Picture, levels: dict[int, _Level], insides: dict[int
     for number, box in enumerate(picture.boxes):
         layout.boxes.append(insides[box.frame].places[("box", number)].moved(*shifts[box.frame]))
     pieces: list[list[tuple[int, list[Point]]]] = [[] for _ in picture.arrows]
-    for frame, level in levels.items():
-        across, along = shifts[frame]
+    for inner, level in levels.items():
+        across, along = shifts[inner]
+        depth = len(_frame_path(picture, inner))
         for arrow, upper, lower in level.edges:
             # Out of the frames from the innermost, then across, then into frames from the outermost.
-            depth = len(_frame_path(picture, frame))
             rank = -depth - 1 if lower[0] == "out" else depth + 1 if upper[0] == "in" else 0
-            route = [(x + across, y + along) for x, y in insides[frame].routes[arrow]]
+            route = [(x + across, y + along) for x, y in insides[inner].routes[arrow]]
             pieces[arrow].append((rank, route))
     for parts in pieces:
         parts.sort(key=lambda part: part[0])
         layout.routes.append([point for _, route in parts for point in route])
+    _spread_ends(picture, layout, at_target=False)
+    _spread_ends(picture, layout, at_target=True)
     return layout
+
+
+def _spread_ends(picture: Picture, layout: Layout, *, at_target: bool) -> None:
+    """Let the arrows of a box meet it side by side, in the order in which they come."""
+    of_box: dict[int, list[int]] = {}
+    for number, arrow in enumerate(picture.arrows):
+        of_box.setdefault(arrow.target if at_target else arrow.source, []).append(number)
+    end, neighbour = (-1, -2) if at_target else (0, 1)
+    for box, arrows in of_box.items():
+        routes = sorted((layout.routes[number] for number in arrows), key=lambda route: route[neighbour])
+        room = layout.boxes[box].width - 2 * _CORNER
+        step = min(_SPREAD, room / (len(routes) - 1)) if len(routes) > 1 else 0.0
+        for place, route in enumerate(routes):
+            across, along = route[end]
+            route[end] = (across + (place - (len(routes) - 1) / 2) * step, along)
 
 
 def _frame_path(picture: Picture, frame: int) -> list[int]:

@@ -1,7 +1,7 @@
 """Pictures in Mermaid's flowchart language, which GitHub, GitLab and notebooks show inside Markdown.
 
-Everything that Mermaid could take for something else is written as an entity code, ``#34;`` for a quote: nodes have plain
-numbers for names, so that words such as ``end`` are only ever text.
+Everything that Mermaid could take for something else is written as an entity code, ``#34;`` for a quote; nodes have
+plain numbers for names, so that words such as ``end`` are only ever text.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from execution_dataflow.states import OperationState
 
-__all__ = ["Colours", "Theme", "colours_of", "checked_theme"]
+__all__ = ["Colours", "Theme", "checked_theme", "colours_of"]
 
 Theme: TypeAlias = Literal["auto", "light", "dark"]
 """For which ground: what the reader's system prefers, or one of them."""

@@ -26,6 +26,7 @@ _PADDING = 12.0
 _LEAST_WIDTH = 72.0
 _MARGIN = 16.0
 _HEADING = 24.0
+_GAP, _GAP_WITH_LABELS = 46.0, 64.0
 _STACKED = 4.0
 _TIP = 7.0
 _LEGEND_ROW = 18.0
@@ -54,7 +55,7 @@ def svg_text(picture: Picture, *, direction: Direction, theme: Theme) -> str:
     if is_flat:
         sizes = [(height, width) for width, height in sizes]
         titles = [_HEADING] * len(picture.frames)
-    layout = arranged(picture, sizes, titles, _HEADING)
+    layout = arranged(picture, sizes, titles, _HEADING, _layer_gap(picture, is_flat))
     layout = _shown(layout, is_flat)
     footer = _footer(picture, layout.length)
     width = max(layout.width, *(len_ for _, len_ in footer), 1.0) + 2 * _MARGIN
@@ -75,6 +76,7 @@ def svg_text(picture: Picture, *, direction: Direction, theme: Theme) -> str:
         parts.append(_arrow(arrow, route, is_flat))
     for number, (box, place) in enumerate(zip(picture.boxes, layout.boxes, strict=True)):
         parts.append(_box(number, box, place))
+    parts += _labels(picture, layout)
     parts += [text for text, _ in footer]
     parts += ["</g>", "</svg>"]
     return "\n".join(parts)
@@ -152,21 +154,42 @@ def _arrow(arrow: Arrow, route: Sequence[Point], is_flat: bool) -> str:
     # The line ends where the tip begins.
     end = (x - _TIP, y) if is_flat else (x, y - _TIP)
     points = [*before, end]
-    tip = (
-        f"M{x:.1f} {y:.1f}l{-_TIP:.0f} -4v8z" if is_flat else f"M{x:.1f} {y:.1f}l-4 {-_TIP:.0f}h8z"
-    )
+    tip = f"M{x:.1f} {y:.1f}l{-_TIP:.0f} -4v8z" if is_flat else f"M{x:.1f} {y:.1f}l-4 {-_TIP:.0f}h8z"
     parts = [
         f'<g class="{" ".join(classes)}" data-from="{arrow.source}" data-to="{arrow.target}">',
         f"<title>{escape(arrow.tooltip)}</title>" if arrow.tooltip else "",
         f'<path class="line" d="{_curve(points, is_flat)}"/><path class="tip" d="{tip}"/>',
     ]
-    if arrow.label:
-        (x1, y1), (x2, y2) = points[-2], points[-1]
-        # Near the target, where arrows of one source lie apart.
-        at = (x1 + 0.6 * (x2 - x1), y1 + 0.6 * (y2 - y1))
-        parts.append(f'<text x="{at[0]:.1f}" y="{at[1]:.1f}">{escape(arrow.label)}</text>')
     parts.append("</g>")
     return "".join(parts)
+
+
+def _layer_gap(picture: Picture, is_flat: bool) -> float:
+    """Return how far apart layers lie, so that there is room for what is written between them."""
+    widest = max((display_width(arrow.label) for arrow in picture.arrows), default=0)
+    if not widest:
+        return _GAP
+    return max(_GAP, widest * _SMALL_COLUMN + 2 * _PADDING) if is_flat else _GAP_WITH_LABELS
+
+
+def _labels(picture: Picture, layout: Layout) -> list[str]:
+    """Write what stands at arrows, on top of everything: near their targets, where arrows of one source lie apart."""
+    into: dict[int, list[int]] = {}
+    for number, arrow in enumerate(picture.arrows):
+        if arrow.label:
+            into.setdefault(arrow.target, []).append(number)
+    texts = []
+    for arrows in into.values():
+        arrows.sort(key=lambda number: layout.routes[number][-1])
+        for place, number in enumerate(arrows):
+            (x1, y1), (x2, y2) = layout.routes[number][-2:]
+            # Those of neighbours at different heights.
+            part = (0.5, 0.72, 0.28)[place % 3]
+            at = (x1 + part * (x2 - x1), y1 + part * (y2 - y1) + 3)
+            texts.append(
+                f'<text class="label" x="{at[0]:.1f}" y="{at[1]:.1f}">{escape(picture.arrows[number].label)}</text>'
+            )
+    return texts
 
 
 def _curve(points: Sequence[Point], is_flat: bool) -> str:
@@ -224,9 +247,9 @@ def _rules(is_dark: bool, theme: str = "auto") -> str:
     rules = [
         f"{own}.ground{{fill:{ground}}}",
         f"{own}text{{font:13px system-ui,sans-serif;fill:{plain.text};text-anchor:middle}}",
-        f"{own}text.detail,{own}text.note,{own}.frame text,{own}.arrow text{{font-size:11px}}",
+        f"{own}text.detail,{own}text.note,{own}.frame text,{own}text.label{{font-size:11px}}",
         f"{own}text.note,{own}.frame text{{text-anchor:start}}",
-        f"{own}.arrow text{{stroke:{ground};stroke-width:3px;paint-order:stroke}}",
+        f"{own}text.label{{stroke:{ground};stroke-width:3px;paint-order:stroke}}",
         f"{own}.box rect{{fill:{plain.fill};stroke:{plain.stroke};stroke-width:1.2px}}",
         f"{own}.frame rect{{fill:none;stroke:{line};stroke-dasharray:2 3}}",
         f"{own}.line{{fill:none;stroke:{line};stroke-width:1.2px}}",

@@ -32,28 +32,39 @@ class ExplainedGraph(CompiledGraph, Protocol):
     """What a plan has, as far as it is explained."""
 
     @property
-    def specs(self) -> tuple[_core.NodeSpec, ...]: ...
+    def specs(self) -> tuple[_core.NodeSpec, ...]:
+        """The different kinds of node."""
+
     @property
-    def spec_of(self) -> Sequence[int]: ...
+    def spec_of(self) -> Sequence[int]:
+        """For each operation, the index of its spec."""
 
 
 class EngineFacts(Protocol):
     """What an engine says of itself."""
 
     @property
-    def max_workers(self) -> int: ...
+    def max_workers(self) -> int:
+        """How many operations of one run may run at the same time."""
+
     @property
-    def executor(self) -> str | None: ...
+    def executor(self) -> str | None:
+        """Where operations run that do not say so themselves."""
+
     @property
-    def resources(self) -> Mapping[str, float]: ...
+    def resources(self) -> Mapping[str, float]:
+        """How much there is of each resource."""
 
 
 class MeasuredRun(Protocol):
     """What a result says of durations and sizes."""
 
     @property
-    def timings(self) -> Sequence[Any]: ...
-    def outputs(self) -> Mapping[str, Mapping[str, Any]]: ...
+    def timings(self) -> Sequence[Any]:
+        """The timings of the operations that ran."""
+
+    def outputs(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the values that were kept, by operation and by output."""
 
 
 def explain(

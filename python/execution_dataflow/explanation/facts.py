@@ -277,7 +277,8 @@ class Explanation:
         facts["critical_path_length"] = len(self.critical_path)
         facts |= {"depth": self.depth, "width": self.width}
         facts["work"] |= {"parallelism": self.parallelism, "least": self.work.least, "most": self.work.most}
-        return _plain(facts)
+        plain: dict[str, Any] = _plain(facts)
+        return plain
 
     def __str__(self) -> str:
         from execution_dataflow.explanation.text import explanation_text

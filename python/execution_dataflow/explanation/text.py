@@ -44,8 +44,10 @@ def explanation_text(explanation: Explanation) -> str:
         lines.append(f"order: {counted(it.gates - it.levels[0], 'operation')} held back to keep memory low")
     lines += _section(
         "channels",
-        (f"{flow.source}: {flow.source_type} -> {flow.target}: {flow.target_type}{_times(flow.count)}"
-         for flow in it.types),
+        (
+            f"{flow.source}: {flow.source_type} -> {flow.target}: {flow.target_type}{_times(flow.count)}"
+            for flow in it.types
+        ),
         len(it.types),
     )
     lines += _section(
@@ -60,8 +62,10 @@ def explanation_text(explanation: Explanation) -> str:
     )
     lines += _section(
         "branches",
-        (f"{branch.kind}.{branch.output} may be left unset: {_named(branch.operations, branch.count)}"
-         for branch in it.branches),
+        (
+            f"{branch.kind}.{branch.output} may be left unset: {_named(branch.operations, branch.count)}"
+            for branch in it.branches
+        ),
         len(it.branches),
     )
     lines += _section(
