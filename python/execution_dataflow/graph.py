@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
 from threading import Lock
-from typing import Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from execution_dataflow import bulk
 from execution_dataflow.building import Building
@@ -14,14 +14,18 @@ from execution_dataflow.composition.composed_graph import ComposedGraph
 from execution_dataflow.composition.flattening import revision_of
 from execution_dataflow.composition.interface import Definition
 from execution_dataflow.composition.nested import NestedGraph
-from execution_dataflow.errors import ChannelError
+from execution_dataflow.errors import ChannelError, GraphValidationError
 from execution_dataflow.faults import refuse_addition, refuse_stranger
 from execution_dataflow.functions import FunctionOperation
+from execution_dataflow.graph_views import GraphViews
 from execution_dataflow.mapping import MappedOperation, OnError, mapped, zipped_sources
 from execution_dataflow.node_specs import check_runnable
 from execution_dataflow.operation_arrays import OperationArray
 from execution_dataflow.operations import Operation
 from execution_dataflow.plan import Plan
+
+if TYPE_CHECKING:
+    from execution_dataflow.wiring import Wiring
 
 __all__ = ["GraphDefinition"]
 
@@ -29,7 +33,7 @@ AnyOperation = TypeVar("AnyOperation", bound=Operation)
 T = TypeVar("T")
 
 
-class GraphDefinition(ComposedGraph):
+class GraphDefinition(ComposedGraph, GraphViews):
     """A directed acyclic graph of operations.
 
     One thread at a time builds a graph; any number of threads may compile and run it.
@@ -466,6 +470,17 @@ class GraphDefinition(ComposedGraph):
 
     def _as_added(self, other: Any) -> Operation:
         return self._building.operation_of(other)
+
+    def _compiled_graph(self) -> Plan:
+        return self.compile()
+
+    def _wiring(self) -> Wiring:
+        from execution_dataflow.wiring import DraftWiring
+
+        try:
+            return self.compile()._wiring()
+        except GraphValidationError as error:
+            return DraftWiring(self._name, self._builder, error.faults)
 
     def __len__(self) -> int:
         return len(self._builder)

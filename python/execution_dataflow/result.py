@@ -16,6 +16,7 @@ from execution_dataflow.errors import (
 )
 from execution_dataflow.ports import OutputPort
 from execution_dataflow.result_text import ResultFacts, html_text, listed, short_text, summary_text
+from execution_dataflow.result_views import ResultViews
 from execution_dataflow.run_outcome import RunOutcome
 from execution_dataflow.run_record import RunRecord
 from execution_dataflow.states import OperationState, RunState
@@ -45,7 +46,7 @@ def _operations(count: int) -> str:
     return f"{count} operations were" if count > 1 else "1 operation was"
 
 
-class ExecutionResult:
+class ExecutionResult(ResultViews):
     """What a run came to. The engine makes it; it does not change.
 
     An operation is given as the object that was added to the graph, or by its name.

@@ -32,6 +32,7 @@ BOTTOM = [
     "timeout_errors",
     "states",
     "sizes",
+    "quantities",
     "shared_memory",
 ]
 # What a user defines: a graph, down to its ports.
@@ -58,6 +59,12 @@ DEFINITION = [
     "composition.nested",
     "composition.levels",
     "composition.given_values",
+    "wiring",
+    "drawing",
+    "lineage",
+    "differences",
+    "explanation",
+    "graph_views",
     "plan",
     "faults",
     "composition",
@@ -83,7 +90,7 @@ RUN_DATA = [
     "context",
     "events",
 ]
-RESULT = ["result_text", "run_outcome", "result"]
+RESULT = ["result_text", "run_outcome", "result_views", "result"]
 ENGINE = [
     "cpus",
     "process_life",
