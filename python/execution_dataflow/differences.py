@@ -8,7 +8,8 @@ from itertools import zip_longest
 from types import CodeType
 from typing import Any, NamedTuple
 
-from execution_dataflow._core import Survey
+from execution_dataflow._core import MISSING, Survey
+from execution_dataflow.composition.given_values import Given
 from execution_dataflow.drawing.labels import clipped, printable
 from execution_dataflow.functions import FunctionOperation
 from execution_dataflow.mapping import MappedOperation
@@ -21,6 +22,8 @@ __all__ = ["Change", "GraphDifference", "OperationChange", "difference_between"]
 _SHOWN = 50
 _WIDTH = 60
 _NOTHING = "nothing"
+# In the place of a node, where an input has a constant, or a value that each run is given.
+_CONSTANT, _GIVEN = -1, -2
 
 
 class Change(NamedTuple):
@@ -70,6 +73,8 @@ class GraphDifference:
         The operations that only the second graph has, and those that only the first has.
     changed : tuple of OperationChange
         The operations of both that are not alike.
+    interface : tuple of Change
+        Parameters and outputs of the graphs that are not alike.
     """
 
     before: str
@@ -77,9 +82,10 @@ class GraphDifference:
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     changed: tuple[OperationChange, ...] = ()
+    interface: tuple[Change, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.added or self.removed or self.changed)
+        return bool(self.added or self.removed or self.changed or self.interface)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it in the types of JSON."""
@@ -89,12 +95,14 @@ class GraphDifference:
             {"operation": change.operation, "changes": [part._asdict() for part in change.changes]}
             for change in self.changed
         ]
+        facts["interface"] = [part._asdict() for part in self.interface]
         return facts
 
     def __str__(self) -> str:
         if not self:
             return "no difference"
-        lines = [f"added: {_shown_name(name)}" for name in self.added[:_SHOWN]]
+        lines = [str(part) for part in self.interface]
+        lines += [f"added: {_shown_name(name)}" for name in self.added[:_SHOWN]]
         lines += [f"and {len(self.added) - _SHOWN:,} more added"] if len(self.added) > _SHOWN else []
         lines += [f"removed: {_shown_name(name)}" for name in self.removed[:_SHOWN]]
         lines += [f"and {len(self.removed) - _SHOWN:,} more removed"] if len(self.removed) > _SHOWN else []
@@ -137,7 +145,37 @@ def difference_between(before: CompiledGraph, after: CompiledGraph) -> GraphDiff
         tuple(name for name in new.node_of if name not in old.node_of),
         tuple(name for name in old.node_of if name not in new.node_of),
         tuple(changed),
+        tuple(_of_interface(before, after)),
     )
+
+
+def _of_interface(before: CompiledGraph, after: CompiledGraph) -> Iterator[Change]:
+    own = {item.name: item for item in before.given}
+    others = {item.name: item for item in after.given}
+    for name in {**own, **others}:
+        texts = _parameter(own.get(name)), _parameter(others.get(name))
+        if texts[0] != texts[1] or not _same(own[name].default, others[name].default):
+            yield Change(f"parameter {name}", *texts)
+    outputs, outputs_now = _outputs(before), _outputs(after)
+    for name in {**outputs, **outputs_now}:
+        if outputs.get(name) != outputs_now.get(name):
+            yield Change(f"output {name}", outputs.get(name, _NOTHING), outputs_now.get(name, _NOTHING))
+
+
+def _parameter(item: Given | None) -> str:
+    if item is None:
+        return _NOTHING
+    default = "" if item.default is MISSING else f" = {_text(item.default)}"
+    return f"{describe_type(item.data_type)}{default}"
+
+
+def _outputs(plan: CompiledGraph) -> dict[str, str]:
+    """Return the outputs of a graph by name, where they are more than what no channel leaves."""
+    places = plan.declared_outputs
+    return {
+        name: f"{plan.names[node]}.{plan.operations[node].ports.outputs[index][0]}"
+        for name, (node, index) in places.items()
+    }
 
 
 class _Side:
@@ -148,6 +186,7 @@ class _Side:
         self.operations = plan.operations
         self.core = plan.core
         self.survey = Survey(plan.core)
+        self.given = plan.given
         self.node_of = {name: node for node, name in enumerate(plan.names)}
 
     def inputs(self, node: int) -> list[tuple[str, list[Any], list[str]]]:
@@ -157,15 +196,16 @@ class _Side:
         return [
             (
                 name,
-                [value for source, _, value in given if source < 0],
-                [
-                    f"{self.names[source]}.{self.operations[source].ports.outputs[output][0]}"
-                    for source, output, _ in given
-                    if source >= 0
-                ],
+                [value for source, _, value in given if source == _CONSTANT],
+                [self._source(source, output) for source, output, _ in given if source != _CONSTANT],
             )
             for name, given in zip(names, bindings, strict=True)
         ]
+
+    def _source(self, node: int, output: int) -> str:
+        if node == _GIVEN:
+            return f"parameter {self.given[output].name}"
+        return f"{self.names[node]}.{self.operations[node].ports.outputs[output][0]}"
 
     def waits_for(self, node: int) -> list[str]:
         """Return the operations that a node waits for without data."""

@@ -115,6 +115,11 @@ class Plan(GraphViews):
         """The stable identity of each operation (rule G6); of one in a nested graph its path, as ``clean/parse``."""
         return stable_names(self.operations) if self.layout is None else self.layout.names
 
+    @property
+    def declared_outputs(self) -> Mapping[str, tuple[int, int]]:
+        """The outputs that were declared, or that the graphs in it have; empty if they are what no channel leaves."""
+        return self._outputs or {}
+
     @cached_property
     def outputs(self) -> Mapping[str, tuple[int, int]]:
         """The outputs of the graph by name: where the operation is that sets it, and the index of its port."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from execution_dataflow._core import GraphBuilder, Survey
 from execution_dataflow._core import Plan as NativePlan
+from execution_dataflow.composition.given_values import Given
+from execution_dataflow.composition.levels import Layout, Selection
 from execution_dataflow.errors import GraphError, UnknownOperationError
 from execution_dataflow.names import stable_names
 from execution_dataflow.nearest import nearest_name
@@ -70,6 +72,18 @@ class CompiledGraph(Protocol):
     @property
     def names(self) -> tuple[str, ...]:
         """The stable identity of each operation."""
+
+    @property
+    def layout(self) -> Layout | Selection | None:
+        """The nested graphs, if there are any."""
+
+    @property
+    def given(self) -> tuple[Given, ...]:
+        """What each run is given."""
+
+    @property
+    def declared_outputs(self) -> Mapping[str, tuple[int, int]]:
+        """The outputs that were declared."""
 
 
 class Wiring:
@@ -163,6 +177,12 @@ class PlanWiring(Wiring):
         self._survey = Survey(plan.core)
         self.operations = plan.operations
         self.names = plan.names
+        self._layout = plan.layout
+
+    def nodes_of(self, operation: object) -> list[int]:
+        """Return the nodes of an operation, or of all operations of a nested graph."""
+        inside = self._layout.places_in(operation) if self._layout is not None else []
+        return inside or super().nodes_of(operation)
 
     def levels(self) -> list[int]:
         """Return for each node the number of nodes before it on the longest path to it."""

@@ -350,6 +350,19 @@ def test_result_keeps_what_a_nested_graph_sets_when_asked_to() -> None:
         assert result.get_output(nested["quotient"]) == 1
 
 
+def test_what_looks_at_graphs_looks_into_nested_ones() -> None:
+    graph = GraphDefinition("outer")
+    x = graph.parameter("x", int)
+    one = graph.add(arithmetic().as_operation("one"), x=x)
+    two = graph.add(arithmetic().as_operation("two"), x=one["quotient"])
+    last = graph.add(double, x=two["quotient"])
+    assert graph.upstream_of(two) == ("one/double", "one/add", "one/Divide", "two/double", "two/add")
+    (_, *_, step) = graph.path_between("one/double", last)
+    assert (step.source, step.target) == ("two/Divide", "double")
+    assert str(graph.diff(graph.with_parameters(x=3))) == "parameter x: int -> int = 3"
+    assert "subgraph" in graph.to_mermaid()
+
+
 def test_nesting_costs_a_run_nothing() -> None:
     inner, flat = GraphDefinition("inner"), GraphDefinition("flat")
     for graph in (inner, flat):

@@ -257,11 +257,6 @@ def _ends(level: Level, node: int, edges: list[tuple[int, int]], side: int) -> l
     child = level.children.get(node)
     if child is None:
         return [level.places[node]]
-    inside = _places_in(child)
+    inside = set(child.all_places())
     within = {edge[side] for edge in edges if edge[0] in inside and edge[1] in inside}
     return sorted(inside - within)
-
-
-def _places_in(level: Level) -> set[int]:
-    places = {place for place in level.places if place != LEFT_OUT}
-    return places.union(*map(_places_in, level.children.values()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import NoReturn
 
@@ -64,6 +64,12 @@ class Level:
             return self.places[node], index
         out = child.interface.outputs[index]
         return child.place_of_output(out.node, out.port_index)
+
+    def all_places(self) -> Iterator[int]:
+        """Return where its operations are in the flat graph, and those of the graphs in it."""
+        yield from (place for place in self.places if place != LEFT_OUT)
+        for child in self.children.values():
+            yield from child.all_places()
 
 
 class Layout:
@@ -145,6 +151,11 @@ class Layout:
             raise UnknownPortError(label_of(nested), port, list(nested.ports.output_index), "output")
         return level.place_of_output(node, index)
 
+    def places_in(self, nested: object) -> list[int]:
+        """Return where the operations of a nested graph are; none for anything else."""
+        inside = [child for _, level in self._levels for child in level.children.values() if child.nested is nested]
+        return sorted(place for child in inside for place in child.all_places())
+
     def is_left_out(self, name: str) -> bool:
         """Return whether the graph has an operation of that name which is not in its plan; of a whole graph, none."""
         return False
@@ -197,6 +208,11 @@ class Selection:
         """Return which output in the part an output of a nested graph is; ``None`` for a stranger."""
         found = self._whole.output_of(nested, port)
         return None if found is None else (self._place(found[0]), found[1])
+
+    def places_in(self, nested: object) -> list[int]:
+        """Return where the operations of a nested graph are that the part has."""
+        places = [self._places[place] for place in self._whole.places_in(nested)]
+        return [place for place in places if place != LEFT_OUT]
 
     def is_left_out(self, name: str) -> bool:
         """Return whether the whole has an operation of that name, and the part has not."""

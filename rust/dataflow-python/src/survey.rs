@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::plan::PyPlan;
+use crate::run_program::FIRST_GIVEN;
 
 /// What one input is given: the output of a node, or a constant with -1 for both.
 type Given = (i64, i64, Option<Py<PyAny>>);
@@ -99,7 +100,8 @@ impl Survey {
         self.plan.get().plan.consumer_counts().to_vec()
     }
 
-    /// For each input of a node what it was given: (node, output, None), or (-1, -1, constant).
+    /// For each input of a node what it was given: (node, output, None), (-1, -1, constant), or (-2, number, None) for a
+    /// value of each run.
     fn bindings(&self, py: Python<'_>, node: u32) -> PyResult<Vec<Vec<Given>>> {
         let plan = self.plan.get();
         let node = plan.node(node)?;
@@ -108,7 +110,10 @@ impl Survey {
                 let (owner, output): (NodeId, u32) = plan.plan.slot_owner(slot);
                 Some((i64::from(owner.0), i64::from(output), None))
             }
-            SourceKind::Constant(index) => Some((-1, -1, Some(plan.program.constant(index).clone_ref(py)))),
+            SourceKind::Constant(index) => Some(match index.checked_sub(FIRST_GIVEN) {
+                Some(number) => (-2, i64::from(number), None),
+                None => (-1, -1, Some(plan.program.constant(index).clone_ref(py))),
+            }),
             SourceKind::Unbound => None,
         };
         let inputs = 0..plan.plan.input_flags(node).len() as u32;
