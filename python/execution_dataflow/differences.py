@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from itertools import zip_longest
 from types import CodeType
 from typing import Any, NamedTuple
 
 from execution_dataflow._core import MISSING, Survey
 from execution_dataflow.composition.given_values import Given
-from execution_dataflow.drawing.labels import clipped, printable
+from execution_dataflow.drawing.labels import printable
 from execution_dataflow.functions import FunctionOperation
 from execution_dataflow.mapping import MappedOperation
 from execution_dataflow.operations import OPTIONS, Operation
@@ -235,14 +235,20 @@ def _of_operations(before: Operation, after: Operation, prefix: str) -> Iterator
         if option == "name":
             continue
         own, others = getattr(before, option), getattr(after, option)
-        if not _same(own, others):
-            yield Change(f"{prefix}{option}", _text(own), _text(others))
+        if _same(own, others):
+            continue
+        if is_dataclass(own) and type(own) is type(others):
+            parts = [(field.name, getattr(own, field.name), getattr(others, field.name)) for field in fields(own)]
+            different = [part for part in parts if not _same(part[1], part[2])]
+            yield from (_change(f"{prefix}{option}.{name}", was, now) for name, was, now in different)
+        else:
+            yield _change(f"{prefix}{option}", own, others)
     yield from _of_ports(before, after, prefix)
     if isinstance(before, MappedOperation) and isinstance(after, MappedOperation):
         for option in ("over", "stack", "on_error"):
             own, others = getattr(before, option), getattr(after, option)
             if own != others:
-                yield Change(f"{prefix}{option}", _text(own), _text(others))
+                yield _change(f"{prefix}{option}", own, others)
         if before.item is not after.item:
             yield from _of_operations(before.item, after.item, f"{prefix}item ")
 
@@ -283,13 +289,13 @@ def _of_arguments(
 ) -> Iterator[Change]:
     for place, (own, others) in enumerate(zip_longest(before[0], after[0], fillvalue=_ABSENT)):
         if not _same(own, others):
-            yield Change(f"{prefix}argument {place + 1}", _text(own), _text(others))
+            yield _change(f"{prefix}argument {place + 1}", own, others)
     for name in {**before[1], **after[1]}:
         if name in OPTIONS:
             continue
         own, others = before[1].get(name, _ABSENT), after[1].get(name, _ABSENT)
         if not _same(own, others):
-            yield Change(f"{prefix}argument {name}", _text(own), _text(others))
+            yield _change(f"{prefix}argument {name}", own, others)
 
 
 def _of_ports(before: Operation, after: Operation, prefix: str) -> Iterator[Change]:
@@ -321,7 +327,7 @@ def _of_inputs(
         constants, sources = own.get(name, ([], []))
         constants_now, sources_now = others.get(name, ([], []))
         if not _all_same(constants, constants_now):
-            yield Change(f"constant {name}", _listed(constants), _listed(constants_now))
+            yield Change(f"constant {name}", *_shortened(_listed(constants), _listed(constants_now)))
         if sources != sources_now:
             yield Change(f"channel into {name}", ", ".join(sources) or _NOTHING, ", ".join(sources_now) or _NOTHING)
 
@@ -368,4 +374,18 @@ def _text(value: object) -> str:
         text = repr(value)
     except Exception:  # as in _same
         text = f"<{type(value).__name__}, which cannot be shown>"
-    return clipped(" ".join(printable(text).split()), _WIDTH)
+    return " ".join(printable(text).split())
+
+
+def _change(aspect: str, before: object, after: object) -> Change:
+    return Change(aspect, *_shortened(_text(before), _text(after)))
+
+
+def _shortened(before: str, after: str) -> tuple[str, str]:
+    """Clip two texts; where both begin alike for long, from shortly before the place where they differ."""
+    pairs = enumerate(zip(before, after, strict=False))
+    shared = next((place for place, (own, other) in pairs if own != other), min(len(before), len(after)))
+    start = max(shared - _WIDTH // 3, 0) if max(len(before), len(after)) > _WIDTH else 0
+    parts = [f"…{text[start:]}" if start else text for text in (before, after)]
+    first, second = (part if len(part) <= _WIDTH else f"{part[: _WIDTH - 1]}…" for part in parts)
+    return first, second

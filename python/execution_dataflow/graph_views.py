@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from execution_dataflow.differences import GraphDifference
     from execution_dataflow.drawing.drawings import Dot, Mermaid, Svg
+    from execution_dataflow.explanation.answer import Explanation
     from execution_dataflow.explanation.explain import EngineFacts, ExplainedGraph, MeasuredRun
-    from execution_dataflow.explanation.facts import Explanation
     from execution_dataflow.lineage import LineageStep
     from execution_dataflow.operations import Operation
     from execution_dataflow.wiring import Wiring

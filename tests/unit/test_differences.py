@@ -112,6 +112,16 @@ def test_options_are_compared() -> None:
     assert not one(eager).diff(one(again))
 
 
+def test_of_options_with_parts_and_of_long_texts_what_differs_is_shown() -> None:
+    calm, slow = (RetryPolicy(max_attempts=2, delay_seconds=seconds) for seconds in (1, 30))
+    before, after = source.new(name="x", retry_policy=calm), source.new(name="x", retry_policy=slow)
+    assert changes(one(before), one(after)) == [("retry_policy.delay_seconds", "1", "30")]
+    take = operation(lambda value: value)
+    texts = ["a" * 1000 + end for end in "bc"]
+    ((_, was, now),) = changes(*(one(take.new(name="x"), value=text) for text in texts))
+    assert (was, now) == (f"…{'a' * 20}b'", f"…{'a' * 20}c'")
+
+
 def named(function: Callable[..., Any]) -> Operation:
     return operation(function).new(name="x")
 
@@ -165,7 +175,7 @@ def test_maps_are_compared_with_what_they_run() -> None:
         return graph
 
     assert not made(2).diff(made(2))
-    assert [aspect for aspect, _, _ in changes(made(2), made(3))] == ["item retry_policy"]
+    assert [aspect for aspect, _, _ in changes(made(2), made(3))] == ["item retry_policy.max_attempts"]
     assert ("on_error", "'fail'", "'keep'") in changes(made(2), made(2, "keep"))
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from drawn_graphs import READERS, SVG, Gather, graph_of, read_svg, rectangle_of, source, svg_groups
+from drawn_graphs import READERS, SVG, Gather, Rectangle, graph_of, read_svg, rectangle_of, source, svg_groups
 
 from execution_dataflow import GraphDefinition, InputPort, Operation, OutputPort, RetryPolicy, operation
 
@@ -182,6 +182,11 @@ def test_frames_hold_their_boxes_and_no_others(direction: str) -> None:
     assert clean.contains(check)
     assert not any(clean.overlaps(boxes[number]) for number in (0, 4))
     assert not check.overlaps(boxes[1])
+    for group in svg_groups(text, "frame"):
+        title = group.findall(f"{SVG}text")[0]
+        at = Rectangle(float(title.attrib["x"]), float(title.attrib["y"]) - 10, 6.0 * len(title.text or ""), 12)
+        assert rectangle_of(group).contains(at)
+        assert not any(at.overlaps(box) for box in boxes)
 
 
 def test_a_nested_graph_of_many_operations_is_one_box_with_its_kinds() -> None:

@@ -86,8 +86,8 @@ class _Inside:
 def arranged(
     picture: Picture,
     sizes: Sequence[tuple[float, float]],
-    titles: Sequence[float],
-    heading: float,
+    titles: Sequence[tuple[float, float]],
+    heading: tuple[float, float],
     layer_gap: float = _LAYER_GAP,
 ) -> Layout:
     """Lay a picture out.
@@ -98,10 +98,10 @@ def arranged(
         What is drawn.
     sizes : sequence of (float, float)
         The size of each box, across and along.
-    titles : sequence of float
-        How wide each frame is at least.
-    heading : float
-        How much room each frame needs for its title, before what lies in it.
+    titles : sequence of (float, float)
+        How large each frame is at least, across and along.
+    heading : (float, float)
+        How much room each frame needs for its title before what lies in it, across and along.
     layer_gap : float
         How far apart layers lie.
 
@@ -120,7 +120,7 @@ def arranged(
     insides: dict[int, _Inside] = {}
     for inner in range(len(picture.frames) - 1, _ROOT, -1):  # a frame comes after the one around it
         insides[inner] = _inside(levels[inner], sizes, insides, titles[inner], heading, layer_gap)
-    insides[_ROOT] = _inside(levels[_ROOT], sizes, insides, 0.0, 0.0, layer_gap)
+    insides[_ROOT] = _inside(levels[_ROOT], sizes, insides, (0.0, 0.0), None, layer_gap)
     return _put_together(picture, levels, insides)
 
 
@@ -158,8 +158,8 @@ def _inside(
     level: _Level,
     sizes: Sequence[tuple[float, float]],
     insides: dict[int, _Inside],
-    least: float,
-    heading: float,
+    least: tuple[float, float],
+    heading: tuple[float, float] | None,
     layer_gap: float,
 ) -> _Inside:
     keys: list[tuple[str, int]] = [("box", box) for box in level.boxes] + [("frame", frame) for frame in level.frames]
@@ -179,18 +179,19 @@ def _inside(
     )
     across = coordinates(layering, [width for width, _ in extents], _GAP, _DUMMY_GAP)
     margin = _PADDING if heading else 0.0
+    lead = heading or (0.0, 0.0)
     first = min((across[v] - extents[v][0] / 2 for v in range(len(keys))), default=0.0)
     first = min([first, *across])
     last = max([max((across[v] + extents[v][0] / 2 for v in range(len(keys))), default=0.0), *across])
-    spare = max(0.0, least - (last - first) - 2 * margin)
-    shift = margin - first + spare / 2
+    spare = max(0.0, least[0] - (last - first) - 2 * margin - lead[0])
+    shift = margin + lead[0] - first + spare / 2
     thickness = [
         max((extents[vertex][1] for vertex in layer if vertex < len(keys)), default=0.0) for layer in layering.layers
     ]
-    tops = list(accumulate((thick + layer_gap for thick in thickness), initial=heading + margin))
+    tops = list(accumulate((thick + layer_gap for thick in thickness), initial=lead[1] + margin))
     inside = _Inside(
-        width=last - first + 2 * margin + spare,
-        length=(tops[-2] + thickness[-1] if thickness else tops[0]) + margin,
+        width=last - first + 2 * margin + lead[0] + spare,
+        length=max((tops[-2] + thickness[-1] if thickness else tops[0]) + margin, least[1]),
     )
     for vertex, key in enumerate(keys):
         width, length = extents[vertex]

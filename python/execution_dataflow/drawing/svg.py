@@ -51,11 +51,14 @@ def svg_text(picture: Picture, *, direction: Direction, theme: Theme) -> str:
     """
     is_flat = direction == "LR"
     sizes = [_box_size(box) for box in picture.boxes]
-    titles = [display_width(clipped(frame.title)) * _SMALL_COLUMN + 2 * _PADDING for frame in picture.frames]
+    titles = [(display_width(clipped(frame.title)) * _SMALL_COLUMN + 2 * _PADDING, 0.0) for frame in picture.frames]
+    heading = (0.0, _HEADING)
     if is_flat:
+        # What is across the flow lies above one another.
         sizes = [(height, width) for width, height in sizes]
-        titles = [_HEADING] * len(picture.frames)
-    layout = arranged(picture, sizes, titles, _HEADING, _layer_gap(picture, is_flat))
+        titles = [(0.0, width) for width, _ in titles]
+        heading = (_HEADING, 0.0)
+    layout = arranged(picture, sizes, titles, heading, _layer_gap(picture, is_flat))
     layout = _shown(layout, is_flat)
     footer = _footer(picture, layout.length)
     width = max(layout.width, *(len_ for _, len_ in footer), 1.0) + 2 * _MARGIN

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from execution_dataflow import _core
+from execution_dataflow.explanation.answer import Explanation
 from execution_dataflow.explanation.durations import work_and_path
 from execution_dataflow.explanation.facts import (
     BranchFacts,
-    Explanation,
     LimitFacts,
     MapFacts,
     PlaceFacts,

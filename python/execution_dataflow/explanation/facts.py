@@ -1,4 +1,4 @@
-"""The answer of ``plan.explain()``, as data."""
+"""What ``plan.explain()`` answers, as data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 __all__ = [
     "BranchFacts",
     "DurationSource",
-    "Explanation",
+    "ExplanationFacts",
     "LimitFacts",
     "MapFacts",
     "MemoryFacts",
@@ -201,8 +201,8 @@ class MapFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
-    """What is known of a plan before it runs; ``str()`` of it is a page to read.
+class ExplanationFacts:
+    """All that is known of a plan before it runs.
 
     Parameters
     ----------
@@ -279,11 +279,6 @@ class Explanation:
         facts["work"] |= {"parallelism": self.parallelism, "least": self.work.least, "most": self.work.most}
         plain: dict[str, Any] = _plain(facts)
         return plain
-
-    def __str__(self) -> str:
-        from execution_dataflow.explanation.text import explanation_text
-
-        return explanation_text(self)
 
 
 def _plain(value: Any) -> Any:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
+from execution_dataflow.explanation.facts import ExplanationFacts, MemoryFacts, WorkFacts
 from execution_dataflow.quantities import bytes_text, counted, duration_text
-
-if TYPE_CHECKING:
-    from execution_dataflow.explanation.facts import Explanation, MemoryFacts, WorkFacts
 
 __all__ = ["explanation_text"]
 
@@ -16,12 +13,12 @@ _ROWS = 12
 _PATH_ENDS = 4
 
 
-def explanation_text(explanation: Explanation) -> str:
+def explanation_text(explanation: ExplanationFacts) -> str:
     """Return an explanation as lines without a trailing newline.
 
     Parameters
     ----------
-    explanation : Explanation
+    explanation : ExplanationFacts
         What is known of a plan.
 
     Returns
