@@ -15,6 +15,7 @@ mod composition;
 mod conclude;
 mod convoy;
 mod events;
+mod expansion;
 mod fence;
 mod frame;
 mod functions;

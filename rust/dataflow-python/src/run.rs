@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use dataflow_core::ids::{InstanceId, NodeId, SlotId};
+use dataflow_core::instance::Instance;
 use dataflow_core::ready::Task;
 use dataflow_core::run::{FailurePolicy, Stop};
 use dataflow_core::status::State;
@@ -18,6 +19,7 @@ use crate::attempt::Attempt;
 use crate::body::{CoreRun, PythonBody};
 use crate::convoy::{Convoy, has_interpreter_lock};
 use crate::events::{EventQueue, Moment};
+use crate::expansion;
 use crate::frame::Frame;
 use crate::limits::{Limits, RunLimits};
 use crate::missing::Missing;
@@ -68,6 +70,15 @@ impl PyRun {
             return Err(PyIndexError::new_err(format!("node {} has no output {port}", node.0)));
         }
         Ok(plan.slot(node, port))
+    }
+
+    /// A node of the run, or of what was expanded in it.
+    fn place(&self, node: u32) -> PyResult<(&Instance<PythonBody>, NodeId)> {
+        let core = self.core()?;
+        if (node as usize) < core.root().plan().node_count() {
+            return Ok((core.root(), NodeId(node)));
+        }
+        expansion::find(core, node).ok_or_else(|| PyIndexError::new_err(format!("the run has no node {node}")))
     }
 
     fn start_once(&self) -> PyResult<&Arc<CoreRun>> {
@@ -135,8 +146,8 @@ impl PyRun {
         let policy = if fail_fast { FailurePolicy::FailFast } else { FailurePolicy::Continue };
         let shared = plan.get();
         // More workers than nodes find nothing to do.
-        // How many items a map has is known when it runs.
-        let useful = if shared.program.has_maps() { usize::MAX } else { shared.plan.node_count().max(1) };
+        // What a node expands into is known when it runs.
+        let useful = if shared.program.may_expand() { usize::MAX } else { shared.plan.node_count().max(1) };
         let max_workers = max_workers.min(useful);
         let keeps = retained(shared, retain)?;
         let mut lent: Vec<SlotId> = lent.into_iter().flatten().map(SlotId).filter(|&slot| !keeps(slot)).collect();
@@ -183,6 +194,14 @@ impl PyRun {
         Ok(())
     }
 
+    /// Has more kinds of operation ask for what is limited: those of an expansion. Their specs live as long as the run.
+    fn limit(&self, groups: Vec<(Py<NodeSpec>, u32)>) -> PyResult<()> {
+        if let Some(limits) = &self.core()?.body().limits {
+            limits.add_groups(&groups);
+        }
+        Ok(())
+    }
+
     /// Begins to revert an operation that has succeeded in a run that has finished.
     fn begin_revert<'py>(
         &self,
@@ -209,8 +228,7 @@ impl PyRun {
     #[pyo3(signature = (kind, node, payload=None))]
     fn tell(&self, py: Python<'_>, kind: u8, node: u32, payload: Option<Py<PyAny>>) -> PyResult<()> {
         let core = self.core()?;
-        let task = Task { instance: InstanceId::ROOT, node: NodeId(node) };
-        core.body().tell_of(py, kind, task, 0, Moment::elsewhere(core.now()), payload);
+        core.body().tell_of(py, kind, node, 0, Moment::elsewhere(core.now()), payload);
         Ok(())
     }
 
@@ -382,8 +400,9 @@ impl PyRun {
         Ok(self.core()?.remaining())
     }
 
-    fn state(&self, py: Python<'_>, node: u32) -> PyResult<u8> {
-        Ok(self.core()?.root().status(self.node(py, node)?).0 as u8)
+    fn state(&self, node: u32) -> PyResult<u8> {
+        let (instance, node) = self.place(node)?;
+        Ok(instance.status(node).0 as u8)
     }
 
     /// For each map that has begun: its node, the indices of the item that it is (none for a node), how many items are
@@ -397,8 +416,9 @@ impl PyRun {
         Ok(core.all_items().map(report).collect())
     }
 
-    fn attempts(&self, py: Python<'_>, node: u32) -> PyResult<u32> {
-        Ok(self.core()?.root().status(self.node(py, node)?).1)
+    fn attempts(&self, node: u32) -> PyResult<u32> {
+        let (instance, node) = self.place(node)?;
+        Ok(instance.status(node).1)
     }
 
     fn states<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
@@ -408,8 +428,9 @@ impl PyRun {
     }
 
     /// (queued, started, ended) in nanoseconds since the run began, and the worker, -1 when it never ran.
-    fn timing(&self, py: Python<'_>, node: u32) -> PyResult<(u64, u64, u64, i64)> {
-        let timing = self.core()?.root().timing(self.node(py, node)?);
+    fn timing(&self, node: u32) -> PyResult<(u64, u64, u64, i64)> {
+        let (instance, node) = self.place(node)?;
+        let timing = instance.timing(node);
         let worker = if timing.worker == dataflow_core::instance::NO_WORKER { -1 } else { i64::from(timing.worker) };
         Ok((timing.queued, timing.started, timing.ended, worker))
     }
@@ -435,11 +456,11 @@ impl PyRun {
     }
 
     /// The failed operation to blame for an UPSTREAM_FAILED one, or -1.
-    fn blame(&self, py: Python<'_>, node: u32) -> PyResult<i64> {
-        let root = self.core()?.root();
-        let node = self.node(py, node)?;
-        let is_upstream = root.status(node).0 == State::UpstreamFailed;
-        Ok(root.blame(node).filter(|_| is_upstream).map_or(-1, |node| i64::from(node.0)))
+    fn blame(&self, node: u32) -> PyResult<i64> {
+        let (instance, node) = self.place(node)?;
+        let is_upstream = instance.status(node).0 == State::UpstreamFailed;
+        let blamed = instance.blame(node).filter(|_| is_upstream);
+        Ok(blamed.map_or(-1, |node| i64::from(instance.program().number(node))))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
