@@ -46,6 +46,7 @@ class Options(TypedDict, total=False):
     output_bytes: int | None
     on_failure: Any
     always_run: bool | None
+    dynamic: bool | None
 
 
 class OperationFunction(Generic[P, R]):
@@ -111,6 +112,8 @@ class OperationFunction(Generic[P, R]):
         >>> double.new(name="twice").name
         'twice'
         """
+        if options.get("dynamic") and not self._options.get("dynamic"):
+            return operation_of(self, options={"dynamic": True}).new(**options)
         return FunctionOperation(self, **options)
 
     @property
@@ -148,6 +151,9 @@ class OperationFunction(Generic[P, R]):
 
     def _read_function(self) -> tuple[PortSignature, CallPattern]:
         hints = type_hints(self.function)
+        if self._options.get("dynamic"):
+            # What the function returns is a graph, and the outputs are those of that.
+            hints = {**hints, "return": Any}
         pattern = call_pattern(self.function, hints)
         signature = PortSignature(self.label)
         for name, port in pattern.inputs:

@@ -14,6 +14,7 @@ from execution_dataflow.composition.composed_graph import ComposedGraph
 from execution_dataflow.composition.flattening import revision_of
 from execution_dataflow.composition.interface import Definition
 from execution_dataflow.errors import ChannelError
+from execution_dataflow.expansion.graph_branches import GraphBranches
 from execution_dataflow.faults import refuse_addition, refuse_stranger
 from execution_dataflow.functions import FunctionOperation
 from execution_dataflow.mapping import MappedOperation, OnError, mapped, zipped_sources
@@ -27,7 +28,7 @@ __all__ = ["GraphDefinition"]
 AnyOperation = TypeVar("AnyOperation", bound=Operation)
 
 
-class GraphDefinition(ComposedGraph):
+class GraphDefinition(ComposedGraph, GraphBranches):
     """A directed acyclic graph of operations.
 
     One thread at a time builds a graph; any number of threads may compile and run it.

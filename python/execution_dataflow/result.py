@@ -181,6 +181,9 @@ class ExecutionResult:
         ValueReleasedError
             When the value was let go after its last consumer; ``retain=`` keeps it.
         """
+        inside = self._outcome.inner_node(operation)
+        if inside is not None:
+            raise self._outcome.released_inside(inside)
         node, name, port = self._plan.output_of(operation, port_name)
         state = OperationState(self._run.state(node))
         if state not in _WITH_VALUES:
@@ -247,7 +250,53 @@ class ExecutionResult:
         OperationState
             Its final state.
         """
-        return OperationState(self._run.state(self._plan.index_of(operation)))
+        return OperationState(self._run.state(self._outcome.node_of(operation)))
+
+    def get_error(self, operation: Operation | str) -> ErrorRecord | None:
+        """Return the failure of an operation, also of one inside of a dynamic operation or of a loop.
+
+        Parameters
+        ----------
+        operation : Operation or str
+            The operation or its name, such as ``"solve[3]/step"``.
+
+        Returns
+        -------
+        ErrorRecord or None
+            ``None`` if it did not fail.
+        """
+        node = self._outcome.node_of(operation)
+        return self._outcome.error(node) if self._run.state(node) == OperationState.FAILED else None
+
+    def get_iterations(self, loop: Operation | str) -> int:
+        """Return how many iterations a loop had in its last attempt.
+
+        Parameters
+        ----------
+        loop : Operation or str
+            The loop or its name; ``"solve[3]"`` for that of an item of a map.
+
+        Returns
+        -------
+        int
+            0 if it never began.
+        """
+        return self._outcome.iterations(loop)
+
+    def states_inside(self, operation: Operation | str) -> dict[str, OperationState]:
+        """Return the states of the operations inside of a dynamic operation or a loop, by their full names.
+
+        Parameters
+        ----------
+        operation : Operation or str
+            What was expanded, or its name.
+
+        Returns
+        -------
+        dict of str to OperationState
+            Of its last attempt; empty for what was not expanded.
+        """
+        return self._outcome.states_inside(operation)
 
     @property
     def states(self) -> Mapping[str, OperationState]:
@@ -273,7 +322,7 @@ class ExecutionResult:
         str or None
             The name of the one that failed; ``None`` if the state is not UPSTREAM_FAILED.
         """
-        return self._outcome.blame(self._plan.index_of(operation))
+        return self._outcome.blame(self._outcome.node_of(operation))
 
     @property
     def timings(self) -> list[OperationTiming]:
@@ -293,7 +342,7 @@ class ExecutionResult:
         OperationTiming or None
             ``None`` if it never ran.
         """
-        return self._outcome.timing(self._plan.index_of(operation))
+        return self._outcome.timing(self._outcome.node_of(operation))
 
     @property
     def errors(self) -> list[ErrorRecord]:

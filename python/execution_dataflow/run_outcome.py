@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from execution_dataflow import _core
 from execution_dataflow.error_record import ErrorRecord
-from execution_dataflow.errors import DataflowError
+from execution_dataflow.errors import DataflowError, ValueReleasedError
 from execution_dataflow.result_text import BlamedOperations
 from execution_dataflow.run_record import RunRecord
 from execution_dataflow.states import OperationState
 from execution_dataflow.timing import OperationTiming
 
 if TYPE_CHECKING:
+    from execution_dataflow.operations import Operation
     from execution_dataflow.plan import Plan
 
 __all__ = ["RunOutcome"]
@@ -42,6 +43,43 @@ class RunOutcome:
         self.run = run
         self.record = record
         self._failed: tuple[int, ...] | None = None
+
+    def node_of(self, operation: Operation | str) -> int:
+        """Return the number of an operation, also of one that a name leads to inside of an expansion."""
+        scopes = self.record.scopes
+        if scopes is not None and isinstance(operation, str):
+            found = scopes.find(operation)
+            if found is not None:
+                return found
+        return self.plan.index_of(operation)
+
+    def iterations(self, loop: Operation | str) -> int:
+        """Return how many iterations a loop has had."""
+        scopes = self.record.scopes
+        if scopes is None:
+            self.plan.index_of(loop)
+            return 0
+        name = loop if isinstance(loop, str) else self.plan.label(self.plan.index_of(loop))
+        found = scopes.find_loop(name)
+        if found is None:
+            self.node_of(name.partition("[")[0] if name.endswith("]") else name)
+        return found or 0
+
+    def states_inside(self, operation: Operation | str) -> dict[str, OperationState]:
+        """Return the states of what an operation was expanded into, by name."""
+        scopes, node = self.record.scopes, self.node_of(operation)
+        if scopes is None:
+            return {}
+        name = self.record.names(node)
+        return {name + path: self.state(number) for path, number in scopes.inside(node)}
+
+    def released_inside(self, node: int) -> ValueReleasedError:
+        """Return the error for who asks for a value of an operation inside of an expansion."""
+        label = self.record.names(node)
+        return ValueReleasedError(
+            f"the values of {label!r} were let go with what it is a part of. Make them outputs of that",
+            operation=label,
+        )
 
     def state(self, node: int) -> OperationState:
         """Return the final state of a node."""
@@ -72,7 +110,8 @@ class RunOutcome:
         kept = self.record.errors.get(node)
         if kept is not None:
             return kept
-        policy = self.plan.operations[node].retry_policy
+        plan, index = (self.plan, node) if self.record.scopes is None else self.record.scopes.place(node)
+        policy = plan.operations[index].retry_policy
         most = policy.max_attempts if policy is not None else 1
         error = self.record.unrecorded.get(node) or DataflowError("no exception was recorded for this failure")
         return self.record.error_record(node, self.run.attempts(node), most, error)

@@ -25,6 +25,7 @@ BOTTOM = [
     "nearest",
     "errors",
     "map_errors",
+    "expansion_errors",
     "process_errors",
     "limit_errors",
     "composition_errors",
@@ -48,6 +49,8 @@ DEFINITION = [
     "parameters",
     "functions",
     "mapping",
+    "expansion.branches",
+    "expansion.repeating",
     "channels",
     "names",
     "fallbacks",
@@ -65,7 +68,10 @@ DEFINITION = [
     "operation_arrays",
     "building",
     "bulk",
+    "expansion.graph_branches",
     "graph",
+    "expansion.loops",
+    "expansion.graph_outputs",
 ]
 # What a run carries: it knows nothing of graphs, nor they of it.
 RUN_DATA = [
@@ -79,6 +85,7 @@ RUN_DATA = [
     "error_record",
     "timing",
     "run_settings",
+    "expansion.scopes",
     "run_record",
     "context",
     "events",
@@ -96,6 +103,7 @@ ENGINE = [
     "engine_options",
     "fallback_hooks",
     "map_hooks",
+    "expansion_hooks",
     "write_guard",
     "time_hooks",
     "run_hooks",
