@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ __all__ = ["RunOutcome"]
 
 _NANOSECOND = 1e-9
 _BLAMED_GROUPS = 5
+_INDICES = re.compile(r"(?:\[\d+\])+$")
 
 
 class RunOutcome:
@@ -55,23 +57,27 @@ class RunOutcome:
 
     def iterations(self, loop: Operation | str) -> int:
         """Return how many iterations a loop has had."""
+        found = self._expanded(loop)
         scopes = self.record.scopes
-        if scopes is None:
-            self.plan.index_of(loop)
-            return 0
-        name = loop if isinstance(loop, str) else self.plan.label(self.plan.index_of(loop))
-        found = scopes.find_loop(name)
-        if found is None:
-            self.node_of(name.partition("[")[0] if name.endswith("]") else name)
-        return found or 0
+        return 0 if found is None or scopes is None else scopes.iterations(*found) or 0
 
     def states_inside(self, operation: Operation | str) -> dict[str, OperationState]:
         """Return the states of what an operation was expanded into, by name."""
-        scopes, node = self.record.scopes, self.node_of(operation)
-        if scopes is None:
+        found = self._expanded(operation)
+        scopes = self.record.scopes
+        if found is None or scopes is None:
             return {}
-        name = self.record.names(node)
-        return {name + path: self.state(number) for path, number in scopes.inside(node)}
+        name = self.record.name_of(*found)
+        return {name + path: self.state(number) for path, number in scopes.inside(*found)}
+
+    def _expanded(self, operation: Operation | str) -> tuple[int, tuple[int, ...]] | None:
+        scopes = self.record.scopes
+        name = operation if isinstance(operation, str) else self.plan.label(self.plan.index_of(operation))
+        found = None if scopes is None else scopes.find_expanded(name)
+        if found is None:
+            # An item of a map that has not expanded is known by that.
+            self.node_of(_INDICES.sub("", name))
+        return found
 
     def released_inside(self, node: int) -> ValueReleasedError:
         """Return the error for who asks for a value of an operation inside of an expansion."""

@@ -194,23 +194,17 @@ class Scopes:
                 at = rest.find("/", at + 1)
         return None
 
-    def find_loop(self, name: str) -> int | None:
-        """Return how many iterations a loop has had, by its identity: of an item of a map, with the index."""
-        for node, indices in self._split_at_root(name):
-            count = self.iterations(node, indices)
-            if count is not None:
-                return count
-        return None
-
-    def _split_at_root(self, name: str) -> Iterator[tuple[int, tuple[int, ...]]]:
+    def find_expanded(self, name: str) -> tuple[int, tuple[int, ...]] | None:
+        """Return what has expanded, by its identity: its number, and which item of a map it is."""
         node = self.find(name)
         if node is not None:
-            yield node, ()
+            return (node, ()) if (node, ()) in self._by_parent else None
         found = _INDICES.search(name)
         if found is not None:
-            node = self.find(name[: found.start()])
-            if node is not None:
-                yield node, _numbers(found.group())
+            node, items = self.find(name[: found.start()]), _numbers(found.group())
+            if node is not None and (node, items) in self._by_parent:
+                return node, items
+        return None
 
     def _expanded(self, plan: Any, base: int, head: str) -> Iterator[tuple[Any, int]]:
         local, indices = plan.position_of(head), ()
