@@ -54,6 +54,8 @@ pub(crate) fn end_of<B: Body>(instance: &Instance<B>) -> Task {
 impl<B: Body> Step<'_, '_, B> {
     /// Puts a plan in the place of this live attempt: its nodes run, and then [`Body::expanded`] ends the attempt.
     pub fn expand(&mut self, expansion: Expansion<B>, retained: impl Fn(SlotId) -> bool) -> InstanceId {
+        // What it expands into starts now, and not when the attempt did.
+        self.clock();
         let (run, parent) = (self.run(), (self.task(), self.attempt()));
         let seat = self.seat_ref();
         run.expand_into(parent, expansion, retained, Sink::Seat(seat, &mut self.next))
@@ -117,8 +119,11 @@ impl<B: Body> Run<B> {
             };
             self.settle_all(Outcome::given(task(node), left_unset), now, sink);
         }
-        if let Sink::Injector = sink {
-            self.pool.call_to_roots(self, count.max(1), false);
+        match sink {
+            Sink::Injector => self.pool.call_to_roots(self, count.max(1), false),
+            // As of any run, somebody is to look from time to time.
+            Sink::Seat(..) if count > 1 => self.pool.call_to_roots(self, count, true),
+            Sink::Seat(..) => {}
         }
         id
     }

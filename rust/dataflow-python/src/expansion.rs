@@ -98,6 +98,9 @@ fn grow(
         let _pushed = frame.push();
         call::call(py, spec, &frame, &run.body().context)?
     };
+    if spec.expands == Expands::Graph {
+        spec.duration.note(step.clock() - step.started());
+    }
     let answer = first(py, run, &frame, value)?;
     let Next { expansion, kept } = next(py, run, task, answer, element)?;
     // From here on it holds nothing: what it asked for goes to what it has expanded into.
