@@ -1,4 +1,4 @@
-"""Dynamic operations and loops that tests run on every executor; at the top of a module, where worker processes find them."""
+"""Dynamic operations and loops for every executor; at the top of a module, where worker processes find them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import asyncio
 import os
 from typing import Any
 
-from execution_dataflow import ExecutionContext, GraphDefinition, Operation, OutputPort, RetryPolicy, operation, repeated
+from execution_dataflow import (
+    ExecutionContext,
+    GraphDefinition,
+    Operation,
+    OutputPort,
+    RetryPolicy,
+    operation,
+    repeated,
+)
 
 __all__ = ["add", "countdown", "draw", "executed", "fan", "fragile", "graph_of_everything", "halve", "numbers", "tower"]
 
@@ -120,7 +128,9 @@ def graph_of_everything(executor: Any = None) -> GraphDefinition:
     graph.add(tower.new(name="tower"), levels=3, executor=executor)
     graph.add(countdown.new(name="countdown"), number=3)
     graph.map(fan.new(name="fans"), over={"count": [0, 2, 3]}, executor=executor)
-    graph.map(repeated(halve.new(executor=executor), name="halves", until=_is_small, max_iterations=20), over=[8.0, 3.0])
+    graph.map(
+        repeated(halve.new(executor=executor), name="halves", until=_is_small, max_iterations=20), over=[8.0, 3.0]
+    )
     graph.repeat_until(drawing, name="draws", until=lambda number: number > 3, max_iterations=9, number=0.0)
     return graph
 

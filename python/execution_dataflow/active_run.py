@@ -124,7 +124,7 @@ class ActiveRun:
             limited = limits.of_plan(plan, record.held)
             if limited is None and plan.expands:
                 # What is limited may come with an expansion.
-                limited = limits.core, (), None
+                limited = limits.core, [], None
         self._hooks = hooks = RunHooks(
             plan,
             record,

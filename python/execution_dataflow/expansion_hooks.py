@@ -1,4 +1,4 @@
-"""What a native run asks Python for when an operation is expanded: which plan runs in its place, and what comes of it."""
+"""What a native run asks Python for when an operation is expanded: which plan runs in its place, and what follows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from reprlib import Repr
 from typing import Any
 
 from execution_dataflow import _core
+from execution_dataflow.composition.given_values import given_values
 from execution_dataflow.engine_limits import EngineLimits
 from execution_dataflow.errors import ContractError
 from execution_dataflow.expansion.graph_outputs import outputs_for
@@ -18,8 +19,9 @@ from execution_dataflow.run_record import RunRecord
 
 __all__ = ["ExpansionHooks"]
 
-# A native plan, its first number, what its roots are given, the outputs that are wanted, whether a failure is contained.
-_Next = tuple[_core.Plan, int, Sequence[tuple[int, Any]], Sequence[tuple[int, int]], bool]
+# A native plan, its first number, what its roots are given, the outputs that are wanted, whether a failure is
+# contained, and the values of its parameters.
+_Next = tuple[_core.Plan, int, Sequence[tuple[int, Any]], Sequence[tuple[int, int]], bool, Sequence[Any]]
 
 _short = Repr()
 _short.maxstring = _short.maxother = 80
@@ -53,23 +55,25 @@ class ExpansionHooks:
         Returns
         -------
         tuple
-            The native plan, the number of its first operation, what its roots are given, the outputs, and whether a
-            failure in it may come to nothing.
+            The native plan, the number of its first operation, what its roots are given, the outputs, whether a failure
+            in it may come to nothing, and the values of its parameters.
 
         Raises
         ------
         ContractError
             A dynamic operation has returned something else than a graph, or a graph without the outputs that it
             declares; or it lies too deep.
+        ParameterError
+            The graph has a parameter without a default.
         """
         scopes, at = self.record.scopes, tuple(items)
         assert scopes is not None
         name = self.record.name_of(node, at)
         if scopes.level(node) >= MOST_LEVELS:
             raise ContractError(
-                f"{operation!r} is expanded within {MOST_LEVELS} others, each in the place of the one before, and there "
-                "would be no end: a dynamic operation must at some time return a graph without another one; what is to "
-                "be done again and again is a loop, for graph.repeat_until",
+                f"{operation!r} is expanded within {MOST_LEVELS} others, each in the place of the one before, and "
+                "there would be no end: a dynamic operation must at some time return a graph without another one; "
+                "what is to be done again and again is a loop, for graph.repeat_until",
                 operation=name[:200],
             )
         if attempt > 1:
@@ -78,9 +82,10 @@ class ExpansionHooks:
         if isinstance(operation, RepeatedOperation):
             base = self._begin_plan(scopes, operation.plan, node, at, 0, contained)
             given = tuple(zip(operation.given, value, strict=True))
-            return operation.plan.core, base, given, operation.results, contained
+            return operation.plan.core, base, given, operation.results, contained, ()
         plan, outputs = outputs_for(name, operation, value)
-        return plan.core, self._begin_plan(scopes, plan, node, at, None, contained), (), outputs, contained
+        values = given_values(plan.name, plan.given, None, None, {}) if plan.given else ()
+        return plan.core, self._begin_plan(scopes, plan, node, at, None, contained), (), outputs, contained, values
 
     def _begin_plan(
         self, scopes: Scopes, plan: Plan, node: int, items: tuple[int, ...], iteration: int | None, contained: bool
@@ -93,9 +98,7 @@ class ExpansionHooks:
                 run.limit(given[1])
         return scopes.add(plan, node, items, iteration, contained)
 
-    def _is_contained(
-        self, scopes: Scopes, node: int, items: tuple[int, ...], attempt: int, operation: Any
-    ) -> bool:
+    def _is_contained(self, scopes: Scopes, node: int, items: tuple[int, ...], attempt: int, operation: Any) -> bool:
         policy = operation.retry_policy
         is_last = policy is None or attempt >= policy.max_attempts
         return not is_last or bool(items) or operation.on_failure is not None or scopes.is_contained(node)
@@ -104,7 +107,7 @@ class ExpansionHooks:
         """Let the exceptions go that the attempt before has left: their frames keep arrays alive."""
         for failures in (self.record.errors, self.record.superseded, self.record.fallbacks):
             for number in scopes.earlier(node, items, list(failures)):
-                failures.pop(number, None)  # type: ignore[attr-defined]
+                failures.pop(number, None)
 
     def iteration_ended(
         self, node: int, items: Sequence[int], attempt: int, base: int, values: Sequence[Any]
@@ -150,7 +153,7 @@ class ExpansionHooks:
         given = [
             (place, outputs[fed] if fed >= 0 else next(same)) for place, fed in zip(loop.given, loop.fed, strict=True)
         ]
-        return loop.plan.core, scopes.add(loop.plan, node, at, done, contained), given, loop.results, contained
+        return loop.plan.core, scopes.add(loop.plan, node, at, done, contained), given, loop.results, contained, ()
 
     def _operation_at(self, node: int, maps: int) -> Any:
         plan, index = self.plan, node

@@ -282,6 +282,6 @@ def _check_dynamic(label: str, operation: Operation) -> None:
         raise GraphError(f"{label}(dynamic=True) has no meaning here: give it to the operation that returns the graph")
     if operation.executor == "process":
         raise GraphError(
-            f"{label}(executor='process') is dynamic, and the graph that it returns is wanted in this process: leave the "
-            "executor out, and give it to the operations of that graph"
+            f"{label}(executor='process') is dynamic, and the graph that it returns is wanted in this process: leave "
+            "the executor out, and give it to the operations of that graph"
         )

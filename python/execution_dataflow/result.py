@@ -14,6 +14,7 @@ from execution_dataflow.errors import (
     RunFailed,
     ValueReleasedError,
 )
+from execution_dataflow.expansion.result_inside import ResultInside
 from execution_dataflow.result_text import ResultFacts, html_text, listed, short_text, summary_text
 from execution_dataflow.run_outcome import RunOutcome
 from execution_dataflow.run_record import RunRecord
@@ -41,7 +42,7 @@ def _operations(count: int) -> str:
     return f"{count} operations were" if count > 1 else "1 operation was"
 
 
-class ExecutionResult:
+class ExecutionResult(ResultInside):
     """What a run came to. The engine makes it; it does not change.
 
     An operation is given as the object that was added to the graph, or by its name.
@@ -251,52 +252,6 @@ class ExecutionResult:
             Its final state.
         """
         return OperationState(self._run.state(self._outcome.node_of(operation)))
-
-    def get_error(self, operation: Operation | str) -> ErrorRecord | None:
-        """Return the failure of an operation, also of one inside of a dynamic operation or of a loop.
-
-        Parameters
-        ----------
-        operation : Operation or str
-            The operation or its name, such as ``"solve[3]/step"``.
-
-        Returns
-        -------
-        ErrorRecord or None
-            ``None`` if it did not fail.
-        """
-        node = self._outcome.node_of(operation)
-        return self._outcome.error(node) if self._run.state(node) == OperationState.FAILED else None
-
-    def get_iterations(self, loop: Operation | str) -> int:
-        """Return how many iterations a loop had in its last attempt.
-
-        Parameters
-        ----------
-        loop : Operation or str
-            The loop or its name; ``"solve[3]"`` for that of an item of a map.
-
-        Returns
-        -------
-        int
-            0 if it never began.
-        """
-        return self._outcome.iterations(loop)
-
-    def states_inside(self, operation: Operation | str) -> dict[str, OperationState]:
-        """Return the states of the operations inside of a dynamic operation or a loop, by their full names.
-
-        Parameters
-        ----------
-        operation : Operation or str
-            What was expanded, or its name.
-
-        Returns
-        -------
-        dict of str to OperationState
-            Of its last attempt; empty for what was not expanded.
-        """
-        return self._outcome.states_inside(operation)
 
     @property
     def states(self) -> Mapping[str, OperationState]:

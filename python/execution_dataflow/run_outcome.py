@@ -48,12 +48,16 @@ class RunOutcome:
 
     def node_of(self, operation: Operation | str) -> int:
         """Return the number of an operation, also of one that a name leads to inside of an expansion."""
+        inside = self.inner_node(operation)
+        return self.plan.index_of(operation) if inside is None else inside
+
+    def inner_node(self, operation: object) -> int | None:
+        """Return the number of an operation inside of an expansion, if a name leads there."""
         scopes = self.record.scopes
-        if scopes is not None and isinstance(operation, str):
-            found = scopes.find(operation)
-            if found is not None:
-                return found
-        return self.plan.index_of(operation)
+        if scopes is None or not isinstance(operation, str):
+            return None
+        found = scopes.find(operation)
+        return None if found is None or found < len(self.plan) else found
 
     def iterations(self, loop: Operation | str) -> int:
         """Return how many iterations a loop has had."""

@@ -46,7 +46,8 @@ def test_expansions_agree_with_the_inline_executor(way: str, inline: tuple[Any, 
 
 def test_everything_is_named_after_what_it_is_in(inline: tuple[Any, Any, Any]) -> None:
     outputs, events, states = inline
-    assert outputs["fans"] == {"result": [0, 1, 5]} and outputs["halves"] == {"x": [0.5, 0.75]}
+    assert outputs["fans"] == {"result": [0, 1, 5]}
+    assert outputs["halves"] == {"x": [0.5, 0.75]}
     started = {name for kind, name in events if kind == "OperationStarted"}
     assert {"tower/tower/tower/add", "fans[2]/sum", "halves[1][0]/halve", "draws[1]/drawing/draw"} <= started
     assert set(states) <= started | {"fans", "halves"}

@@ -67,7 +67,8 @@ def test_operations_inside_are_asked_for_by_name(threads: ExecutionEngine) -> No
     assert result.states_inside("doubled") == {"doubled/double": S.SUCCEEDED, "doubled/double_2": S.SUCCEEDED}
     assert result.get_state("doubled/double_2") is S.SUCCEEDED
     timing = result.get_timing("doubled/double")
-    assert timing is not None and timing.operation == "doubled/double"
+    assert timing is not None
+    assert timing.operation == "doubled/double"
     assert result.get_error("doubled/double") is None
     with pytest.raises(ValueReleasedError, match="doubled/double"):
         result.get_output("doubled/double")
@@ -81,7 +82,8 @@ def test_a_plain_function_may_return_a_graph_as_its_value(threads: ExecutionEngi
         return alone(double, x=1)
 
     result = threads.run(alone(make))
-    assert isinstance(result.get_output("make"), GraphDefinition) and result.states_inside("make") == {}
+    assert isinstance(result.get_output("make"), GraphDefinition)
+    assert result.states_inside("make") == {}
 
 
 def test_class_and_options_make_an_operation_dynamic(threads: ExecutionEngine) -> None:
@@ -118,7 +120,8 @@ def test_optional_outputs_that_the_graph_lacks_stay_unset(threads: ExecutionEngi
     maybe = graph.add(Maybe())
     after = graph.add(double, x=maybe["other"])
     result = threads.run(graph)
-    assert result.get_output(maybe, "one") == 2 and result.get_state(after) is S.SKIPPED
+    assert result.get_output(maybe, "one") == 2
+    assert result.get_state(after) is S.SKIPPED
     with pytest.raises(NoValueError, match="branch was not taken"):
         threads.run(graph, retain="all").get_output(maybe, "other")
 
@@ -157,7 +160,8 @@ def test_several_ends_need_a_name(threads: ExecutionEngine) -> None:
         return graph
 
     message = str(error_of(threads, strange))
-    assert "its outputs: 'double.result', 'double_2.result'" in message and "{'result': operation}" in message
+    assert "its outputs: 'double.result', 'double_2.result'" in message
+    assert "{'result': operation}" in message
 
 
 def test_values_are_checked_against_the_ports_of_the_operation(threads: ExecutionEngine) -> None:
@@ -200,7 +204,8 @@ def test_random_streams_are_those_of_the_full_name(threads: ExecutionEngine) -> 
     graph = GraphDefinition()
     drawn = graph.add(inner)
     first, second = (threads.run(graph, ExecutionContext(seed=3)).get_output(drawn) for _ in range(2))
-    assert first == second and first[0] != first[1]
+    assert first == second
+    assert first[0] != first[1]
 
 
 def test_names_reach_logs_and_frames(threads: ExecutionEngine) -> None:
@@ -247,7 +252,8 @@ def test_expansions_without_end_are_stopped() -> None:
         result = engine.run(alone(endless))
     assert result.get_state("endless") is S.FAILED
     message = result.get_error_message() or ""
-    assert "within 1000 others" in message and len(message) < 12_000
+    assert "within 1000 others" in message
+    assert len(message) < 12_000
 
 
 def test_a_thousand_levels_end_without_a_deep_stack() -> None:

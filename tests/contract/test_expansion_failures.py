@@ -62,12 +62,16 @@ def test_failure_inside_fails_the_operation_by_the_inner_name(threads: Execution
     assert result.states_inside("grow") == {"grow/boom": S.FAILED, "grow/lambda": S.UPSTREAM_FAILED}
     assert result.first_error is not None
     error = result.first_error.exception
-    assert isinstance(error, ExpansionError) and error.operation == "grow/boom" and error.failed == ("grow/boom",)
-    assert isinstance(error.exception, ValueError) and error.__cause__ is error.exception
+    assert isinstance(error, ExpansionError)
+    assert error.operation == "grow/boom"
+    assert error.failed == ("grow/boom",)
+    assert isinstance(error.exception, ValueError)
+    assert error.__cause__ is error.exception
     assert "Operation 'grow' failed: ExpansionError: grow/boom failed: ValueError: boom" in result.get_error_message()
     assert [failure.operation for failure in result.errors] == ["grow"]
     inner = result.get_error("grow/boom")
-    assert inner is not None and inner.exception is error.exception
+    assert inner is not None
+    assert inner.exception is error.exception
     assert result.blame("grow/lambda") == "grow/boom"
 
 
@@ -76,7 +80,8 @@ def test_a_failure_far_inside_is_told_once(threads: ExecutionEngine) -> None:
     middle = dynamic(lambda inner: inner.add(innermost))
     result = threads.run(alone(dynamic(lambda inner: inner.add(middle))))
     message = result.get_error_message() or ""
-    assert message.count("boom failed") == 1 and "grow/grow/grow/boom failed: ValueError" in message
+    assert message.count("boom failed") == 1
+    assert "grow/grow/grow/boom failed: ValueError" in message
 
 
 def test_retry_policy_makes_the_whole_expansion_again(threads: ExecutionEngine) -> None:
@@ -92,10 +97,13 @@ def test_retry_policy_makes_the_whole_expansion_again(threads: ExecutionEngine) 
     policy = RetryPolicy(max_attempts=3, retry_on=ConnectionError)
     graph = alone(dynamic(lambda inner: inner.add(fails_first), retry_policy=policy))
     result = threads.run(graph)
-    assert result.get_output("grow") == 7 and len(began) == 2
+    assert result.get_output("grow") == 7
+    assert len(began) == 2
     timing = result.get_timing("grow")
-    assert timing is not None and timing.attempts == 2
-    assert result.get_state("grow/fails_first") is S.SUCCEEDED and result.get_error("grow/fails_first") is None
+    assert timing is not None
+    assert timing.attempts == 2
+    assert result.get_state("grow/fails_first") is S.SUCCEEDED
+    assert result.get_error("grow/fails_first") is None
 
 
 def test_retry_policy_looks_at_the_exception_inside(threads: ExecutionEngine) -> None:
@@ -113,7 +121,8 @@ def test_retry_policy_looks_at_the_exception_inside(threads: ExecutionEngine) ->
         return inner.add(operation(outputs=("a", "b"))(lambda: 1))["a"]
 
     result = threads.run(alone(dynamic(unset, retry_policy=TWICE, on_failure=1)))
-    assert len(tries) == 2 and result.get_state("grow") is S.FAILED  # a fault of the program
+    assert len(tries) == 2
+    assert result.get_state("grow") is S.FAILED
 
 
 def test_operations_inside_are_attempted_again_by_themselves(threads: ExecutionEngine) -> None:
@@ -127,12 +136,14 @@ def test_operations_inside_are_attempted_again_by_themselves(threads: ExecutionE
     with threads.subscribe(lambda event: events.append((type(event).__name__, getattr(event, "operation", "")))):
         result = threads.run(alone(dynamic(lambda inner: inner.add(fragile))))
     assert result.get_output("grow") == 3
-    assert events.count(("OperationRetrying", "grow/fragile")) == 2 and ("OperationRetrying", "grow") not in events
+    assert events.count(("OperationRetrying", "grow/fragile")) == 2
+    assert ("OperationRetrying", "grow") not in events
 
 
 def test_fallback_stands_in_for_an_expansion_that_failed(threads: ExecutionEngine) -> None:
     result = threads.run(alone(dynamic(lambda inner: inner.add(boom), on_failure=FallbackValue(None))))
-    assert result.is_successful() and result.get_output("grow") is None
+    assert result.is_successful()
+    assert result.get_output("grow") is None
     assert [failure.operation for failure in result.fallbacks] == ["grow"]
     result = threads.run(alone(dynamic(lambda inner: inner.add(boom), on_failure=lambda error: str(error))))
     assert result.get_output("grow").startswith("grow/boom failed: ValueError: boom")
@@ -141,7 +152,8 @@ def test_fallback_stands_in_for_an_expansion_that_failed(threads: ExecutionEngin
 def test_fallback_inside_stands_in_inside(threads: ExecutionEngine) -> None:
     inside = operation(on_failure=5, name="inside")(boom)
     result = threads.run(alone(dynamic(lambda inner: inner.add(inside))))
-    assert result.get_output("grow") == 5 and result.fallbacks == []
+    assert result.get_output("grow") == 5
+    assert result.fallbacks == []
 
 
 @pytest.mark.parametrize("retried", [False, True])
@@ -168,7 +180,8 @@ def test_fail_fast_starts_nothing_else_inside(threads: ExecutionEngine, retried:
 
     graph = alone(dynamic(build, retry_policy=TWICE if retried else None))
     result = threads.run(graph)
-    assert result.get_state("grow") is S.FAILED and ran == ["cleaning"] * (1 + retried)
+    assert result.get_state("grow") is S.FAILED
+    assert ran == ["cleaning"] * (1 + retried)
     assert result.states_inside("grow")["grow/lambda"] is S.CANCELLED
 
 
@@ -203,7 +216,9 @@ def test_what_waits_for_a_retry_inside_ends_with_the_expansion(threads: Executio
     result = threads.run(alone(dynamic(build, retry_policy=TWICE)))
     assert time.monotonic() - began < 30
     states = result.states_inside("grow")
-    assert states["grow/waiting"] is S.FAILED and states["grow/boom"] is S.FAILED and states["grow/items"] is S.FAILED
+    assert states["grow/waiting"] is S.FAILED
+    assert states["grow/boom"] is S.FAILED
+    assert states["grow/items"] is S.FAILED
 
 
 def test_continue_finishes_what_does_not_depend_on_the_failure(threads: ExecutionEngine) -> None:
@@ -216,7 +231,8 @@ def test_continue_finishes_what_does_not_depend_on_the_failure(threads: Executio
 
     result = threads.run(alone(dynamic(build)), failure_policy="continue")
     states = list(result.states_inside("grow").values())
-    assert states.count(S.SUCCEEDED) == 6 and states.count(S.UPSTREAM_FAILED) == 1
+    assert states.count(S.SUCCEEDED) == 6
+    assert states.count(S.UPSTREAM_FAILED) == 1
 
 
 def test_failure_elsewhere_cancels_what_has_not_started_inside(threads: ExecutionEngine) -> None:
@@ -242,7 +258,8 @@ def test_failure_elsewhere_cancels_what_has_not_started_inside(threads: Executio
     graph.add(fails)
     result = threads.run(graph)
     assert result.states_inside("grow") == {"grow/slow": S.SUCCEEDED, "grow/lambda": S.CANCELLED}
-    assert result.get_state("grow") is S.CANCELLED and result.first_error.operation == "fails"
+    assert result.get_state("grow") is S.CANCELLED
+    assert result.first_error.operation == "fails"
 
 
 def test_mapped_expansions_fail_and_are_kept_item_by_item(threads: ExecutionEngine) -> None:
@@ -255,7 +272,8 @@ def test_mapped_expansions_fail_and_are_kept_item_by_item(threads: ExecutionEngi
     result = threads.run(graph)
     values = result.get_output(kept)
     assert (values[0], values[2]) == (1, 0.5)
-    assert isinstance(values[1].error, ExpansionError) and values[1].error.operation == "grow[1]/lambda"
+    assert isinstance(values[1].error, ExpansionError)
+    assert values[1].error.operation == "grow[1]/lambda"
     graph = GraphDefinition()
     graph.map(grow, over=iter([1, 0, 2]))
     message = threads.run(graph).get_error_message() or ""
@@ -268,7 +286,8 @@ def test_skipped_ends_inside_leave_the_output_unset(threads: ExecutionEngine) ->
         return inner.add(lambda x: x, x=switch["two"])
 
     error = threads.run(alone(dynamic(build))).first_error
-    assert error is not None and isinstance(error.exception, ContractError)
+    assert error is not None
+    assert isinstance(error.exception, ContractError)
     assert "ended without setting its output" in error.message
 
 
@@ -281,7 +300,8 @@ def test_a_worker_that_dies_inside_fails_or_is_attempted_again(processes: Execut
     result = processes.run(alone(dynamic(lambda inner: inner.add(dying, path=str(tmp_path / "no" / "died")))))
     assert result.first_error is not None
     error = result.first_error.exception
-    assert isinstance(error, ExpansionError) and isinstance(error.exception, WorkerDied)
+    assert isinstance(error, ExpansionError)
+    assert isinstance(error.exception, WorkerDied)
     assert error.operation == "grow/dying"
 
 
@@ -346,7 +366,8 @@ def test_ctrl_c_ends_a_loop_on_the_calling_thread() -> None:
     with ExecutionEngine(max_workers=1) as engine, pytest.raises(RunInterrupted) as interrupted:
         engine.run(graph)
     result: Any = interrupted.value.result
-    assert result.get_state(loop) is S.CANCELLED and result.get_iterations(loop) == len(began) == 101
+    assert result.get_state(loop) is S.CANCELLED
+    assert result.get_iterations(loop) == len(began) == 101
 
 
 def test_a_loop_is_attempted_again_from_its_start(threads: ExecutionEngine) -> None:
@@ -362,8 +383,10 @@ def test_a_loop_is_attempted_again_from_its_start(threads: ExecutionEngine) -> N
     graph = GraphDefinition()
     loop = graph.add(repeated(count, until=lambda n: n == 4, max_iterations=9, retry_policy=TWICE), n=0)
     result = threads.run(graph)
-    assert result.get_output(loop) == 4 and calls == [0, 1, 2, 0, 1, 2, 3]
-    assert result.get_iterations(loop) == 4 and len(result.states_inside(loop)) == 8
+    assert result.get_output(loop) == 4
+    assert calls == [0, 1, 2, 0, 1, 2, 3]
+    assert result.get_iterations(loop) == 4
+    assert len(result.states_inside(loop)) == 8
     assert result.get_state("count[2]/count") is S.SUCCEEDED
 
 
@@ -386,4 +409,5 @@ def test_an_expansion_that_always_runs_is_finished_after_a_cancellation() -> Non
         await_event(began)
         handle.cancel()
         assert eventually(lambda: handle.done)
-    assert ran == [1] and handle.result().get_state(cleaning) is S.SUCCEEDED
+    assert ran == [1]
+    assert handle.result().get_state(cleaning) is S.SUCCEEDED

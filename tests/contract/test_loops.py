@@ -1,4 +1,4 @@
-"""A loop runs its body again and again, expanded while the run goes on, until its condition is true or its maximum comes."""
+"""A loop runs its body again and again, until its condition is true or its maximum comes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def test_outputs_feed_the_inputs_of_the_same_names(threads: ExecutionEngine) -> 
     graph, loop = loop_of(halve, until=small, max_iterations=100, x=100.0)
     after = graph.add(lambda x: x + 1, x=loop)
     result = threads.run(graph, retain="all")
-    assert result.get_output(loop) == 100 / 2**7 and result.get_output(after) == 100 / 2**7 + 1
+    assert result.get_output(loop) == 100 / 2**7
+    assert result.get_output(after) == 100 / 2**7 + 1
     assert result.get_iterations(loop) == result.get_iterations("halve") == 7
     assert result.get_state("halve[6]/halve") is S.SUCCEEDED
     assert list(result.states_inside(loop))[:3] == ["halve[0]/halve", "halve[0]/until", "halve[1]/halve"]
@@ -68,10 +69,13 @@ def test_other_inputs_are_the_same_for_all(threads: ExecutionEngine) -> None:
 def test_maximum_fails_the_loop_or_keeps_what_came_last(threads: ExecutionEngine) -> None:
     graph, loop = loop_of(halve, until=small, max_iterations=3, x=100.0)
     result = threads.run(graph)
-    assert result.first_error is not None and result.get_state(loop) is S.FAILED
+    assert result.first_error is not None
+    assert result.get_state(loop) is S.FAILED
     error = result.first_error.exception
-    assert isinstance(error, IterationLimitError) and (error.max_iterations, error.outputs) == (3, {"x": 12.5})
-    assert "halve had 3 iterations" in str(error) and "on_limit='keep'" in str(error)
+    assert isinstance(error, IterationLimitError)
+    assert (error.max_iterations, error.outputs) == (3, {"x": 12.5})
+    assert "halve had 3 iterations" in str(error)
+    assert "on_limit='keep'" in str(error)
     graph, loop = loop_of(halve, until=small, max_iterations=3, on_limit="keep", x=100.0)
     assert threads.run(graph).get_output(loop) == 12.5
 
@@ -79,7 +83,8 @@ def test_maximum_fails_the_loop_or_keeps_what_came_last(threads: ExecutionEngine
 def test_body_that_feeds_nothing_is_told_so_at_the_maximum(threads: ExecutionEngine) -> None:
     graph, _ = loop_of(lambda x: x / 2, until=lambda result: result < 1, max_iterations=3, x=100.0)
     error = threads.run(graph).first_error
-    assert error is not None and "None of its outputs has the name of an input" in error.message
+    assert error is not None
+    assert "None of its outputs has the name of an input" in error.message
 
 
 def test_condition_may_be_an_operation_that_fails_by_name(threads: ExecutionEngine) -> None:
@@ -116,7 +121,7 @@ def test_mistakes_are_found_when_the_loop_is_defined() -> None:
 
     mistakes: list[tuple[Any, Any, type[Exception], str]] = [
         (text, small, PortTypeError, "'x' is str, and feeds its input 'x' in the next iteration, which is int"),
-        (Many(), small, PortError, "takes a list of sources"),
+        (Many(), small, PortError, "takes many sources"),
         (Optional(), small, PortError, "is optional, and every iteration needs a value"),
         (Nothing(), small, PortError, "has no outputs"),
         (halve, lambda y: y, UnknownPortError, "until= takes outputs of halve, or its inputs, by name"),
@@ -197,7 +202,8 @@ def test_each_iteration_draws_from_a_stream_of_its_own(threads: ExecutionEngine)
 
     graph, loop = loop_of(draw, until=lambda drawn: len(drawn) == 4, max_iterations=4, drawn=[])
     first, second = (threads.run(graph, ExecutionContext(seed=1)).get_output(loop) for _ in range(2))
-    assert first == second and len(set(first)) == 4
+    assert first == second
+    assert len(set(first)) == 4
 
 
 def test_loops_nest_and_are_mapped(threads: ExecutionEngine) -> None:
@@ -213,8 +219,10 @@ def test_loops_nest_and_are_mapped(threads: ExecutionEngine) -> None:
     mapped = graph.map(inner, over=[1.0, 8.0])
     result = threads.run(graph)
     result.raise_if_failed()
-    assert result.get_output(loop, "turns") == 3 and result.get_output(mapped) == [0.5, 0.5]
-    assert result.get_iterations("outer[2]/outer/inner") == 7 and result.get_iterations("inner[1]") == 4
+    assert result.get_output(loop, "turns") == 3
+    assert result.get_output(mapped) == [0.5, 0.5]
+    assert result.get_iterations("outer[2]/outer/inner") == 7
+    assert result.get_iterations("inner[1]") == 4
     assert result.get_state("outer[1]/outer/inner[5]/halve") is S.SUCCEEDED
 
 

@@ -66,14 +66,16 @@ def test_another_operation_may_decide(threads: ExecutionEngine) -> None:
     loud, quiet = graph.add(shout, text=switch["loud"]), graph.add(whisper, text=switch["quiet"])
     said = graph.first_of(quiet, loud)
     result = threads.run(graph)
-    assert result.get_output(said) == "HI" and result.get_state(quiet) is S.SKIPPED
+    assert result.get_output(said) == "HI"
+    assert result.get_state(quiet) is S.SKIPPED
     assert result.get_state("volume") is S.SUCCEEDED
 
 
 def test_value_without_a_case_is_named(threads: ExecutionEngine) -> None:
     graph, _ = routed("quite", cases=["loud", "quiet"])
     error = threads.run(graph).first_error
-    assert error is not None and isinstance(error.exception, SwitchError)
+    assert error is not None
+    assert isinstance(error.exception, SwitchError)
     assert (error.exception.value, error.exception.cases) == ("quite", ("loud", "quiet"))
     assert "'quite' fits none of the cases 'loud', 'quiet' (did you mean 'quiet'?)" in error.message
     assert "default='name'" in error.message

@@ -90,7 +90,7 @@ RUN_DATA = [
     "context",
     "events",
 ]
-RESULT = ["result_text", "run_outcome", "result"]
+RESULT = ["result_text", "run_outcome", "expansion.result_inside", "result"]
 ENGINE = [
     "cpus",
     "process_life",

@@ -108,8 +108,8 @@ class Switch(Operation):
         suggestion = f" (did you mean {nearest!r}?)" if nearest else ""
         names = ", ".join(map(repr, self.cases))
         return SwitchError(
-            f"{_short.repr(decides)} fits none of the cases {names}{suggestion}. Add a case for it, or default='name' for "
-            "what fits none",
+            f"{_short.repr(decides)} fits none of the cases {names}{suggestion}. Add a case for it, or default='name' "
+            "for what fits none",
             value=decides,
             cases=list(self.cases),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +14,20 @@ from execution_dataflow.operations import Operation, OutputReference
 __all__ = ["GraphBranches"]
 
 
-class GraphBranches:
+class GraphBranches(ABC):
     """The part of `GraphDefinition` that is about branches and loops."""
 
     if TYPE_CHECKING:
 
         def __init__(self, name: str | None = None) -> None: ...
-        def add(self, operation: Any, /, **inputs: Any) -> Any: ...
-        def compile(self) -> Any: ...
+
+    @abstractmethod
+    def add(self, operation: Any, /, **inputs: Any) -> Any:
+        """Add an operation."""
+
+    @abstractmethod
+    def compile(self) -> Any:
+        """Return the plan."""
 
     def switch(
         self,
@@ -125,7 +132,7 @@ class GraphBranches:
     ) -> RepeatedOperation:
         """Add an operation that runs another one again and again, each time with what it set the time before.
 
-        Outputs of `body` feed its inputs of the same names in the next iteration; its other inputs are the same for all.
+        Outputs of `body` feed its inputs of the same names in the next iteration; its others are the same for all.
         What it sets last is what the loop sets. The operations of the fourth iteration of the loop ``solve`` are called
         ``solve[3]/step`` in errors, events and logs, and have random streams of their own.
 

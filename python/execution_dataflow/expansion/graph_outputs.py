@@ -2,53 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from execution_dataflow.errors import ContractError, UnknownOperationError
+from execution_dataflow.errors import ContractError, GraphError, PortError
 from execution_dataflow.graph import GraphDefinition
 from execution_dataflow.nearest import nearest_name
 from execution_dataflow.operations import Operation, OutputReference
 from execution_dataflow.plan import Plan
 
-__all__ = ["outputs_for", "terminal_outputs"]
+__all__ = ["outputs_for"]
 
 _OPTIONAL = 1
 _NONE = (-1, 0)
-
-
-def terminal_outputs(plan: Plan) -> dict[str, tuple[int, int]]:
-    """Return the outputs of a plan that no channel leaves: by the name of the port, or as ``operation.port``.
-
-    Parameters
-    ----------
-    plan : Plan
-        The plan.
-
-    Returns
-    -------
-    dict of str to (int, int)
-        The index of the operation, and that of its output.
-
-    Examples
-    --------
-    >>> graph = GraphDefinition()
-    >>> low = graph.add(min, iterable=[3, 1, 2])
-    >>> terminal_outputs(graph.compile())
-    {'result': (0, 0)}
-    >>> high = graph.add(max, iterable=[3, 1, 2])
-    >>> terminal_outputs(graph.compile())
-    {'min.result': (0, 0), 'max.result': (1, 0)}
-    """
-    ends = [
-        (node, index, port)
-        for node, operation in enumerate(plan.operations)
-        for port, index in operation.ports.output_index.items()
-        if plan.core.consumers(node, index) == 0
-    ]
-    times = Counter(port for _, _, port in ends)
-    return {port if times[port] == 1 else f"{plan.names[node]}.{port}": (node, index) for node, index, port in ends}
 
 
 def outputs_for(name: str, operation: Operation, returned: Any) -> tuple[Plan, tuple[tuple[int, int], ...]]:
@@ -87,7 +53,7 @@ def outputs_for(name: str, operation: Operation, returned: Any) -> tuple[Plan, t
         )
     plan = graph.compile()
     if named is None:
-        found = terminal_outputs(plan)
+        found: Mapping[str, tuple[int, int]] = plan.outputs
     elif isinstance(named, Mapping):
         found = {port: _place(name, plan, port, source) for port, source in named.items()}
     else:
@@ -100,27 +66,17 @@ def outputs_for(name: str, operation: Operation, returned: Any) -> tuple[Plan, t
 
 
 def _place(name: str, plan: Plan, port: object, source: Any) -> tuple[int, int]:
-    inner = source.operation if isinstance(source, OutputReference) else source
-    if not isinstance(inner, Operation):
+    if not isinstance(source, Operation | OutputReference):
         raise ContractError(
-            f"{name} says that its output {port!r} is {source!r}; give an operation of the graph, or one of its outputs "
-            "as operation['port']",
+            f"{name} says that its output {port!r} is {source!r}; give an operation of the graph, or one of its "
+            "outputs, operation['port']",
             operation=name,
         )
     try:
-        node = plan.index_of(inner)
-    except UnknownOperationError as fault:
+        node, _, index = plan.output_of(source)
+    except (GraphError, PortError) as fault:
         raise ContractError(f"{name} says where its output {port!r} is: {fault}", operation=name) from None
-    index = inner.ports.output_index
-    if isinstance(source, OutputReference):
-        return node, index[source.port_name]
-    if len(index) != 1:
-        raise ContractError(
-            f"{name} says that its output {port!r} is that of {plan.names[node]}, which has {len(index)}; give "
-            "operation['port']",
-            operation=name,
-        )
-    return node, 0
+    return node, index
 
 
 def _matched(
@@ -147,8 +103,8 @@ def _matched(
         if place is None and not flags & _OPTIONAL:
             have = ", ".join(map(repr, found)) or "none"
             raise ContractError(
-                f"{name} has an output {port!r}, and the graph that it returned has no output of that name; its outputs: "
-                f"{have}. Say which it is: return graph, {{{port!r}: operation}}",
+                f"{name} has an output {port!r}, and the graph that it returned has no output of that name; its "
+                f"outputs: {have}. Say which it is: return graph, {{{port!r}: operation}}",
                 operation=name,
             )
         places.append(_NONE if place is None else place)

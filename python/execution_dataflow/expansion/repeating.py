@@ -60,8 +60,8 @@ class Carried(Operation):
 class RepeatedOperation(Operation):
     """Runs another operation again and again, each time with what it set the time before; made by `repeated`.
 
-    It has the ports of that operation. Outputs feed the inputs of the same names in the next iteration; the other inputs
-    are the same for all.
+    It has the ports of that operation. Outputs feed the inputs of the same names in the next iteration; the others are
+    the same for all.
 
     Attributes
     ----------
@@ -131,10 +131,9 @@ class RepeatedOperation(Operation):
         until = graph.add(self.until, **asked)
         self.plan = plan = graph.compile()
         self.given = tuple(plan.index_of(source) for source in carried.values())
-        place = plan.index_of(step)
-        ends = [(place, port) for port in range(len(ports.outputs))]
+        ends = [_place(plan, step, port) for port in ports.output_index]
         same = [(node, 0) for node, fed in zip(self.given, self.fed, strict=True) if fed < 0]
-        self.results = (*ends, *same, (plan.index_of(until), 0))
+        self.results = (*ends, *same, _place(plan, until, None))
 
     def execute(self, context: Any) -> NoReturn:
         """Refuse: the engine runs the body, and never this."""
@@ -142,6 +141,11 @@ class RepeatedOperation(Operation):
 
     def _implicit_name(self) -> str:
         return label_of(self.body)
+
+
+def _place(plan: Any, operation: Operation, port: str | None) -> tuple[int, int]:
+    node, _, index = plan.output_of(operation, port)
+    return node, index
 
 
 def _outer_input(port: InputPort[Any]) -> InputPort[Any]:
@@ -177,15 +181,15 @@ def _check_ports(label: str, ports: PortSignature) -> None:
     for name, given in ports.inputs:
         if given.many:
             raise PortError(
-                f"{label} cannot be repeated: its input {name!r} takes a list of sources; declare one that takes a list",
+                f"{label} cannot be repeated: its input {name!r} takes many sources; give it one that takes a list",
                 operation=label,
                 port=name,
             )
     for index, (name, output) in enumerate(ports.outputs):
         if output.optional:
             raise PortError(
-                f"{label} cannot be repeated: its output {name!r} is optional, and every iteration needs a value; set it "
-                "to None where there is none, and declare it without optional=True",
+                f"{label} cannot be repeated: its output {name!r} is optional, and every iteration needs a value; set "
+                "it to None where there is none, and declare it without optional=True",
                 operation=label,
                 port=name,
             )
@@ -193,8 +197,8 @@ def _check_ports(label: str, ports: PortSignature) -> None:
         if fed is not None and not ports_fit(ports.output_types[index], ports.input_types[fed]):
             source, target = describe_type(ports.output_types[index]), describe_type(ports.input_types[fed])
             raise PortTypeError(
-                f"{label} cannot be repeated: its output {name!r} is {source}, and feeds its input {name!r} in the next "
-                f"iteration, which is {target}",
+                f"{label} cannot be repeated: its output {name!r} is {source}, and feeds its input {name!r} in the "
+                f"next iteration, which is {target}",
                 source=f"{label}.{name}",
                 target=f"{label}.{name}",
                 source_type=source,
@@ -213,7 +217,11 @@ def _asked(label: str, until: Operation, known: dict[str, Any]) -> dict[str, Any
             asked[name] = known[name]
         elif not port.optional:
             raise UnknownPortError(
-                label_of(until), name, list(known), "output", f"until= takes outputs of {label}, or its inputs, by name."
+                label_of(until),
+                name,
+                list(known),
+                "output",
+                f"until= takes outputs of {label}, or its inputs, by name.",
             )
     return asked
 

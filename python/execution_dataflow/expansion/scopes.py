@@ -37,7 +37,7 @@ class PlanOfScope(Protocol):
 
 
 class _Scope:
-    """Expansions that follow each other: one of a dynamic operation, or iterations of a loop, without others between."""
+    """One expansion of a dynamic operation, or iterations of a loop that follow each other without others between."""
 
     __slots__ = ("base", "contained", "count", "first", "items", "level", "parent", "plan", "size")
 
@@ -180,7 +180,7 @@ class Scopes:
         return None if last is None or last.first is None else last.first + last.count
 
     def find(self, name: str) -> int | None:
-        """Return the number of an operation by its stable identity; of several attempts at an expansion, in the last."""
+        """Return the number of an operation by its stable identity; of several attempts, in the last."""
         waiting: list[tuple[Any, int, str]] = [(self._root, 0, name)]
         while waiting:
             plan, base, rest = waiting.pop()
@@ -207,14 +207,13 @@ class Scopes:
         return None
 
     def _expanded(self, plan: Any, base: int, head: str) -> Iterator[tuple[Any, int]]:
-        local, indices = plan.position_of(head), ()
-        if local is None:
-            found = _INDICES.search(head)
-            if found is None:
-                return
+        indices: tuple[int, ...] = ()
+        local = plan.position_of(head)
+        found = _INDICES.search(head)
+        if local is None and found is not None:
             local, indices = plan.position_of(head[: found.start()]), _numbers(found.group())
-            if local is None:
-                return
+        if local is None:
+            return
         node = base + int(local)
         known = self._by_parent.get((node, indices))
         if known and known[-1].first is None:
@@ -230,7 +229,7 @@ class Scopes:
                     return  # the iterations before it are of an earlier attempt
 
     def inside(self, node: int, items: tuple[int, ...] = ()) -> Iterator[tuple[str, int]]:
-        """Return the names and numbers of the operations in the last expansion of an operation, without its own name."""
+        """Return the names and numbers of the operations in the last expansion of one, without its own name."""
         known = self._by_parent.get((node, items), [])
         blocks: list[_Scope] = []
         for scope in reversed(known):

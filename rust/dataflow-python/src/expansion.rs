@@ -11,7 +11,7 @@ use dataflow_core::instance::Instance;
 use dataflow_core::ready::Task;
 use dataflow_core::run::Step;
 use dataflow_core::status::State;
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -33,8 +33,7 @@ use crate::timed::{self, Ended};
 /// What the hooks say is to run next: the plan, the number of its first node, what its roots are given, which outputs of
 /// its nodes are those of the expanded one (-1 for none), whether a failure in it may come to nothing, and the values of its
 /// parameters.
-type Answer<'py> =
-    (Bound<'py, PyPlan>, u32, Vec<(u32, Bound<'py, PyAny>)>, Vec<(i64, u32)>, bool, Vec<Py<PyAny>>);
+type Answer<'py> = (Bound<'py, PyPlan>, u32, Vec<(u32, Bound<'py, PyAny>)>, Vec<(i64, u32)>, bool, Vec<Py<PyAny>>);
 
 /// What runs in the place of an attempt.
 struct Next {
@@ -338,10 +337,14 @@ fn end(
 }
 
 /// The instance that a number is in, and its node there.
-pub(crate) fn find(run: &CoreRun, number: u32) -> Option<(&Instance<PythonBody>, NodeId)> {
-    let holds = |instance: &&Instance<PythonBody>| {
-        number.checked_sub(instance.program().base()).is_some_and(|node| (node as usize) < instance.plan().node_count())
+pub(crate) fn place(run: &CoreRun, number: u32) -> PyResult<(&Instance<PythonBody>, NodeId)> {
+    if (number as usize) < run.root().plan().node_count() {
+        return Ok((run.root(), NodeId(number)));
+    }
+    let node_in = |instance: &Instance<PythonBody>| {
+        let node = number.checked_sub(instance.program().base())?;
+        ((node as usize) < instance.plan().node_count()).then_some(NodeId(node))
     };
-    let instance = run.instances().find(holds)?;
-    Some((instance, NodeId(number - instance.program().base())))
+    let found = run.instances().find_map(|instance| Some((instance, node_in(instance)?)));
+    found.ok_or_else(|| PyIndexError::new_err(format!("the run has no node {number}")))
 }

@@ -53,6 +53,7 @@ mod shared_memory;
 mod sources;
 mod stacks;
 mod stand_in;
+mod states;
 mod timed;
 mod value_sizes;
 mod weak_registry;
@@ -90,7 +91,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(guest::execute_attempt, module)?)?;
     module.add_function(wrap_pyfunction!(native_threads::note_native_limit, module)?)?;
     module.add_function(wrap_pyfunction!(port_calls::intern_ports, module)?)?;
-    module.add_function(wrap_pyfunction!(run::legal_moves, module)?)?;
+    module.add_function(wrap_pyfunction!(states::legal_moves, module)?)?;
     module.add_function(wrap_pyfunction!(workers::forget_pool, module)?)?;
     module.add_function(wrap_pyfunction!(workers::note_main_thread, module)?)?;
     module.add_function(wrap_pyfunction!(workers::post_exception, module)?)?;

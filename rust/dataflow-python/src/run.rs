@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use dataflow_core::ids::{InstanceId, NodeId, SlotId};
-use dataflow_core::instance::Instance;
 use dataflow_core::ready::Task;
 use dataflow_core::run::{FailurePolicy, Stop};
 use dataflow_core::status::State;
@@ -70,15 +69,6 @@ impl PyRun {
             return Err(PyIndexError::new_err(format!("node {} has no output {port}", node.0)));
         }
         Ok(plan.slot(node, port))
-    }
-
-    /// A node of the run, or of what was expanded in it.
-    fn place(&self, node: u32) -> PyResult<(&Instance<PythonBody>, NodeId)> {
-        let core = self.core()?;
-        if (node as usize) < core.root().plan().node_count() {
-            return Ok((core.root(), NodeId(node)));
-        }
-        expansion::find(core, node).ok_or_else(|| PyIndexError::new_err(format!("the run has no node {node}")))
     }
 
     fn start_once(&self) -> PyResult<&Arc<CoreRun>> {
@@ -401,7 +391,7 @@ impl PyRun {
     }
 
     fn state(&self, node: u32) -> PyResult<u8> {
-        let (instance, node) = self.place(node)?;
+        let (instance, node) = expansion::place(self.core()?, node)?;
         Ok(instance.status(node).0 as u8)
     }
 
@@ -417,7 +407,7 @@ impl PyRun {
     }
 
     fn attempts(&self, node: u32) -> PyResult<u32> {
-        let (instance, node) = self.place(node)?;
+        let (instance, node) = expansion::place(self.core()?, node)?;
         Ok(instance.status(node).1)
     }
 
@@ -429,7 +419,7 @@ impl PyRun {
 
     /// (queued, started, ended) in nanoseconds since the run began, and the worker, -1 when it never ran.
     fn timing(&self, node: u32) -> PyResult<(u64, u64, u64, i64)> {
-        let (instance, node) = self.place(node)?;
+        let (instance, node) = expansion::place(self.core()?, node)?;
         let timing = instance.timing(node);
         let worker = if timing.worker == dataflow_core::instance::NO_WORKER { -1 } else { i64::from(timing.worker) };
         Ok((timing.queued, timing.started, timing.ended, worker))
@@ -457,7 +447,7 @@ impl PyRun {
 
     /// The failed operation to blame for an UPSTREAM_FAILED one, or -1.
     fn blame(&self, node: u32) -> PyResult<i64> {
-        let (instance, node) = self.place(node)?;
+        let (instance, node) = expansion::place(self.core()?, node)?;
         let is_upstream = instance.status(node).0 == State::UpstreamFailed;
         let blamed = instance.blame(node).filter(|_| is_upstream);
         Ok(blamed.map_or(-1, |node| i64::from(instance.program().number(node))))
@@ -505,12 +495,4 @@ fn begun_here(py: Python<'_>, core: &Arc<CoreRun>) -> PyResult<Option<Frame>> {
 fn nanoseconds(seconds: f64) -> u64 {
     Duration::try_from_secs_f64(seconds.max(0.0))
         .map_or(u64::MAX, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
-}
-
-/// For each state, by number, the states that may follow it.
-#[pyfunction]
-pub(crate) fn legal_moves() -> Vec<Vec<u8>> {
-    let followers =
-        |state: State| State::ALL.into_iter().filter(move |&next| state.may_become(next)).map(|next| next as u8);
-    State::ALL.into_iter().map(|state| followers(state).collect()).collect()
 }
