@@ -49,6 +49,7 @@ DEFINITION = [
     "parameters",
     "functions",
     "mapping",
+    "expansion",
     "expansion.branches",
     "expansion.repeating",
     "channels",
