@@ -68,6 +68,10 @@ from execution_dataflow.events import (
     OperationStarted,
     OperationUpstreamFailed,
 )
+from execution_dataflow.expansion.branches import FirstOf, Switch
+from execution_dataflow.expansion.loops import repeated
+from execution_dataflow.expansion.repeating import RepeatedOperation
+from execution_dataflow.expansion_errors import ExpansionError, IterationLimitError, SwitchError
 from execution_dataflow.fallbacks import FallbackValue
 from execution_dataflow.functions import FunctionOperation, OperationFunction, operation
 from execution_dataflow.graph import GraphDefinition
@@ -110,8 +114,10 @@ __all__ = [
     "ExecutionContext",
     "ExecutionEngine",
     "ExecutionResult",
+    "ExpansionError",
     "FailurePolicy",
     "FallbackValue",
+    "FirstOf",
     "FunctionOperation",
     "GraphCompleted",
     "GraphDefinition",
@@ -120,6 +126,7 @@ __all__ = [
     "GraphValidationError",
     "InputPort",
     "ItemFailure",
+    "IterationLimitError",
     "MapError",
     "MappedOperation",
     "MissingExtraError",
@@ -156,6 +163,7 @@ __all__ = [
     "PortTypeError",
     "RateLimit",
     "RemoteTraceback",
+    "RepeatedOperation",
     "ResourceError",
     "RetryPolicy",
     "RunCancelled",
@@ -169,6 +177,8 @@ __all__ = [
     "SharedState",
     "SharedValueChangedError",
     "Subscription",
+    "Switch",
+    "SwitchError",
     "TransferError",
     "UnconnectedInputError",
     "UnknownOperationError",
@@ -181,4 +191,5 @@ __all__ = [
     "mapped",
     "operation",
     "register_size",
+    "repeated",
 ]

@@ -15,6 +15,7 @@ from execution_dataflow.errors import RunInterrupted, RunLost
 from execution_dataflow.event_dispatch import EventStream
 from execution_dataflow.executors.threads import worker_threads
 from execution_dataflow.executors.watchdog import watchdog
+from execution_dataflow.expansion.scopes import Scopes
 from execution_dataflow.plan import Plan
 from execution_dataflow.process_life import ExitStep
 from execution_dataflow.result import ExecutionResult
@@ -114,10 +115,16 @@ class ActiveRun:
         self.record = record = RunRecord(None, plan.name, context, plan.label)
         limits = options.limits
         limited = None
-        if plan.limited or limits.memory is not None:
+        if plan.expands:
+            record.scopes = scopes = Scopes(plan)
+            record.names = scopes.label
+        if plan.limited or limits.memory is not None or plan.expands:
             record.held = limits.held_by_callers()
             record.limits = limits
             limited = limits.of_plan(plan, record.held)
+            if limited is None and plan.expands:
+                # What is limited may come with an expansion.
+                limited = limits.core, [], None
         self._hooks = hooks = RunHooks(
             plan,
             record,
@@ -423,7 +430,7 @@ class ActiveRun:
             if not items:
                 said = f"{count} of {of} items" if of >= 0 else f"{count} items"
                 self.record.progress[node] = (count / of if of > 0 else float(of == 0), said)
-        reported = {self.plan.label(node): value for node, value in dict(self.record.progress).items()}
+        reported = {self.record.names(node): value for node, value in dict(self.record.progress).items()}
         return {"done": done, "total": total, "operations": reported}
 
     def after_fork_in_child(self) -> None:

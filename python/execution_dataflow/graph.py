@@ -15,6 +15,7 @@ from execution_dataflow.composition.flattening import revision_of
 from execution_dataflow.composition.interface import Definition
 from execution_dataflow.composition.nested import NestedGraph
 from execution_dataflow.errors import ChannelError, GraphValidationError
+from execution_dataflow.expansion.graph_branches import GraphBranches
 from execution_dataflow.faults import refuse_addition, refuse_stranger
 from execution_dataflow.functions import FunctionOperation
 from execution_dataflow.graph_views import GraphViews
@@ -33,7 +34,7 @@ AnyOperation = TypeVar("AnyOperation", bound=Operation)
 T = TypeVar("T")
 
 
-class GraphDefinition(ComposedGraph, GraphViews):
+class GraphDefinition(ComposedGraph, GraphBranches, GraphViews):
     """A directed acyclic graph of operations.
 
     One thread at a time builds a graph; any number of threads may compile and run it.

@@ -9,6 +9,7 @@ from typing import Any
 
 from execution_dataflow._core import MapSpec, NodeSpec
 from execution_dataflow.errors import GraphError
+from execution_dataflow.expansion.repeating import RepeatedOperation
 from execution_dataflow.fallbacks import fallback_of
 from execution_dataflow.functions import FunctionOperation
 from execution_dataflow.mapping import MappedOperation
@@ -80,6 +81,8 @@ class SpecTable:
             item = spec.item
             assert item is not None
             operation, spec = operation.item, item
+        if isinstance(operation, RepeatedOperation):
+            return  # what its body asks for is known to the plan of an iteration
         settings = operation._settings
         if settings.resources or settings.tags or settings.max_concurrency or settings.rate_limit:
             self.limited.append((spec, kind_of(operation)))
@@ -174,7 +177,7 @@ def _new_spec(operation: Operation, function: Callable[..., Any], around: _Aroun
         function, label, spread = definition.function, definition.label, definition.spread
         kind, arguments, keyword_names = "function", definition.pattern.arguments, definition.pattern.keyword_names
     is_coroutine = is_coroutine_function(function)
-    if around is not None and not isinstance(operation, MappedOperation):
+    if around is not None and not isinstance(operation, MappedOperation | RepeatedOperation):
         function = around(function, is_coroutine)
     return NodeSpec(
         label=label,
@@ -197,7 +200,14 @@ def _new_spec(operation: Operation, function: Callable[..., Any], around: _Aroun
         settings=operation._settings,
         map=_map_spec(operation, around) if isinstance(operation, MappedOperation) else None,
         fallback=fallback_of(operation, spec_of),
+        expands=_expansion_of(operation),
     )
+
+
+def _expansion_of(operation: Operation) -> str | None:
+    if isinstance(operation, RepeatedOperation):
+        return "iterations"
+    return "graph" if operation._settings.dynamic else None
 
 
 def _map_spec(operation: MappedOperation, around: _Around | None) -> MapSpec:
@@ -254,6 +264,8 @@ def check_runnable(operation: Operation) -> None:
         raise GraphError(
             f"{label}(timeout_seconds=) has no meaning for a map: give it to the operation that runs for each item"
         )
+    if settings.dynamic:
+        _check_dynamic(label, operation)
     executor = operation.executor
     check_options(label, {"retry_policy": operation.retry_policy, "executor": executor})
     is_coroutine = is_coroutine_function(operation.function if isinstance(operation, FunctionOperation) else execute)
@@ -262,4 +274,14 @@ def check_runnable(operation: Operation) -> None:
     if executor not in (None, "async") and is_coroutine:
         raise GraphError(
             f"{label}(executor={executor!r}) is a coroutine function and runs on the event loop; leave it out"
+        )
+
+
+def _check_dynamic(label: str, operation: Operation) -> None:
+    if isinstance(operation, MappedOperation | RepeatedOperation):
+        raise GraphError(f"{label}(dynamic=True) has no meaning here: give it to the operation that returns the graph")
+    if operation.executor == "process":
+        raise GraphError(
+            f"{label}(executor='process') is dynamic, and the graph that it returns is wanted in this process: leave "
+            "the executor out, and give it to the operations of that graph"
         )

@@ -54,6 +54,8 @@ class Plan(GraphViews):
         As given.
     kept : tuple of int
         The slots of outputs of the graph that channels leave.
+    expands : bool
+        Whether other plans may run in the place of some of its operations.
     guarded : tuple or None
         The native plan for runs with ``debug=True``, and its spec for each of the others, once there was such a run.
 
@@ -94,6 +96,7 @@ class Plan(GraphViews):
             () if outputs is None else tuple(core.slot(*place) for place in outputs.values() if core.consumers(*place))
         )
         self.guarded: tuple[_core.Plan, dict[_core.NodeSpec, _core.NodeSpec]] | None = None
+        self.expands = any(map(_expands, self._specs))
 
     @property
     def name(self) -> str:
@@ -223,6 +226,10 @@ class Plan(GraphViews):
     def _indices_by_name(self) -> dict[str, int]:
         return {name: index for index, name in enumerate(self.names)}
 
+    def position_of(self, name: str) -> int | None:
+        """Return the index of the operation with that stable identity, if there is one."""
+        return self._indices_by_name.get(name)
+
     def _index_of_name(self, name: str) -> int:
         found = self._indices_by_name.get(name)
         if found is not None:
@@ -243,8 +250,21 @@ class Plan(GraphViews):
     def _compiled_graph(self) -> Plan:
         return self
 
+    def is_given(self, index: int) -> bool:
+        """Return whether an operation does nothing and stands for what an iteration of a loop is given."""
+        return getattr(type(self.operations[index]), "is_given", False)
+
     def __len__(self) -> int:
         return len(self._core)
 
     def __repr__(self) -> str:
         return f"<Plan {self._name!r}: {len(self)} operations>"
+
+
+def _expands(spec: _core.NodeSpec) -> bool:
+    item: _core.NodeSpec | None = spec
+    while item is not None:
+        if item.is_expanding:
+            return True
+        item = item.item
+    return False

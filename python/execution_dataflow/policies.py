@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Literal, TypeAlias, cast, get_args
 
 from execution_dataflow.errors import ContractError, GraphError
+from execution_dataflow.expansion_errors import ExpansionError
 
 __all__ = ["FailurePolicy", "RetryPolicy", "check_failure_policy"]
 
@@ -120,7 +121,8 @@ class RetryPolicy:
         attempt : int
             The number of the attempt that failed, from 1.
         error : BaseException
-            What it failed with. A `ContractError` or a `GraphError` is never retried: it would only come again.
+            What it failed with. A `ContractError` or a `GraphError` is never retried: it would only come again. Of an
+            `ExpansionError`, what counts is the exception of the operation inside.
         uniform : callable
             Draws a number from 0 to 1; called only where there is jitter.
 
@@ -129,6 +131,8 @@ class RetryPolicy:
         float or None
             Seconds.
         """
+        if isinstance(error, ExpansionError):
+            error = error.exception
         if attempt >= self.max_attempts or isinstance(error, _FAULTS_OF_THE_PROGRAM):
             return None
         if isinstance(error, self.give_up_on):

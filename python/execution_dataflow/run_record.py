@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from execution_dataflow.clients import ClientPool
 from execution_dataflow.error_record import ErrorRecord, exception_text
+from execution_dataflow.expansion.scopes import Scopes
 from execution_dataflow.random_streams import array_stream, fresh_seed, plain_stream
 from execution_dataflow.run_logging import RunLogger
 from execution_dataflow.run_settings import RunSettings
@@ -83,6 +84,8 @@ class RunRecord:
         The operations that did not stop when the run was cancelled, and were left to themselves.
     emit_progress : callable or None
         Takes node, items, fraction and message; set by the engine while somebody listens.
+    scopes : Scopes or None
+        The expansions, of a run that may have some; `names` is theirs then.
     run_awaitable : callable or None
         Runs an awaitable on the engine's event loop to its end; set by the engine once it has one.
     """
@@ -114,6 +117,7 @@ class RunRecord:
         "revert_errors",
         "reverted",
         "run_awaitable",
+        "scopes",
         "superseded",
         "unrecorded",
         "warnings",
@@ -133,6 +137,7 @@ class RunRecord:
         self.held: Mapping[int, int] = _NOTHING
         self.context = context
         self.names = names
+        self.scopes: Scopes | None = None
         self.errors: dict[int, ErrorRecord] = {}
         self.fallbacks: dict[int, ErrorRecord] = {}
         self.guard: Any = None

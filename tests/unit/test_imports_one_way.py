@@ -25,6 +25,7 @@ BOTTOM = [
     "nearest",
     "errors",
     "map_errors",
+    "expansion_errors",
     "process_errors",
     "limit_errors",
     "composition_errors",
@@ -49,6 +50,9 @@ DEFINITION = [
     "parameters",
     "functions",
     "mapping",
+    "expansion",
+    "expansion.branches",
+    "expansion.repeating",
     "channels",
     "names",
     "fallbacks",
@@ -72,7 +76,10 @@ DEFINITION = [
     "operation_arrays",
     "building",
     "bulk",
+    "expansion.graph_branches",
     "graph",
+    "expansion.loops",
+    "expansion.graph_outputs",
 ]
 # What a run carries: it knows nothing of graphs, nor they of it.
 RUN_DATA = [
@@ -86,11 +93,12 @@ RUN_DATA = [
     "error_record",
     "timing",
     "run_settings",
+    "expansion.scopes",
     "run_record",
     "context",
     "events",
 ]
-RESULT = ["result_text", "run_outcome", "result_views", "result"]
+RESULT = ["result_text", "run_outcome", "expansion.result_inside", "result_views", "result"]
 ENGINE = [
     "cpus",
     "process_life",
@@ -103,6 +111,7 @@ ENGINE = [
     "engine_options",
     "fallback_hooks",
     "map_hooks",
+    "expansion_hooks",
     "write_guard",
     "time_hooks",
     "run_hooks",

@@ -97,7 +97,7 @@ pub(crate) fn commit<'a, 's, 'q>(
     let claim = outputs.put(py, run, claim);
     if run.body().events.is_some() {
         let at = Moment { seat: step.seat() as u32, time: now };
-        run.body().tell(py, Kind::Completed, task, attempt, at, None);
+        run.body().tell(py, Kind::Completed, instance.program().number(task.node), attempt, at, None);
     }
     step.deliver(claim);
     Ok(())
@@ -315,7 +315,8 @@ pub(crate) fn succeed(
     let now = via.clock(run);
     let Some(claim) = run.claim(task, attempt, State::Succeeded, now) else { return };
     let claim = Outputs::Many(outputs).put(py, run, claim);
-    run.body().tell(py, Kind::Completed, task, attempt, Moment { seat: via.seat(), time: now }, None);
+    let (node, at) = (instance.program().number(task.node), Moment { seat: via.seat(), time: now });
+    run.body().tell(py, Kind::Completed, node, attempt, at, None);
     via.deliver(run, claim);
 }
 
@@ -342,11 +343,11 @@ pub(crate) fn fail(
         body.interrupt(run, error.into_value(py));
         return cancel(py, run, task, attempt, via);
     }
-    let node = task.node.0;
     let error = error.into_value(py);
     let instance = run.instance(task.instance);
+    let node = instance.program().number(task.node);
     let spec = instance.program().spec(task.node);
-    let goes_on = run.stopped().is_none() || run.ignores_stop(task);
+    let goes_on = run.goes_on(task);
     // How often a fallback is attempted is its own affair.
     let may_retry = (attempt < spec.max_attempts || spec.fallback.is_some()) && goes_on;
     let delay = if may_retry {
@@ -363,7 +364,7 @@ pub(crate) fn fail(
     match delay {
         Some(seconds) => {
             let message = note(py, run, "attempt_failed", node, attempt, &error, Some(seconds));
-            body.tell(py, Kind::Retrying, task, attempt, Moment { seat: via.seat(), time: run.now() }, message);
+            body.tell(py, Kind::Retrying, node, attempt, Moment { seat: via.seat(), time: run.now() }, message);
             drop(error);
             let delay = Duration::try_from_secs_f64(seconds).ok();
             match via {
@@ -388,7 +389,7 @@ pub(crate) fn fail(
             let Some(claim) = run.claim(task, attempt, State::Failed, now) else { return };
             let message = note(py, run, "failed", node, attempt, &error, None);
             drop(error);
-            body.tell(py, Kind::Failed, task, attempt, Moment { seat: via.seat(), time: now }, message);
+            body.tell(py, Kind::Failed, node, attempt, Moment { seat: via.seat(), time: now }, message);
             via.deliver(run, claim);
         }
     }
@@ -434,7 +435,8 @@ pub(crate) fn cancel(py: Python<'_>, run: &CoreRun, task: Task, attempt: u32, mu
     }
     let now = via.clock(run);
     if let Some(claim) = run.claim(task, attempt, State::Cancelled, now) {
-        run.body().tell(py, Kind::Cancelled, task, attempt, Moment { seat: via.seat(), time: now }, None);
+        let (node, at) = (claim.instance().program().number(task.node), Moment { seat: via.seat(), time: now });
+        run.body().tell(py, Kind::Cancelled, node, attempt, at, None);
         via.deliver(run, claim);
     }
 }

@@ -437,8 +437,9 @@ fn info(py: Python<'_>, frame: &Frame) -> PyResult<FrameInfo> {
             (&run.body().record, node, PyTuple::new(py, indices)?.unbind(), items::spec_object(run, task))
         }
         Home::Run(run) => {
-            let spec = run.instance(task.instance).program().spec_object(task.node);
-            (&run.body().record, task.node.0, PyTuple::empty(py).unbind(), spec)
+            let program = run.instance(task.instance).program();
+            let spec = program.spec_object(task.node);
+            (&run.body().record, program.number(task.node), PyTuple::empty(py).unbind(), spec)
         }
     };
     // SAFETY: the operation belongs to the program of the run, to the map that the frame is of, or to whoever runs a guest.

@@ -147,7 +147,7 @@ pub(crate) fn missing(py: Python<'_>, frame: &Frame, port: usize) -> PyErr {
         let ends = instance.plan().port_sources(frame.task.node, port as u32).iter().filter_map(|source| {
             let SourceKind::Slot(slot) = source.kind() else { return None };
             let (node, _) = instance.plan().slot_owner(slot);
-            let name = record.call_method1(intern!(py, "names"), (node.0,)).ok()?;
+            let name = record.call_method1(intern!(py, "names"), (instance.program().number(node),)).ok()?;
             Some(format!("{name} ended {}", instance.status(node).0.name()))
         });
         let ends: Vec<String> = ends.collect();

@@ -37,6 +37,19 @@ pub(crate) enum Place {
     Loop,
 }
 
+/// What comes of an attempt of a node, in the place of a call that commits its outputs.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Expands {
+    /// Nothing: most nodes.
+    Nothing,
+    /// An attempt for each item of its sources: a map.
+    Items,
+    /// The graph that the call returns: a dynamic operation.
+    Graph,
+    /// One plan after another: a loop.
+    Iterations,
+}
+
 /// The immutable description shared by nodes of one kind.
 #[pyclass(frozen, module = "execution_dataflow._core")]
 pub(crate) struct NodeSpec {
@@ -76,6 +89,7 @@ pub(crate) struct NodeSpec {
     pub(crate) settings: Py<PyAny>,
     /// How long one attempt may take.
     pub(crate) timeout: Option<std::time::Duration>,
+    pub(crate) expands: Expands,
     /// Of a node that runs its operation once for each item.
     pub(crate) map: Option<Py<MapSpec>>,
     /// The Python `Fallback` that stands in for it when it has failed; it keeps the spec of an operation that does.
@@ -135,7 +149,7 @@ impl NodeSpec {
     #[new]
     #[pyo3(signature = (*, label, kind, function, input_names, input_flags, input_checks, input_defaults, output_names,
         output_flags, output_checks, settings, arguments=vec![], keyword_names=None, spread=false, is_coroutine=false,
-        executor=None, retry_policy=None, max_attempts=1, map=None, fallback=None))]
+        executor=None, retry_policy=None, max_attempts=1, map=None, fallback=None, expands=None))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -159,16 +173,24 @@ impl NodeSpec {
         max_attempts: u32,
         map: Option<Py<MapSpec>>,
         fallback: Option<Py<PyAny>>,
+        expands: Option<&str>,
     ) -> PyResult<Self> {
         let kind = match kind {
             "method" => CallKind::Method,
             "function" => CallKind::Function,
             other => return Err(PyValueError::new_err(format!("kind is 'method' or 'function', not {other:?}"))),
         };
+        let expands = match expands {
+            None if map.is_some() => Expands::Items,
+            None => Expands::Nothing,
+            Some("graph") => Expands::Graph,
+            Some("iterations") => Expands::Iterations,
+            Some(other) => return Err(PyValueError::new_err(format!("nothing expands into {other:?}"))),
+        };
         let place = match executor {
-            // The node of a map stays: its items go where their operation says.
-            _ if map.is_some() => Place::Here,
             _ if is_coroutine => Place::Loop,
+            // What expands stays: what comes of it goes where it says.
+            _ if expands != Expands::Nothing => Place::Here,
             None => Place::Unnamed,
             Some("thread" | "inline") => Place::Here,
             Some("process") => Place::Process,
@@ -227,6 +249,7 @@ impl NodeSpec {
             max_attempts,
             settings,
             timeout,
+            expands,
             map,
             fallback,
             always_runs,
@@ -243,6 +266,12 @@ impl NodeSpec {
     #[getter]
     fn is_map(&self) -> bool {
         self.map.is_some()
+    }
+
+    /// Whether its attempts run another plan in their place.
+    #[getter]
+    fn is_expanding(&self) -> bool {
+        matches!(self.expands, Expands::Graph | Expands::Iterations)
     }
 
     /// Whether it calls a function with its inputs: there is no more to the operation.
