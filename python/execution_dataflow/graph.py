@@ -13,6 +13,7 @@ from execution_dataflow.composition.compilation import compile_part, compile_who
 from execution_dataflow.composition.composed_graph import ComposedGraph
 from execution_dataflow.composition.flattening import revision_of
 from execution_dataflow.composition.interface import Definition
+from execution_dataflow.contract_levels import ContractLevel, checked_level
 from execution_dataflow.errors import ChannelError
 from execution_dataflow.faults import refuse_addition, refuse_stranger
 from execution_dataflow.functions import FunctionOperation
@@ -36,6 +37,9 @@ class GraphDefinition(ComposedGraph):
     ----------
     name : str, optional
         Its name, for events and messages; ``"graph"`` by default.
+    contracts : {"values", "connect", "off"}
+        How much of what ports declare is checked. ``"values"``: types when ports are connected, and every value when it
+        is set. ``"connect"``: only types. ``"off"``: nothing. An engine with a lower level checks no values either.
 
     Examples
     --------
@@ -53,10 +57,11 @@ class GraphDefinition(ComposedGraph):
     ['load.result -> shout.raw']
     """
 
-    def __init__(self, name: str | None = None) -> None:
+    def __init__(self, name: str | None = None, *, contracts: ContractLevel = "values") -> None:
+        self._contracts = checked_level(contracts)
         if name is not None and not isinstance(name, str):
             raise TypeError(f"GraphDefinition(name=) must be a str, not {name!r}")
-        self._building = Building(name or "graph")
+        self._building = Building(name or "graph", checks_types=contracts != "off")
         super().__init__(name or "graph", self._building.builder)
         # Building a graph of a million operations is a million calls of each of these.
         self._add, self._add_with, self._connect = self._builder.add, self._builder.add_with, self._builder.connect
@@ -452,7 +457,7 @@ class GraphDefinition(ComposedGraph):
         return any(revision_of(graph) != revision for graph, revision in self._nested)
 
     def _empty_copy(self) -> Self:
-        return type(self)(self._name)
+        return type(self)(self._name, contracts=self._contracts)
 
     def _as_added(self, other: Any) -> Operation:
         return self._building.operation_of(other)
