@@ -82,7 +82,7 @@ def read_bindings(
     UnknownPortError, PortError, PortTypeError
         A keyword is no input, or its value does not fit.
     """
-    ports = operation.ports
+    ports = operation.ports.frozen  # in which names of types are looked up that were not known before
     bindings: list[Binding] = []
     for name, given in inputs.items():
         index = ports.input_index.get(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from threading import Lock
 from typing import Any, Generic, ParamSpec, Self, TypedDict, TypeVar, Unpack, cast, overload
 
@@ -28,6 +28,8 @@ __all__ = ["FunctionOperation", "OperationFunction", "Options", "operation"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Awaited = TypeVar("Awaited")
+Result = TypeVar("Result", covariant=True)
 
 
 class Options(TypedDict, total=False):
@@ -90,7 +92,13 @@ class OperationFunction(Generic[P, R]):
         """Call the function, as if it were not decorated."""
         return self.function(*args, **kwargs)
 
-    def new(self, **options: Unpack[Options]) -> FunctionOperation:
+    @overload
+    def new(
+        self: OperationFunction[P, Coroutine[Any, Any, Awaited]], **options: Unpack[Options]
+    ) -> FunctionOperation[Awaited]: ...
+    @overload
+    def new(self, **options: Unpack[Options]) -> FunctionOperation[R]: ...
+    def new(self, **options: Unpack[Options]) -> FunctionOperation[Any]:
         """Return a new operation that runs the function.
 
         Parameters
@@ -170,8 +178,10 @@ class OperationFunction(Generic[P, R]):
         return OperationFunction, (self.function, self._outputs, self._options)
 
 
-class FunctionOperation(Operation):
+class FunctionOperation(Operation, Generic[Result]):
     """An operation that calls a function with its inputs; made by `OperationFunction.new` and by ``graph.add``.
+
+    For type checkers it is generic in what the function returns, and so is what ``result.get_output`` gives for it.
 
     Parameters
     ----------
@@ -258,8 +268,8 @@ class FunctionOperation(Operation):
 
 
 def _remake(
-    kind: type[FunctionOperation], definition: OperationFunction[..., Any], state: dict[str, Any]
-) -> FunctionOperation:
+    kind: type[FunctionOperation[Any]], definition: OperationFunction[..., Any], state: dict[str, Any]
+) -> FunctionOperation[Any]:
     made = kind(definition)
     made.__dict__.update(state)
     return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from threading import Lock
 from typing import Any, Self, TypeVar, overload
 
@@ -26,6 +26,7 @@ from execution_dataflow.plan import Plan
 __all__ = ["GraphDefinition"]
 
 AnyOperation = TypeVar("AnyOperation", bound=Operation)
+R = TypeVar("R")
 
 
 class GraphDefinition(ComposedGraph):
@@ -121,7 +122,9 @@ class GraphDefinition(ComposedGraph):
     @overload
     def add(self, operation: AnyOperation, /, **inputs: Any) -> AnyOperation: ...
     @overload
-    def add(self, operation: Callable[..., Any], /, **inputs: Any) -> FunctionOperation: ...
+    def add(self, operation: Callable[..., Coroutine[Any, Any, R]], /, **inputs: Any) -> FunctionOperation[R]: ...
+    @overload
+    def add(self, operation: Callable[..., R], /, **inputs: Any) -> FunctionOperation[R]: ...
     def add(self, operation: Operation | Callable[..., Any], /, **inputs: Any) -> Operation:
         """Add an operation or a function, and connect its inputs.
 
@@ -230,8 +233,12 @@ class GraphDefinition(ComposedGraph):
     ) -> OperationArray[AnyOperation]: ...
     @overload
     def add_many(
-        self, operation: Callable[..., Any], count: int | None = None, /, **inputs: Any
-    ) -> OperationArray[FunctionOperation]: ...
+        self, operation: Callable[..., Coroutine[Any, Any, R]], count: int | None = None, /, **inputs: Any
+    ) -> OperationArray[FunctionOperation[R]]: ...
+    @overload
+    def add_many(
+        self, operation: Callable[..., R], count: int | None = None, /, **inputs: Any
+    ) -> OperationArray[FunctionOperation[R]]: ...
     def add_many(
         self, operation: Callable[..., Any] | Iterable[Operation], count: int | None = None, /, **inputs: Any
     ) -> OperationArray[Any]:

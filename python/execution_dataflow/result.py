@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from execution_dataflow import _core
 from execution_dataflow.error_record import ErrorRecord
@@ -22,10 +22,13 @@ from execution_dataflow.timeout_errors import DeadlineExceeded
 from execution_dataflow.timing import OperationTiming
 
 if TYPE_CHECKING:
+    from execution_dataflow.functions import FunctionOperation
     from execution_dataflow.operations import Operation, OutputReference
     from execution_dataflow.plan import Plan
 
 __all__ = ["ExecutionResult"]
+
+R = TypeVar("R")
 
 _WITH_VALUES = (OperationState.SUCCEEDED, OperationState.RESTORED)
 _NOT_RUN = {
@@ -157,6 +160,10 @@ class ExecutionResult:
         """
         return self._state is RunState.SUCCEEDED
 
+    @overload
+    def get_output(self, operation: FunctionOperation[R], port_name: None = None) -> R: ...
+    @overload
+    def get_output(self, operation: Operation | OutputReference | str, port_name: str | None = None) -> Any: ...
     def get_output(self, operation: Operation | OutputReference | str, port_name: str | None = None) -> Any:
         """Return the value of an output.
 

@@ -303,18 +303,20 @@ def ports_misfit(source: object, target: object) -> str | None:
     str or None
         The reason without the types themselves: an empty text where there is no more to say. ``None`` if they may fit.
     """
-    is_port, target_is_port = isinstance(source, _PORTS), isinstance(target, _PORTS)
-    why = why_not(source.data_type if is_port else source, target.data_type if target_is_port else target)
-    if why is not None or not (is_port or target_is_port):
+    why = why_not(_hint_of(source), _hint_of(target))
+    if why is not None or not (isinstance(source, _PORTS) or isinstance(target, _PORTS)):
         return why
     return arrays_misfit(array_facts_of_port(source), array_facts_of_port(target))
 
 
+def _hint_of(port: object) -> object:
+    return port.data_type if isinstance(port, _PORTS) else port
+
+
 def array_facts_of_port(port: Any) -> tuple[object, Shape | None]:
     """Return the dtype and the shape that a port declares, in its type or beside it; takes what `ports_fit` takes."""
-    is_port = isinstance(port, _PORTS)
-    dtype, shape = array_facts_of(*read(port.data_type if is_port else port))
-    if not is_port:
+    dtype, shape = array_facts_of(*read(_hint_of(port)))
+    if not isinstance(port, _PORTS):
         return dtype, shape
     return dtype if port.dtype is None else normal_dtype(port.dtype), joint_shape(port.shape, shape)
 

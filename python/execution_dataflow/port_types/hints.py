@@ -29,7 +29,18 @@ from execution_dataflow.port_types.pandera_schemas import PanderaSpec, pandera_s
 from execution_dataflow.port_types.specs import ArraySpec, ValueSpec
 from execution_dataflow.port_types.table_schema import schema_of_library
 
-__all__ = ["Spec", "describe", "is_anything", "is_union", "located", "members", "read", "spec_of_hint", "struct_fields"]
+__all__ = [
+    "Spec",
+    "describe",
+    "has_names",
+    "is_anything",
+    "is_union",
+    "located",
+    "members",
+    "read",
+    "spec_of_hint",
+    "struct_fields",
+]
 
 Spec: typing.TypeAlias = ArraySpec | ValueSpec
 """What a port may declare beside a class."""
@@ -172,14 +183,15 @@ def located(hint: object, frame: FrameType | None) -> object:
     SyntaxError
         The text is no expression.
     """
-    if frame is None or not _has_names(hint):
+    if frame is None or not has_names(hint):
         return hint
     found = _evaluated(hint, frame.f_globals, dict(frame.f_locals))
-    return _referring(found, frame.f_globals.get("__name__")) if _has_names(found) else found
+    return _referring(found, frame.f_globals.get("__name__")) if has_names(found) else found
 
 
-def _has_names(hint: object) -> bool:
-    return isinstance(hint, str | ForwardRef) or any(map(_has_names, _hints_in(hint)))
+def has_names(hint: object) -> bool:
+    """Return whether a hint is, or has in it, a name as text."""
+    return isinstance(hint, str | ForwardRef) or any(map(has_names, _hints_in(hint)))
 
 
 def _hints_in(hint: object) -> tuple[object, ...]:
@@ -193,12 +205,13 @@ def _referring(hint: Any, module: Any) -> Any:
     if isinstance(hint, ForwardRef):
         known = getattr(hint, "__forward_module__", None)
         return hint if known is not None else ForwardRef(hint.__forward_arg__, module=module)
-    if not _has_names(hint):
+    if not has_names(hint):
         return hint
     if is_union(hint):
         return Union[tuple(_referring(member, module) for member in get_args(hint))]  # noqa: UP007 - a tuple of members
     if type(hint) is GenericAlias:
-        return GenericAlias(hint.__origin__, tuple(_referring(member, module) for member in hint.__args__))
+        origin: Any = hint.__origin__
+        return GenericAlias(origin, tuple(_referring(member, module) for member in hint.__args__))
     return hint
 
 
@@ -224,10 +237,12 @@ def struct_fields(hint: object) -> tuple[dict[str, object], frozenset[str]] | No
     if not is_one:
         return None
     try:
-        fields = get_type_hints(kind)
+        fields = get_type_hints(kind, include_extras=True)
     except Exception:  # names are code, which may fail in any way
         return {}, frozenset()
-    return fields, frozenset(getattr(kind, "__required_keys__", ()))
+    # Annotations that were text when the class was made have not told it that a key is not required.
+    required = {key for key in getattr(kind, "__required_keys__", ()) if get_origin(fields.get(key)) is not NotRequired}
+    return fields, frozenset(required)
 
 
 def describe(hint: object) -> str:

@@ -7,7 +7,16 @@ import enum
 from typing import Any, Generic, Literal, Protocol, TypeVarTuple, get_args, get_origin
 
 from execution_dataflow.array_rules import Shape, array_facts, arrays_misfit, is_array_class, joint_shape
-from execution_dataflow.port_types.hints import Spec, describe, is_anything, is_union, members, read, struct_fields
+from execution_dataflow.port_types.hints import (
+    Spec,
+    describe,
+    has_names,
+    is_anything,
+    is_union,
+    members,
+    read,
+    struct_fields,
+)
 from execution_dataflow.port_types.specs import ArraySpec, ValueSpec
 
 __all__ = ["array_facts_of", "fits", "misfit", "why_not"]
@@ -18,6 +27,7 @@ _BASE_TYPE = 1 << 10  # Py_TPFLAGS_BASETYPE: set for every class that may have s
 # Types that lead back to themselves by ever new ways must come to an end: what is not known to differ fits.
 _MOST_COMPARISONS = 2000
 
+_CALLABLE: object = collections.abc.Callable
 _CONTAINER_MODULES = {"builtins", "collections", "collections.abc"}
 # Of these the one parameter is what iteration gives, which is the first parameter of those with more.
 _ITERABLES = (collections.abc.Iterable, collections.abc.Container, collections.abc.Collection)
@@ -213,7 +223,7 @@ class _Comparison:
         if fields is not None:
             plain, (known, required) = _mapping_arguments(target), fields
             hints = [(f"the key {key!r}: ", known[key], plain[1]) for key in known if plain and key in required]
-            keys = (str, plain[0]) if plain else None
+            keys: tuple[object, object] | None = (str, plain[0]) if plain else None
         else:
             assert others is not None
             plain, (known, required) = _mapping_arguments(source), others
@@ -232,7 +242,7 @@ class _Comparison:
         mine, theirs = _comparable(source, source_class, target, target_class)
         if not mine or not theirs:
             return None
-        if source_class is collections.abc.Callable and target_class is collections.abc.Callable:
+        if source_class is _CALLABLE and target_class is _CALLABLE:
             return self._inner(mine[-1], theirs[-1], "what they return: ")
         if source_class is tuple or target_class is tuple:
             return self._why_tuples(_Items(source_class, mine), _Items(target_class, theirs))
@@ -322,12 +332,12 @@ def _comparable(source: Any, source_class: type, target: Any, target_class: type
     mine, theirs = get_args(source), get_args(target)
     if source_class is target_class:
         return mine, theirs
-    if issubclass_safely(source_class, target_class) and target_class in source_class.__mro__:
-        return _arguments_as(source, target_class), theirs
-    if issubclass_safely(target_class, source_class) and source_class in target_class.__mro__:
-        return mine, _arguments_as(target, source_class)
     if {source_class.__module__, target_class.__module__} <= _CONTAINER_MODULES:
-        return mine, theirs
+        return mine, theirs  # which have no class statements to say how their parameters belong together
+    if target_class in source_class.__mro__:
+        return _arguments_as(source, target_class), theirs
+    if source_class in target_class.__mro__:
+        return mine, _arguments_as(target, source_class)
     return (), ()
 
 
@@ -425,6 +435,8 @@ _METHODS = {"__len__", "__iter__", "__next__", "__contains__", "__getitem__", "_
 
 def _is_subhint(source: object, target: object) -> bool:
     """Ask beartype before a pair of generic types is refused; what it cannot read may fit."""
+    if has_names(source) or has_names(target):
+        return False  # which it takes for anything
     from beartype.door import is_subhint
 
     try:

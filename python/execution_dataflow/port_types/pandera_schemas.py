@@ -45,10 +45,9 @@ class PanderaSpec(ValueSpec):
 
 
 def _told(error: Exception) -> str:
-    cases = getattr(error, "failure_cases", None)
+    cases: Any = getattr(error, "failure_cases", None)
     try:
-        rows = cases.to_dict("records") if hasattr(cases, "to_dict") and not hasattr(cases, "to_dicts") else None
-        rows = cases.to_dicts() if rows is None else rows  # type: ignore[union-attr]
+        rows = cases.to_dicts() if hasattr(cases, "to_dicts") else cases.to_dict("records")
         shown = [_case(row) for row in rows[:_SHOWN]]
         more = [f"and {len(rows) - _SHOWN} more"] if len(rows) > _SHOWN else []
         text = "; ".join([*shown, *more])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from execution_dataflow.array_rules import Shape, checked_shape, describe_dtype, describe_shape, normal_dtype
@@ -83,7 +82,5 @@ class ArraySpec:
 
 
 def libraries_of(thing: object) -> set[str]:
-    """Return the names of the packages that the class of an object, and its bases, come from; those that are loaded."""
-    return {
-        kind.__module__.partition(".")[0] for kind in type(thing).__mro__ if isinstance(kind.__module__, str)
-    } & set(sys.modules)
+    """Return the names of the packages that the class of an object, and its bases, come from."""
+    return {str(kind.__module__).partition(".")[0] for kind in type(thing).__mro__}

@@ -64,7 +64,8 @@ class TableSchema(ValueSpec):
         known = columns if isinstance(columns, TableSchema) else _read_library_schema(columns)
         if isinstance(known, TableSchema):
             columns, library = known.columns, known.library
-        if not isinstance(columns, Mapping) or not all(isinstance(name, str) for name in columns):
+        names: list[object] = list(columns) if isinstance(columns, Mapping) else [None]
+        if not all(isinstance(name, str) for name in names):
             raise PortError(
                 "TableSchema(columns=) is a mapping of column names to dtypes, such as {'id': 'int64'}, or the schema of a "
                 f"library, not {type(columns).__name__}"
@@ -111,7 +112,7 @@ class TableSchema(ValueSpec):
         others = [name for name in dtypes if name not in self.columns]
         for name, expected in self.columns.items():
             if name not in dtypes:
-                near = nearest_name(name, [other for other in others if isinstance(other, str)])
+                near = nearest_name(name, [str(other) for other in others])
                 hint = f" ({near!r} is no column of the schema)" if near is not None else ""
                 faults.append(f"without the column {name!r}{hint}")
             elif not dtype_is(expected, dtypes[name]):
