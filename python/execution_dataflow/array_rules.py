@@ -35,8 +35,8 @@ def checked_shape(owner: str, shape: object) -> Shape | None:
     lengths = (shape,) if isinstance(shape, int) else shape
     if not isinstance(lengths, tuple | list) or not all(map(_is_length, lengths)):
         raise PortError(
-            f"{owner}(shape=) is a tuple of lengths, None for any length and a name such as 'batch' for one that agrees "
-            f"wherever the name stands, not {shape!r}"
+            f"{owner}(shape=) is a tuple of lengths, None for any length and a name such as 'batch' for one that is "
+            f"the same wherever the name stands, not {shape!r}"
         )
     return tuple(lengths)
 
@@ -90,7 +90,7 @@ def shapes_fit(source: Shape | None, target: Shape | None) -> bool:
 
 
 def joint_shape(one: Shape | None, other: Shape | None) -> Shape | None:
-    """Return what two shapes of the same arrays say together: of each axis a number, or else a name, or else nothing."""
+    """Return what two shapes of the same arrays say together: for each axis a number, else a name, else nothing."""
     if one is None or other is None or len(one) != len(other):
         return one if other is None else other
     return tuple(_more_exact(mine, theirs) for mine, theirs in zip(one, other, strict=True))

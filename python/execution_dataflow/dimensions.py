@@ -103,33 +103,37 @@ class Dimensions:
         for axes, value in given:
             for array in value if axes.many and isinstance(value, list | tuple) else (value,):
                 if array is not MISSING and array is not None:
-                    _measure(name, axes, array, found, before)
+                    _measure(name, axes, array, found)
+        for dimension, here in found.items():
+            for there in () if dimension.startswith("_") else before.get(dimension, ()):
+                if there.length != here.length:
+                    raise _disagreement(name, dimension, there, here)
         if flow is not None and outputs is not None:
             flow.note(node, attempt, {name: seen for name, seen in found.items() if not name.startswith("_")})
 
 
-def _measure(
-    name: str, axes: _Axes, array: Any, found: dict[str, Measure], before: dict[str, tuple[Measure, ...]]
-) -> None:
+def _measure(name: str, axes: _Axes, array: Any, found: dict[str, Measure]) -> None:
     shape = getattr(array, "shape", None)
     if not isinstance(shape, tuple):
         return  # the check of the port has said what there is to say
     for axis, dimension in axes.names:
-        if axis >= len(shape):
-            continue
-        here = Measure(shape[axis], f"{name}.{axes.name}")
-        known = found.setdefault(dimension, here)
-        for other in (known, *(() if dimension.startswith("_") else before.get(dimension, ()))):
-            if other.length != here.length:
-                raise DimensionError(
-                    f"the dimension {dimension!r} is {other.length} in {other.place} and {here.length} in {here.place}: "
-                    "it is the same wherever its name stands; give what differs another name",
-                    operation=name,
-                    port=axes.name,
-                    dimension=dimension,
-                    lengths=(other.length, here.length),
-                    places=(other.place, here.place),
-                )
+        if axis < len(shape):
+            here = Measure(shape[axis], f"{name}.{axes.name}")
+            known = found.setdefault(dimension, here)
+            if known.length != here.length:
+                raise _disagreement(name, dimension, known, here)
+
+
+def _disagreement(name: str, dimension: str, there: Measure, here: Measure) -> DimensionError:
+    return DimensionError(
+        f"the dimension {dimension!r} is {there.length} in {there.place} and {here.length} in {here.place}: it is the "
+        "same wherever its name stands; give what differs another name",
+        operation=name,
+        port=here.place.rpartition(".")[2],
+        dimension=dimension,
+        lengths=(there.length, here.length),
+        places=(there.place, here.place),
+    )
 
 
 def dimensions_of(ports: PortSignature) -> Dimensions | None:

@@ -103,9 +103,9 @@ REASONS: list[tuple[Any, Any, str]] = [
     (collections.abc.Generator[int, None, None], collections.abc.Iterator[str], "int is no str"),
     (tuple[int, int], tuple[int, int, int], "2 items are not 3"),
     (tuple[int, str], tuple[int, int], "item 2: str is no int"),
-    (tuple[int, str], tuple[int, Unpack[tuple[int, ...]]], "item 2: str is no int"),
-    (tuple[int], tuple[int, str, Unpack[tuple[int, ...]]], "1 items are not 2 or more"),
-    (tuple[int, Unpack[Ts], str], tuple[str, int], "item 1: int is no str"),
+    (tuple[int, str], tuple[int, *tuple[int, ...]], "item 2: str is no int"),
+    (tuple[int], tuple[int, str, *tuple[int, ...]], "1 items are not 2 or more"),
+    (tuple[int, *Ts, str], tuple[str, int], "item 1: int is no str"),
     (int | bytes, str | None, "no member of one fits a member of the other"),
     (int | None, str, "no member of one fits a member of the other"),
     (bytes, str, "bytes is no str"),
@@ -151,8 +151,8 @@ FITTING: list[tuple[Any, Any]] = [
     (Source[int], Source[bool]),
     (dict[str, int], collections.abc.Iterable[str]),
     (collections.abc.Generator[int, None, None], collections.abc.Iterable[int]),
-    (tuple[int, Unpack[tuple[str, ...]]], tuple[int, str, str]),
-    (tuple[Unpack[Ts]], tuple[int, str]),
+    (tuple[int, *tuple[str, ...]], tuple[int, str, str]),
+    (tuple[Unpack[Ts]], tuple[int, str]),  # noqa: UP044 - the older spelling is a type of its own
     (collections.abc.Callable[P, int], collections.abc.Callable[[str], int]),
     (Row, Row),
     (Row, dict[str, Any]),
@@ -248,7 +248,7 @@ def test_names_as_text_are_looked_up_where_the_port_was_written() -> None:
     graph = GraphDefinition()
     node = graph.add(Reads(), row=Later())
     assert value_check(node.ports.inputs[0][1].data_type) is Later
-    with pytest.raises(PortTypeError, match="wrong: expected .*Later, got int"):
+    with pytest.raises(PortTypeError, match=r"wrong: expected .*Later, got int"):
         graph.add(Reads(), row=3)
     assert misfit(list[int], node.ports.inputs[1][1].data_type) is not None
 

@@ -19,7 +19,7 @@ class ValueSpec:
         raise NotImplementedError
 
     def misfit(self, other: ValueSpec) -> str | None:
-        """Return why no value can satisfy this and another one, or ``None``; `other` is the one that takes the value."""
+        """Return why no value can satisfy this and `other`, the one that takes the value; ``None`` if one may."""
         return None
 
 

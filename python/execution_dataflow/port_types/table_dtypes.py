@@ -1,4 +1,4 @@
-"""The dtypes of columns, as numpy, pandas, polars and Arrow call them, brought to one name; none of these is imported."""
+"""The dtypes of columns, as numpy, pandas, polars and Arrow call them, brought to one name; nothing is imported."""
 
 from __future__ import annotations
 

@@ -25,10 +25,10 @@ class TableSchema(ValueSpec):
     ----------
     columns : mapping of str to dtype
         For each column its dtype: one of the table's library, such as ``pl.Int64``; a name, such as ``"int64"``, which
-        is the same for all libraries; or a class of Python, which stands for every dtype of its kind: ``int``, ``float``,
-        ``str``, ``bool``, ``bytes``, ``datetime.datetime``, ``datetime.date``, ``datetime.timedelta``. ``typing.Any`` is
-        any. The schema of a library will do as well: a ``pyarrow.Schema``, a ``polars.Schema``, or the ``dtypes`` of a
-        pandas frame.
+        is the same for all libraries; or a class of Python, which stands for every dtype of its kind: ``int``,
+        ``float``, ``str``, ``bool``, ``bytes``, ``datetime.datetime``, ``datetime.date``, ``datetime.timedelta``.
+        ``typing.Any`` is any. The schema of a library will do as well: a ``pyarrow.Schema``, a ``polars.Schema``, or
+        the ``dtypes`` of a pandas frame.
     exact : bool
         Whether the table has no other columns.
     ordered : bool
@@ -48,8 +48,8 @@ class TableSchema(ValueSpec):
     >>> class Frame:
     ...     columns, dtypes = ["city", "degree"], [np.dtype("U8"), np.dtype("f8")]
     >>> print(TableSchema({"degrees": float}, exact=False).fault(Frame()))
-    expected a table TableSchema(degrees: float, exact=False), got a table (Frame) without the column 'degrees' ('degree'
-    is no column of the schema)
+    expected a table TableSchema(degrees: float, exact=False), got a table (Frame) without the column 'degrees'
+    ('degree' is no column of the schema)
     """
 
     __slots__ = ("columns", "exact", "library", "ordered")
@@ -67,8 +67,8 @@ class TableSchema(ValueSpec):
         names: list[object] = list(columns) if isinstance(columns, Mapping) else [None]
         if not all(isinstance(name, str) for name in names):
             raise PortError(
-                "TableSchema(columns=) is a mapping of column names to dtypes, such as {'id': 'int64'}, or the schema of a "
-                f"library, not {type(columns).__name__}"
+                "TableSchema(columns=) is a mapping of column names to dtypes, such as {'id': 'int64'}, or the schema "
+                f"of a library, not {type(columns).__name__}"
             )
         object.__setattr__(self, "columns", dict(columns))
         object.__setattr__(self, "exact", bool(exact))
