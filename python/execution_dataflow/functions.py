@@ -50,7 +50,7 @@ class Options(TypedDict, total=False):
     always_run: bool | None
 
 
-class OperationFunction(Generic[P, R]):
+class OperationFunction(Generic[P, Result]):
     """A function that graphs can use as an operation, and that can still be called; made by `operation`.
 
     Parameters
@@ -70,10 +70,10 @@ class OperationFunction(Generic[P, R]):
         What its operations are called by default.
     """
 
-    function: Callable[P, R]
+    function: Callable[P, Result]
 
     def __init__(
-        self, function: Callable[P, R], outputs: str | Iterable[str] | None, options: Options | None = None
+        self, function: Callable[P, Result], outputs: str | Iterable[str] | None, options: Options | None = None
     ) -> None:
         """Take over the function's name and documentation."""
         functools.update_wrapper(cast(Any, self), function)
@@ -88,16 +88,16 @@ class OperationFunction(Generic[P, R]):
         self._read: tuple[PortSignature, CallPattern] | None = None
         self._reading = Lock()
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result:
         """Call the function, as if it were not decorated."""
         return self.function(*args, **kwargs)
 
     @overload
     def new(
-        self: OperationFunction[P, Coroutine[Any, Any, Awaited]], **options: Unpack[Options]
+        self: OperationFunction[..., Coroutine[Any, Any, Awaited]], **options: Unpack[Options]
     ) -> FunctionOperation[Awaited]: ...
     @overload
-    def new(self, **options: Unpack[Options]) -> FunctionOperation[R]: ...
+    def new(self, **options: Unpack[Options]) -> FunctionOperation[Result]: ...
     def new(self, **options: Unpack[Options]) -> FunctionOperation[Any]:
         """Return a new operation that runs the function.
 

@@ -15,6 +15,8 @@ from execution_dataflow.type_rules import Check, describe, or_none, value_check
 __all__ = ["InputPort", "OutputPort", "Port"]
 
 T = TypeVar("T")
+# What a constructor is given: of the class's own variable, its overloads could not say what they make.
+V = TypeVar("V")
 _Port = TypeVar("_Port", bound="_PortBase[Any]")
 
 # Flags of the native core, one byte a port.
@@ -159,8 +161,8 @@ class InputPort(_PortBase[T]):
 
     @overload
     def __init__(
-        self: InputPort[list[T]],
-        data_type: type[T],
+        self: InputPort[list[V]],
+        data_type: type[V],
         *,
         many: Literal[True],
         optional: bool = ...,
@@ -168,8 +170,8 @@ class InputPort(_PortBase[T]):
     ) -> None: ...
     @overload
     def __init__(
-        self: InputPort[T | None],
-        data_type: type[T],
+        self: InputPort[V | None],
+        data_type: type[V],
         *,
         optional: Literal[True],
         mutable: bool = ...,
@@ -179,10 +181,10 @@ class InputPort(_PortBase[T]):
     ) -> None: ...
     @overload
     def __init__(
-        self: InputPort[T],
-        data_type: type[T],
+        self: InputPort[V],
+        data_type: type[V],
         *,
-        default: T = ...,
+        default: V = ...,
         mutable: bool = ...,
         dtype: object = ...,
         shape: Shape | int | None = ...,
@@ -327,8 +329,8 @@ class OutputPort(_PortBase[T]):
 
     @overload
     def __init__(
-        self: OutputPort[T],
-        data_type: type[T],
+        self: OutputPort[V],
+        data_type: type[V],
         *,
         optional: bool = ...,
         fresh: bool = ...,

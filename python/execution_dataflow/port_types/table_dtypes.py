@@ -53,11 +53,14 @@ _ONE_NAME = {
     "time64": "time",
     "large_list": "list",
 }
+_NUMPY_TEXT = re.compile(r"[<>|=](?:U|S)\d*")
 _UNIT = re.compile(r"\b(ns|us|ms|s|d)\b")
 
 
 def _normal_name(text: str) -> str:
     """Return the one name of a dtype, from what its library calls it."""
+    if _NUMPY_TEXT.fullmatch(text):
+        return "string" if "U" in text else "binary"
     text = text.lower().removesuffix("[pyarrow]").replace("μs", "us")
     head, bracket, parameters = re.match(r"([a-z_]*[0-9]*)([\[\(<]?)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
     name = _ONE_NAME.get(head, head)
