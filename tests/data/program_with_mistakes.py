@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from execution_dataflow import ExecutionContext, ExecutionEngine, GraphDefinition, InputPort, Operation, OutputPort, operation  # noqa: E501
+from execution_dataflow import (
+    ExecutionContext,
+    ExecutionEngine,
+    GraphDefinition,
+    InputPort,
+    Operation,
+    OutputPort,
+    operation,
+)
 
 
 class Clean(Operation):

@@ -276,7 +276,8 @@ def test_no_table_library_is_imported_for_a_schema() -> None:
     code = (
         "import sys; from execution_dataflow import InputPort, TableSchema\n"
         "port = InputPort(TableSchema({'id': 'int64'})); assert port.check(3)\n"
-        "print([name for name in ('numpy', 'pandas', 'polars', 'pyarrow', 'pandera', 'pydantic') if name in sys.modules])"
+        "libraries = ('numpy', 'pandas', 'polars', 'pyarrow', 'pandera', 'pydantic')\n"
+        "print([name for name in libraries if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr

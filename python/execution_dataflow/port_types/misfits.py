@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import collections.abc
-import enum
 from typing import Any, Generic, Literal, Protocol, TypeVarTuple, get_args, get_origin
 
 from execution_dataflow.array_rules import Shape, array_facts, arrays_misfit, is_array_class, joint_shape
+from execution_dataflow.port_types.class_rules import why_classes
 from execution_dataflow.port_types.hints import (
     Spec,
     describe,
@@ -20,9 +20,6 @@ from execution_dataflow.port_types.hints import (
 from execution_dataflow.port_types.specs import ArraySpec, ValueSpec
 
 __all__ = ["array_facts_of", "fits", "misfit", "why_not"]
-
-_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: set for every class made by a class statement
-_BASE_TYPE = 1 << 10  # Py_TPFLAGS_BASETYPE: set for every class that may have subclasses
 
 # Types that lead back to themselves by ever new ways must come to an end: what is not known to differ fits.
 _MOST_COMPARISONS = 2000
@@ -183,7 +180,7 @@ class _Comparison:
         target_class = dict if other_fields is not None else get_origin(target) or target
         if not isinstance(source_class, type) or not isinstance(target_class, type):
             return None
-        why = _why_classes(source_class, target_class)
+        why = why_classes(source_class, target_class)
         if why is not None:
             return why
         if fields is not None or other_fields is not None:
@@ -368,69 +365,6 @@ def _arguments_as(hint: Any, base: type) -> tuple[object, ...]:
 def _mapping_arguments(hint: object) -> tuple[object, object] | None:
     arguments = get_args(hint)
     return (arguments[0], arguments[1]) if len(arguments) == 2 else None
-
-
-def issubclass_safely(kind: type, base: type) -> bool:
-    """Return whether a class is known to be a subclass of another one; metaclasses may raise anything."""
-    try:
-        return issubclass(kind, base)
-    except Exception:
-        return False
-
-
-def _why_classes(source: type, target: type) -> str | None:
-    try:
-        if issubclass(source, target) or issubclass(target, source):
-            return None
-        if target is float and issubclass(source, int):
-            return None
-        if target is complex and issubclass(source, int | float):
-            return None
-    except Exception:  # a protocol that cannot be checked by class, or a metaclass of the user's
-        return _lacks(source, target) or _lacks(target, source)
-    # An abstract class says what a value can do, so a class that is unrelated by name may have subclasses that can; for
-    # the classes that Python itself brings, and those that have no subclasses, what they can do is known.
-    source_is_abstract, target_is_abstract = _is_abstract(source), _is_abstract(target)
-    if source_is_abstract and target_is_abstract:
-        return None
-    if target_is_abstract:
-        return None if _may_learn(source) else _lacks(source, target) or ""
-    if source_is_abstract:
-        return None if _may_learn(target) else _lacks(target, source) or ""
-    return ""
-
-
-def _is_abstract(kind: type) -> bool:
-    return bool(getattr(kind, "_is_protocol", False) or getattr(kind, "__abstractmethods__", None))
-
-
-def _may_learn(kind: type) -> bool:
-    """Return whether objects of a class may do what the class does not: as objects of a subclass."""
-    if getattr(kind, "__final__", False) or not kind.__flags__ & _BASE_TYPE:
-        return False
-    if issubclass_safely(kind, enum.Enum) and getattr(kind, "_member_names_", None):
-        return False
-    return bool(kind.__flags__ & _HEAP_TYPE)
-
-
-def _lacks(kind: type, protocol: type) -> str | None:
-    """Return what a protocol asks for that objects of a class cannot have, or ``None``."""
-    if not getattr(protocol, "_is_protocol", False) or getattr(kind, "_is_protocol", False) or _may_learn(kind):
-        return None
-    if kind.__dictoffset__:
-        return None  # each object may have attributes of its own
-    asked: set[str] = set()
-    for base in protocol.__mro__:
-        if getattr(base, "_is_protocol", False) and base.__module__ not in ("typing", "typing_extensions"):
-            asked |= {name for name in vars(base) if not name.startswith("_")} | set(
-                vars(base).get("__annotations__", ())
-            )
-            asked |= {name for name, value in vars(base).items() if name in _METHODS and callable(value)}
-    missing = sorted(name for name in asked if not hasattr(kind, name))
-    return f"{describe(kind)} has no {', '.join(missing)}" if missing else None
-
-
-_METHODS = {"__len__", "__iter__", "__next__", "__contains__", "__getitem__", "__call__", "__enter__", "__exit__"}
 
 
 def _is_subhint(source: object, target: object) -> bool:
