@@ -10,6 +10,7 @@ from execution_dataflow import _core
 from execution_dataflow.composition.interface import Definition
 from execution_dataflow.composition.parameter import Parameter
 from execution_dataflow.composition_errors import ParameterError
+from execution_dataflow.contract_levels import ContractLevel
 from execution_dataflow.errors import PortTypeError, UnknownPortError
 from execution_dataflow.names import stable_names
 from execution_dataflow.nearest import nearest_name
@@ -28,6 +29,10 @@ class Copy(Protocol):
     @property
     def _builder(self) -> _core.GraphBuilder:
         """Its operations and connections."""
+
+    @property
+    def _contracts(self) -> ContractLevel:
+        """How much of its contracts is checked."""
 
     @property
     def _declared_outputs(self) -> dict[str, OutputReference]:
