@@ -61,8 +61,8 @@ demo: wheel ## run the ETL of the New York flights and show what it found
 	@.venv-demo/bin/execution-dataflow demo
 
 examples: wheel ## run every script in examples/
-	@$(VENV) .venv-demo --requirements requirements/demo.txt --wheels dist
-	@sh scripts/run_examples.sh .venv-demo
+	@$(VENV) .venv-examples --requirements requirements/examples.txt --wheels dist
+	@sh scripts/run_examples.sh .venv-examples
 
 docs: wheel ## build the documentation of both languages
 	@$(VENV) .venv-docs --requirements requirements/docs.txt --wheels dist

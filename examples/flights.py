@@ -1,6 +1,15 @@
 """Run the New York flights ETL from Python, log what it does, and ask the database that it loads.
 
-pip install "execution-dataflow[demo]", then: python flights.py
+    pip install "execution-dataflow[demo]"
+    python flights.py
+
+The data is real: the flights that left New York City in 2013, with weather, planes, airports and airlines. The graph is
+that of ``execution-dataflow demo``, in `execution_dataflow/demo/flights.py`. What it shows:
+
+- tables that are read, validated and joined side by side, month by month, and loaded all or nothing;
+- rows that break a rule, which are set aside with the reason instead of being dropped;
+- a branch for each month, of which only those run to the end that the context's parameters ask for;
+- what the operations log, and a summary of the run.
 """
 
 import logging

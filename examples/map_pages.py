@@ -1,4 +1,10 @@
-"""Fetches pages with `graph.map`: four at a time, with retries, and goes on without those that never come."""
+"""Fetch pages with `graph.map`: four at a time, with retries, and go on without those that never come.
+
+    pip install execution-dataflow
+    python map_pages.py
+
+The pages come from a coroutine in this file, so that nothing else is needed.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +37,7 @@ async def fetch(page: str, context: ExecutionContext) -> str:
 
 
 @operation
-def count_words(texts: list) -> int:  # type: ignore[type-arg]
+def count_words(texts: list[str | ItemFailure]) -> int:
     """Reduce what came."""
     return sum(len(text.split()) for text in texts if not isinstance(text, ItemFailure))
 

@@ -22,3 +22,4 @@ pin docs pyproject.toml --extra cli --group pyproject.toml:docs
 pin bench pyproject.toml --group pyproject.toml:bench
 pin bench-peers pyproject.toml --group pyproject.toml:bench-peers
 pin demo pyproject.toml --extra demo
+pin examples pyproject.toml --extra examples

@@ -139,8 +139,8 @@ class ActiveRun:
             hooks.undoes = True
             lent = lent_slots(plan, nodes)
             self._undoing = _Undoing(nodes, base_context)
-            if not driven:
-                hooks.on_undo = self._start_undo
+        if not driven and (hooks.undoes or record.has_clients):
+            hooks.on_undo = self._start_undo
         core = plan.core
         if options.debug:
             from execution_dataflow.write_guard import WriteGuard, guarded_plan
@@ -210,10 +210,14 @@ class ActiveRun:
 
     def _start_undo(self) -> None:
         # A thread of its own: who brings the last outcome may be an event loop, or a worker that others wait for.
-        threading.Thread(target=self._undo, args=(self._undoing,), name="execution-dataflow-undo", daemon=True).start()
+        threading.Thread(target=self._undo, name="execution-dataflow-undo", daemon=True).start()
 
-    def _undo(self, undoing: _Undoing) -> None:
+    def _undo(self) -> None:
+        """Undo the run where that was asked for, and end it: its clients are closed."""
         hooks = self._hooks
+        if self._undoing is None or not hooks.undoes:
+            self._undoing = _Undoing((), Context())
+        undoing = self._undoing
         try:
             self._wait_through_interrupts()
             undo = Undo(
@@ -251,8 +255,8 @@ class ActiveRun:
             self.core.interrupt(interrupt)
             self._wait_through_interrupts()
             is_undisturbed = False
-        if self._undoing is not None and self._hooks.undone is not None:
-            self._undo(self._undoing)
+        if self._hooks.undone is not None:
+            self._undo()
             is_undisturbed = False
         try:
             return self._make_result() if is_undisturbed else self.finish()

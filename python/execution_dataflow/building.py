@@ -63,7 +63,7 @@ class Building:
         check_runnable(operation)
         return self.builder.add_kind(type(operation), ports, ports.layout)
 
-    def add_first(self, operation: Operation | Callable[..., Any], inputs: dict[str, Any]) -> Operation:
+    def add_first(self, operation: Operation | ComposedGraph | Callable[..., Any], inputs: dict[str, Any]) -> Operation:
         """Add what takes a closer look: the first of its kind, a connection not seen before, or a mistake."""
         added = self.operation_of(operation)
         kind, exact = self.read_inputs(added, inputs)

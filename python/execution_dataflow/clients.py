@@ -59,8 +59,9 @@ class ClientPool:
 
     A callable is a factory: it is called without arguments when its client is first asked for, once a run, and what it
     made is closed when the run ends, in reverse order of making: by ``close()``, by ``aclose()``, or, for a context
-    manager that has neither, by leaving it (then the client is what entering it gave). Anything that is not callable is
-    a client that is ready: it is handed out as it is and stays open, since it belongs to whoever made it.
+    manager that has neither, by leaving it (then the client is what entering it gave). What closes asynchronously does
+    so on the event loop of the run's coroutines. Anything that is not callable is a client that is ready: it is handed
+    out as it is and stays open, since it belongs to whoever made it.
 
     Parameters
     ----------
@@ -118,6 +119,11 @@ class ClientPool:
     def __repr__(self) -> str:
         made = ", ".join(f"{name!r}: {'made' if slot.made else 'not made yet'}" for name, slot in self._slots.items())
         return f"ClientPool({{{made}}}{', closed' if self._closed else ''})"
+
+    @property
+    def has_open(self) -> bool:
+        """Whether a factory has made a client that was not closed yet."""
+        return bool(self._order)
 
     def close(self, run_awaitable: Callable[[Awaitable[Any]], Any] | None = None) -> list[tuple[str, BaseException]]:
         """Close what the factories made, the last one first. A second call does nothing.

@@ -132,6 +132,16 @@ class ExecutionEngine(EngineRuns):
         )
         super().__init__(options)
 
+    @property
+    def executor(self) -> str | None:
+        """Where operations run that do not say so themselves; ``None`` is on a thread."""
+        return self._options.executor
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """How much there is of what operations ask for with ``resources=``."""
+        return dict(self._options.limits.resources)
+
     def run(
         self,
         graph: GraphDefinition | Plan,

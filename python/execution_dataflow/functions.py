@@ -28,8 +28,9 @@ __all__ = ["FunctionOperation", "OperationFunction", "Options", "operation"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-Awaited = TypeVar("Awaited")
-Result = TypeVar("Result", covariant=True)
+# Type checkers give coroutine functions a subclass of Coroutine as their result.
+R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
 
 
 class Options(TypedDict, total=False):
@@ -50,7 +51,7 @@ class Options(TypedDict, total=False):
     always_run: bool | None
 
 
-class OperationFunction(Generic[P, Result]):
+class OperationFunction(Generic[P, R_co]):
     """A function that graphs can use as an operation, and that can still be called; made by `operation`.
 
     Parameters
@@ -70,10 +71,10 @@ class OperationFunction(Generic[P, Result]):
         What its operations are called by default.
     """
 
-    function: Callable[P, Result]
+    function: Callable[P, R_co]
 
     def __init__(
-        self, function: Callable[P, Result], outputs: str | Iterable[str] | None, options: Options | None = None
+        self, function: Callable[P, R_co], outputs: str | Iterable[str] | None, options: Options | None = None
     ) -> None:
         """Take over the function's name and documentation."""
         functools.update_wrapper(cast(Any, self), function)
@@ -88,16 +89,16 @@ class OperationFunction(Generic[P, Result]):
         self._read: tuple[PortSignature, CallPattern] | None = None
         self._reading = Lock()
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the function, as if it were not decorated."""
         return self.function(*args, **kwargs)
 
     @overload
     def new(
-        self: OperationFunction[..., Coroutine[Any, Any, Awaited]], **options: Unpack[Options]
-    ) -> FunctionOperation[Awaited]: ...
+        self: OperationFunction[..., Coroutine[Any, Any, T]], **options: Unpack[Options]
+    ) -> FunctionOperation[T]: ...
     @overload
-    def new(self, **options: Unpack[Options]) -> FunctionOperation[Result]: ...
+    def new(self, **options: Unpack[Options]) -> FunctionOperation[R_co]: ...
     def new(self, **options: Unpack[Options]) -> FunctionOperation[Any]:
         """Return a new operation that runs the function.
 
@@ -178,10 +179,10 @@ class OperationFunction(Generic[P, Result]):
         return OperationFunction, (self.function, self._outputs, self._options)
 
 
-class FunctionOperation(Operation, Generic[Result]):
+class FunctionOperation(Operation, Generic[R_co]):
     """An operation that calls a function with its inputs; made by `OperationFunction.new` and by ``graph.add``.
 
-    For type checkers it is generic in what the function returns, and so is what ``result.get_output`` gives for it.
+    To type checkers it is generic in what the function returns, which is what ``result.get_output`` gives then.
 
     Parameters
     ----------
@@ -268,8 +269,8 @@ class FunctionOperation(Operation, Generic[Result]):
 
 
 def _remake(
-    kind: type[FunctionOperation[Any]], definition: OperationFunction[..., Any], state: dict[str, Any]
-) -> FunctionOperation[Any]:
+    kind: type[FunctionOperation[R]], definition: OperationFunction[..., Any], state: dict[str, Any]
+) -> FunctionOperation[R]:
     made = kind(definition)
     made.__dict__.update(state)
     return made

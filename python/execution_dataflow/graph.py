@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable
 from threading import Lock
-from typing import Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from execution_dataflow import bulk
 from execution_dataflow.building import Building
@@ -13,23 +13,28 @@ from execution_dataflow.composition.compilation import compile_part, compile_who
 from execution_dataflow.composition.composed_graph import ComposedGraph
 from execution_dataflow.composition.flattening import revision_of
 from execution_dataflow.composition.interface import Definition
+from execution_dataflow.composition.nested import NestedGraph
 from execution_dataflow.contract_levels import ContractLevel, checked_level
-from execution_dataflow.errors import ChannelError
+from execution_dataflow.errors import ChannelError, GraphValidationError
 from execution_dataflow.faults import refuse_addition, refuse_stranger
 from execution_dataflow.functions import FunctionOperation
+from execution_dataflow.graph_views import GraphViews
 from execution_dataflow.mapping import MappedOperation, OnError, mapped, zipped_sources
 from execution_dataflow.node_specs import check_runnable
 from execution_dataflow.operation_arrays import OperationArray
 from execution_dataflow.operations import Operation
 from execution_dataflow.plan import Plan
 
+if TYPE_CHECKING:
+    from execution_dataflow.wiring import Wiring
+
 __all__ = ["GraphDefinition"]
 
 AnyOperation = TypeVar("AnyOperation", bound=Operation)
-R = TypeVar("R")
+T = TypeVar("T")
 
 
-class GraphDefinition(ComposedGraph):
+class GraphDefinition(ComposedGraph, GraphViews):
     """A directed acyclic graph of operations.
 
     One thread at a time builds a graph; any number of threads may compile and run it.
@@ -122,16 +127,18 @@ class GraphDefinition(ComposedGraph):
     @overload
     def add(self, operation: AnyOperation, /, **inputs: Any) -> AnyOperation: ...
     @overload
-    def add(self, operation: Callable[..., Coroutine[Any, Any, R]], /, **inputs: Any) -> FunctionOperation[R]: ...
+    def add(self, operation: GraphDefinition, /, **inputs: Any) -> NestedGraph: ...
     @overload
-    def add(self, operation: Callable[..., R], /, **inputs: Any) -> FunctionOperation[R]: ...
-    def add(self, operation: Operation | Callable[..., Any], /, **inputs: Any) -> Operation:
-        """Add an operation or a function, and connect its inputs.
+    def add(self, operation: Callable[..., Coroutine[Any, Any, T]], /, **inputs: Any) -> FunctionOperation[T]: ...
+    @overload
+    def add(self, operation: Callable[..., T], /, **inputs: Any) -> FunctionOperation[T]: ...
+    def add(self, operation: Operation | GraphDefinition | Callable[..., Any], /, **inputs: Any) -> Operation:
+        """Add an operation, a function or another graph, and connect its inputs.
 
         Parameters
         ----------
-        operation : Operation or callable
-            The operation. A function becomes a new operation each time.
+        operation : Operation, callable or GraphDefinition
+            The operation. A function becomes a new operation each time, and so does a graph.
         **inputs
             For each input, where its value comes from: an operation of this graph, which stands for its only output;
             ``operation["port"]`` for one of several; a list of these for an `InputPort` with ``many=True``; anything
@@ -233,12 +240,12 @@ class GraphDefinition(ComposedGraph):
     ) -> OperationArray[AnyOperation]: ...
     @overload
     def add_many(
-        self, operation: Callable[..., Coroutine[Any, Any, R]], count: int | None = None, /, **inputs: Any
-    ) -> OperationArray[FunctionOperation[R]]: ...
+        self, operation: Callable[..., Coroutine[Any, Any, T]], count: int | None = None, /, **inputs: Any
+    ) -> OperationArray[FunctionOperation[T]]: ...
     @overload
     def add_many(
-        self, operation: Callable[..., R], count: int | None = None, /, **inputs: Any
-    ) -> OperationArray[FunctionOperation[R]]: ...
+        self, operation: Callable[..., T], count: int | None = None, /, **inputs: Any
+    ) -> OperationArray[FunctionOperation[T]]: ...
     def add_many(
         self, operation: Callable[..., Any] | Iterable[Operation], count: int | None = None, /, **inputs: Any
     ) -> OperationArray[Any]:
@@ -468,6 +475,17 @@ class GraphDefinition(ComposedGraph):
 
     def _as_added(self, other: Any) -> Operation:
         return self._building.operation_of(other)
+
+    def _compiled_graph(self) -> Plan:
+        return self.compile()
+
+    def _wiring(self) -> Wiring:
+        from execution_dataflow.wiring import DraftWiring
+
+        try:
+            return self.compile()._wiring()
+        except GraphValidationError as error:
+            return DraftWiring(self._name, self._builder, error.faults)
 
     def __len__(self) -> int:
         return len(self._builder)

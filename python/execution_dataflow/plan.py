@@ -12,6 +12,7 @@ from execution_dataflow.composition.levels import Layout, Selection
 from execution_dataflow.composition.nested import NestedGraph
 from execution_dataflow.contract_levels import ContractLevel
 from execution_dataflow.errors import UnknownOperationError
+from execution_dataflow.graph_views import GraphViews
 from execution_dataflow.names import stable_names
 from execution_dataflow.nearest import nearest_name
 from execution_dataflow.operations import Operation, OutputReference, label_of
@@ -19,11 +20,12 @@ from execution_dataflow.output_choice import only_output
 
 if TYPE_CHECKING:
     from execution_dataflow import _core
+    from execution_dataflow.wiring import Wiring
 
 __all__ = ["Plan"]
 
 
-class Plan:
+class Plan(GraphViews):
     """A graph that was found to be valid, in the form in which it runs; made by ``graph.compile()``.
 
     It holds no state of a run: any number of runs may share it, at the same time.
@@ -260,6 +262,14 @@ class Plan:
         nearest = nearest_name(name, self.names)
         suggestion = f"; did you mean {nearest!r}?" if nearest else ""
         raise UnknownOperationError(f"{self._name} has no operation named {name!r}{suggestion}", operation=name)
+
+    def _wiring(self) -> Wiring:
+        from execution_dataflow.wiring import PlanWiring
+
+        return PlanWiring(self)
+
+    def _compiled_graph(self) -> Plan:
+        return self
 
     def __len__(self) -> int:
         return len(self._core)

@@ -15,7 +15,7 @@ from execution_dataflow.type_rules import Check, describe, or_none, value_check
 __all__ = ["InputPort", "OutputPort", "Port"]
 
 T = TypeVar("T")
-# What a constructor is given: of the class's own variable, its overloads could not say what they make.
+# What an overload of a constructor finds out for itself; pyright does not allow the class's own there.
 V = TypeVar("V")
 _Port = TypeVar("_Port", bound="_PortBase[Any]")
 

@@ -14,7 +14,9 @@ from execution_dataflow.errors import (
     RunFailed,
     ValueReleasedError,
 )
+from execution_dataflow.ports import OutputPort
 from execution_dataflow.result_text import ResultFacts, html_text, listed, short_text, summary_text
+from execution_dataflow.result_views import ResultViews
 from execution_dataflow.run_outcome import RunOutcome
 from execution_dataflow.run_record import RunRecord
 from execution_dataflow.states import OperationState, RunState
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ExecutionResult"]
 
-R = TypeVar("R")
+T = TypeVar("T")
 
 _WITH_VALUES = (OperationState.SUCCEEDED, OperationState.RESTORED)
 _NOT_RUN = {
@@ -44,7 +46,7 @@ def _operations(count: int) -> str:
     return f"{count} operations were" if count > 1 else "1 operation was"
 
 
-class ExecutionResult:
+class ExecutionResult(ResultViews):
     """What a run came to. The engine makes it; it does not change.
 
     An operation is given as the object that was added to the graph, or by its name.
@@ -161,18 +163,23 @@ class ExecutionResult:
         return self._state is RunState.SUCCEEDED
 
     @overload
-    def get_output(self, operation: FunctionOperation[R], port_name: None = None) -> R: ...
+    def get_output(self, operation: FunctionOperation[T], port_name: None = None) -> T: ...
+    @overload
+    def get_output(self, operation: Operation | str, port_name: OutputPort[T]) -> T: ...
     @overload
     def get_output(self, operation: Operation | OutputReference | str, port_name: str | None = None) -> Any: ...
-    def get_output(self, operation: Operation | OutputReference | str, port_name: str | None = None) -> Any:
+    def get_output(
+        self, operation: Operation | OutputReference | str, port_name: str | OutputPort[Any] | None = None
+    ) -> Any:
         """Return the value of an output.
 
         Parameters
         ----------
         operation : Operation, OutputReference or str
             The operation or its name; ``operation["port"]``; a nested graph; or the name of an output of the graph.
-        port_name : str, optional
-            The output; may be left out where there is only one.
+        port_name : str or OutputPort, optional
+            The output: its name, or the class attribute that declares it (``Split.rest``), from which type checkers
+            know the type of the value. May be left out where there is only one.
 
         Returns
         -------
@@ -188,6 +195,8 @@ class ExecutionResult:
         ValueReleasedError
             When the value was let go after its last consumer; ``retain=`` keeps it.
         """
+        if isinstance(port_name, OutputPort):
+            port_name = port_name.name
         node, name, port = self._plan.output_of(operation, port_name)
         state = OperationState(self._run.state(node))
         if state not in _WITH_VALUES:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from execution_dataflow.error_record import ErrorRecord
+from execution_dataflow.quantities import duration_text
 from execution_dataflow.states import OperationState, RunState
 from execution_dataflow.timing import OperationTiming
 
@@ -41,35 +42,6 @@ class ResultFacts:
     cancelled_by: str | None = None
     dropped_events: int = 0
     notes: Sequence[str] = ()
-
-
-def duration_text(seconds: float) -> str:
-    """Return a duration in the unit that a person would choose.
-
-    Parameters
-    ----------
-    seconds : float
-        The duration.
-
-    Returns
-    -------
-    str
-        With three significant digits, or as hours, minutes and seconds.
-
-    Examples
-    --------
-    >>> [duration_text(seconds) for seconds in (0.0000021, 0.0345, 12.3456, 75, 7384)]
-    ['2.1 µs', '34.5 ms', '12.3 s', '1 min 15 s', '2 h 3 min 4 s']
-    """
-    if seconds < 1e-3:
-        return f"{seconds * 1e6:.3g} µs"
-    if seconds < 0.9995:
-        return f"{seconds * 1e3:.3g} ms"
-    if seconds < 59.95:
-        return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min {rest} s" if hours else f"{minutes} min {rest} s"
 
 
 def listed(names: Sequence[str], count: int) -> str:

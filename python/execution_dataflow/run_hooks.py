@@ -122,9 +122,9 @@ class RunHooks(MapHooks, FallbackHooks, TimeHooks):
     undoes : bool
         Whether the run is undone if it does not succeed.
     undone : Latch or None
-        Present once it is to be undone; set when that is done.
+        Present once another thread is to end it: to undo it, or to close its clients; set when that is done.
     on_undo : callable or None
-        Called when it is to be undone, before the run is marked as finished.
+        Called when another thread is to end it, before the run is marked as finished.
     """
 
     __slots__ = (
@@ -264,7 +264,8 @@ class RunHooks(MapHooks, FallbackHooks, TimeHooks):
     def run_ends(self) -> RunState | None:
         """Close the clients and tell the engine: every node has its outcome. After an interrupt it is called again.
 
-        A run that is to be undone still needs them: `undo_ends` does the rest, and ``None`` says so.
+        A run that is to be undone still needs them, and on the event loop nobody can wait until they have closed there:
+        `undo_ends` does the rest, and ``None`` says so.
         """
         if self.deadline is not None:
             self.deadline.cancel()
@@ -274,8 +275,9 @@ class RunHooks(MapHooks, FallbackHooks, TimeHooks):
             self.record.late_errors = self.record.guard.finish(self.run)
         if self.undoes and self._is_to_be_undone():
             return None
-        if self._host is not None and _is_on(self._host):
-            self.record.run_awaitable = None
+        if self._host is not None and self.record.has_open_clients and _is_on(self._host):
+            self._end_elsewhere()
+            return None
         self.record.close()
         run = self.run
         if run is not None:
@@ -290,6 +292,7 @@ class RunHooks(MapHooks, FallbackHooks, TimeHooks):
             self._processes[0].end_run(self._processes[1])
         if self._ends_limits:
             native_threads.end(self)
+        self.on_undo = None
         if self.on_end is not None:
             self.on_end()
             self.on_end = None
@@ -303,24 +306,29 @@ class RunHooks(MapHooks, FallbackHooks, TimeHooks):
 
     def _is_to_be_undone(self) -> bool:
         run = self.run
+        if run is not None and self._final_state(run) is RunState.SUCCEEDED:
+            run.release_lent()
+            self.undoes = False
+            return False
+        self._end_elsewhere()
+        return True
+
+    def _end_elsewhere(self) -> None:
+        """Let another thread do what is left: undo the run, close its clients."""
+        run = self.run
         if run is not None:
             self.state = self._final_state(run)
             self.ended_ns = run.elapsed_ns
             self._waiting.clear()
             self._waiting_items.clear()
-            if self.state is RunState.SUCCEEDED:
-                run.release_lent()
-                self.undoes = False
-                return False
             self.undone = Latch()
             self.run = None
         if self.on_undo is not None:
             self.on_undo()
             self.on_undo = None
-        return True
 
     def undo_ends(self, run: _core.Run) -> None:
-        """Do what the end of the run has left to be done, when it was undone."""
+        """Do what the end of the run has left to be done, on another thread, after the reverts."""
         try:
             self.record.close()
         finally:

@@ -363,6 +363,16 @@ class RunRecord:
         """
         return self._settings.secrets.redact(text)
 
+    @property
+    def has_clients(self) -> bool:
+        """Whether operations may ask for clients."""
+        return bool(self._settings.clients)
+
+    @property
+    def has_open_clients(self) -> bool:
+        """Whether a factory has made one that is to be closed."""
+        return self._clients is not None and self._clients.has_open
+
     def close(self) -> None:
         """Close the clients. What cannot be closed is logged: the run is over and its result stands."""
         if self._clients is None and not self._settings.clients:

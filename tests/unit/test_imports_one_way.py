@@ -34,6 +34,7 @@ BOTTOM = [
     "timeout_errors",
     "states",
     "sizes",
+    "quantities",
     "shared_memory",
 ]
 # What a user defines: a graph, down to its ports.
@@ -62,6 +63,12 @@ DEFINITION = [
     "composition.nested",
     "composition.levels",
     "composition.given_values",
+    "wiring",
+    "drawing",
+    "lineage",
+    "differences",
+    "explanation",
+    "graph_views",
     "plan",
     "dimension_flow",
     "faults",
@@ -88,7 +95,7 @@ RUN_DATA = [
     "context",
     "events",
 ]
-RESULT = ["result_text", "run_outcome", "result"]
+RESULT = ["result_text", "run_outcome", "result_views", "result"]
 ENGINE = [
     "cpus",
     "process_life",

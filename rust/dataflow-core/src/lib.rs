@@ -27,6 +27,7 @@ pub mod ready_set;
 pub mod run;
 pub mod slots;
 pub mod status;
+pub mod survey;
 mod sync;
 pub mod timers;
 pub mod validate;

@@ -53,6 +53,7 @@ mod shared_memory;
 mod sources;
 mod stacks;
 mod stand_in;
+mod survey;
 mod timed;
 mod value_sizes;
 mod weak_registry;
@@ -83,6 +84,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<shared_memory::lease::Lease>()?;
     #[cfg(target_os = "linux")]
     module.add_class::<shared_memory::mapping::Mapping>()?;
+    module.add_class::<survey::Survey>()?;
     module.add_class::<weak_registry::WeakRegistry>()?;
     module.add_function(wrap_pyfunction!(companion::dismiss_companions, module)?)?;
     module.add_function(wrap_pyfunction!(fence::memory_fence, module)?)?;

@@ -264,6 +264,18 @@ impl NodeSpec {
         self.dimensions.is_some() || checks.any(|check| !matches!(check, Check::Anything))
     }
 
+    /// How long attempts took of late: the shortest and the longest to expect, in nanoseconds; 0 if none has ended.
+    #[getter]
+    fn seen_nanoseconds(&self) -> (u32, u32) {
+        (self.duration.shortest(), self.duration.longest())
+    }
+
+    /// How large its outputs are together, in bytes: as declared, or else as seen of late; `None` if nobody knows.
+    #[getter]
+    fn expected_bytes(&self) -> Option<u64> {
+        self.output_size.expected()
+    }
+
     fn __repr__(&self) -> String {
         format!("<NodeSpec of {}>", self.label)
     }
