@@ -44,8 +44,7 @@ class GraphDefinition(ComposedGraph, GraphViews):
     name : str, optional
         Its name, for events and messages; ``"graph"`` by default.
     contracts : {"values", "connect", "off"}
-        How much of what ports declare is checked. ``"values"``: types when ports are connected, and every value when it
-        is set. ``"connect"``: only types. ``"off"``: nothing. An engine with a lower level checks no values either.
+        What is checked: types when ports are connected and values when they are set, only types, or nothing.
 
     Examples
     --------

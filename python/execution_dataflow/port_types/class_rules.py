@@ -62,7 +62,8 @@ def _have_common_subclass(one: type, other: type) -> bool:
     if not (one.__flags__ & _HEAP_TYPE or other.__flags__ & _HEAP_TYPE):
         return False
     kind, base = (one, other) if one.__flags__ & _HEAP_TYPE else (other, one)
-    waiting, seen = [kind], {kind}
+    waiting: list[type] = [kind]
+    seen: set[type] = {kind}
     while waiting and len(seen) < _MOST_SUBCLASSES:
         for subclass in type.__subclasses__(waiting.pop()):
             if issubclass_safely(subclass, base):
