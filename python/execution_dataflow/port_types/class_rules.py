@@ -65,7 +65,8 @@ def _have_common_subclass(one: type, other: type) -> bool:
     waiting: list[type] = [kind]
     seen: set[type] = {kind}
     while waiting and len(seen) < _MOST_SUBCLASSES:
-        for subclass in type.__subclasses__(waiting.pop()):
+        subclasses: list[type] = type.__subclasses__(waiting.pop())
+        for subclass in subclasses:
             if issubclass_safely(subclass, base):
                 return True
             if subclass not in seen:
