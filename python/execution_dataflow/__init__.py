@@ -19,6 +19,7 @@ from execution_dataflow.composition.nested import NestedGraph
 from execution_dataflow.composition.parameter import Parameter
 from execution_dataflow.composition_errors import ParameterError
 from execution_dataflow.context import ExecutionContext
+from execution_dataflow.dimension_errors import DimensionConflictError, DimensionError
 from execution_dataflow.engine import ExecutionEngine
 from execution_dataflow.engine_protocol import Engine
 from execution_dataflow.error_record import ErrorRecord
@@ -84,6 +85,8 @@ from execution_dataflow.operation_arrays import OperationArray, OutputArray
 from execution_dataflow.operations import Operation, OutputReference
 from execution_dataflow.plan import Plan
 from execution_dataflow.policies import FailurePolicy, RetryPolicy
+from execution_dataflow.port_types.specs import ArraySpec
+from execution_dataflow.port_types.table_schema import TableSchema
 from execution_dataflow.ports import InputPort, OutputPort
 from execution_dataflow.process_errors import RemoteTraceback, TransferError, WorkerDied, WorkerStartError
 from execution_dataflow.rate_limits import RateLimit
@@ -96,6 +99,7 @@ from execution_dataflow.timeout_errors import DeadlineExceeded, OperationTimeout
 from execution_dataflow.timing import OperationTiming
 
 __all__ = [
+    "ArraySpec",
     "AttemptCancelled",
     "AttemptTimedOut",
     "ChannelError",
@@ -105,6 +109,8 @@ __all__ = [
     "DataChannel",
     "DataflowError",
     "DeadlineExceeded",
+    "DimensionConflictError",
+    "DimensionError",
     "DuplicateNameError",
     "DuplicateOperationError",
     "Engine",
@@ -179,6 +185,7 @@ __all__ = [
     "Subscription",
     "Switch",
     "SwitchError",
+    "TableSchema",
     "TransferError",
     "UnconnectedInputError",
     "UnknownOperationError",

@@ -11,6 +11,7 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
 from execution_dataflow import _core
+from execution_dataflow.dimension_flow import DimensionFlow
 from execution_dataflow.errors import RunInterrupted, RunLost
 from execution_dataflow.event_dispatch import EventStream
 from execution_dataflow.executors.threads import worker_threads
@@ -23,6 +24,7 @@ from execution_dataflow.result_text import duration_text
 from execution_dataflow.run_hooks import RunHooks, final_state
 from execution_dataflow.run_record import RunRecord
 from execution_dataflow.states import OperationState
+from execution_dataflow.unchecked import unchecked_plan
 from execution_dataflow.undo import Undo, lent_slots, revertible_nodes
 
 if TYPE_CHECKING:
@@ -103,6 +105,8 @@ class ActiveRun:
         self._made = 0.0 if options.deadline_seconds is None else time.monotonic()
         dispatcher = threads.dispatcher
         listens = dispatcher.has_subscribers
+        if options.contracts != "values" or plan.contracts != "values":
+            plan = unchecked_plan(plan)
         self.plan = plan
         self.threads = threads
         self._options = options
@@ -113,6 +117,8 @@ class ActiveRun:
         self._result: ExecutionResult | None = None
         self._is_given_up = False
         self.record = record = RunRecord(None, plan.name, context, plan.label)
+        if plan.has_dimensions:
+            record.dimensions = DimensionFlow(plan)
         limits = options.limits
         limited = None
         if plan.expands:

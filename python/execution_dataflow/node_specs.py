@@ -8,6 +8,7 @@ from types import MethodType
 from typing import Any
 
 from execution_dataflow._core import MapSpec, NodeSpec
+from execution_dataflow.dimensions import dimensions_of
 from execution_dataflow.errors import GraphError
 from execution_dataflow.expansion.repeating import RepeatedOperation
 from execution_dataflow.fallbacks import fallback_of
@@ -17,7 +18,7 @@ from execution_dataflow.operation_settings import DEFAULT_SETTINGS
 from execution_dataflow.operations import Operation, check_options, label_of
 from execution_dataflow.parameters import is_coroutine_function
 
-__all__ = ["SpecTable", "check_runnable", "kind_of", "spec_of", "spec_that_calls"]
+__all__ = ["SpecTable", "check_runnable", "kind_of", "spec_of", "spec_that_calls", "unchecked_spec_of"]
 
 # Options that an operation may be given and that no engine of this version acts on.
 # Takes a function, and whether it is a coroutine function, and returns what is called in its place.
@@ -122,7 +123,23 @@ def _function_of(operation: Operation) -> Callable[..., Any]:
     return _await_own_execute if is_coroutine_function(execute) else _call_own_execute
 
 
-def spec_that_calls(operation: Operation, around: _Around) -> NodeSpec:
+def unchecked_spec_of(operation: Operation) -> NodeSpec:
+    """Return a spec like that of an operation, by which no value is checked.
+
+    Parameters
+    ----------
+    operation : Operation
+        An operation.
+
+    Returns
+    -------
+    NodeSpec
+        A new spec, which nobody else shares.
+    """
+    return _new_spec(operation, _function_of(operation), is_checked=False)
+
+
+def spec_that_calls(operation: Operation, around: _Around, is_checked: bool = True) -> NodeSpec:
     """Return a spec like that of an operation, with another function in the place of its own.
 
     Parameters
@@ -131,13 +148,15 @@ def spec_that_calls(operation: Operation, around: _Around) -> NodeSpec:
         The operation; of a map, that of its items is replaced.
     around : callable
         Takes the function, and whether it is a coroutine function, and returns what is to be called instead.
+    is_checked : bool
+        Whether values are checked.
 
     Returns
     -------
     NodeSpec
         A new spec, which nobody else shares.
     """
-    return _new_spec(operation, _function_of(operation), around)
+    return _new_spec(operation, _function_of(operation), around, is_checked)
 
 
 def _call_own_execute(operation: Operation, context: Any) -> None:
@@ -162,7 +181,9 @@ def _shared_spec(operation: Operation, function: Callable[..., Any]) -> NodeSpec
     return spec
 
 
-def _new_spec(operation: Operation, function: Callable[..., Any], around: _Around | None = None) -> NodeSpec:
+def _new_spec(
+    operation: Operation, function: Callable[..., Any], around: _Around | None = None, is_checked: bool = True
+) -> NodeSpec:
     check_runnable(operation)
     if operation._never_runs is not None:
         raise GraphError(f"{label_of(operation)} {operation._never_runs}")
@@ -185,11 +206,11 @@ def _new_spec(operation: Operation, function: Callable[..., Any], around: _Aroun
         function=function,
         input_names=tuple(ports.input_index),
         input_flags=ports.input_flags,
-        input_checks=ports.input_checks,
+        input_checks=ports.input_checks if is_checked else (None,) * len(ports.inputs),
         input_defaults=ports.input_defaults,
         output_names=tuple(ports.output_index),
         output_flags=ports.output_flags,
-        output_checks=ports.output_checks,
+        output_checks=ports.output_checks if is_checked else (None,) * len(ports.outputs),
         arguments=arguments,
         keyword_names=keyword_names,
         spread=spread,
@@ -198,9 +219,10 @@ def _new_spec(operation: Operation, function: Callable[..., Any], around: _Aroun
         retry_policy=policy,
         max_attempts=1 if policy is None else policy.max_attempts,
         settings=operation._settings,
-        map=_map_spec(operation, around) if isinstance(operation, MappedOperation) else None,
-        fallback=fallback_of(operation, spec_of),
+        map=_map_spec(operation, around, is_checked) if isinstance(operation, MappedOperation) else None,
+        fallback=fallback_of(operation, spec_of if is_checked else unchecked_spec_of),
         expands=_expansion_of(operation),
+        dimensions=dimensions_of(ports) if is_checked and not isinstance(operation, MappedOperation) else None,
     )
 
 
@@ -210,7 +232,7 @@ def _expansion_of(operation: Operation) -> str | None:
     return "graph" if operation._settings.dynamic else None
 
 
-def _map_spec(operation: MappedOperation, around: _Around | None) -> MapSpec:
+def _map_spec(operation: MappedOperation, around: _Around | None, is_checked: bool) -> MapSpec:
     item = operation.item
     for option in ("on_failure", "always_run"):
         if getattr(item._settings, option) is not getattr(DEFAULT_SETTINGS, option):
@@ -218,8 +240,12 @@ def _map_spec(operation: MappedOperation, around: _Around | None) -> MapSpec:
                 f"{label_of(item)}({option}=) is not available for the items of a map in this version; catch the "
                 "error in the operation, give the map on_error='keep', or set the option on what graph.map returns"
             )
+    if around is not None:
+        spec = spec_that_calls(item, around, is_checked)
+    else:
+        spec = spec_of(item) if is_checked else unchecked_spec_of(item)
     return MapSpec(
-        item=spec_of(item) if around is None else spec_that_calls(item, around),
+        item=spec,
         operation=item,
         over=[operation.ports.input_index[port] for port in operation.over],
         max_concurrency=operation.max_concurrency,

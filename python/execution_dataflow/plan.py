@@ -10,6 +10,7 @@ from execution_dataflow.composition.given_values import Given
 from execution_dataflow.composition.interface import distinct_names
 from execution_dataflow.composition.levels import Layout, Selection
 from execution_dataflow.composition.nested import NestedGraph
+from execution_dataflow.contract_levels import ContractLevel
 from execution_dataflow.errors import UnknownOperationError
 from execution_dataflow.graph_views import GraphViews
 from execution_dataflow.names import stable_names
@@ -46,8 +47,15 @@ class Plan(GraphViews):
     outputs : mapping of str to (int, int), optional
         The outputs of the graph by name: the operation and the port of each. By default those that no channel leaves.
 
+    contracts : {"values", "connect", "off"}
+        How much of its contracts is checked at most.
+
     Attributes
     ----------
+    contracts : str
+        As given.
+    unchecked : Plan or None
+        The plan for runs that check no values, once there was such a run.
     limited : tuple of (_core.NodeSpec, object)
         As given.
     given : tuple of Given
@@ -58,6 +66,10 @@ class Plan(GraphViews):
         Whether other plans may run in the place of some of its operations.
     guarded : tuple or None
         The native plan for runs with ``debug=True``, and its spec for each of the others, once there was such a run.
+    has_dimensions : bool
+        Whether some ports have named dimensions.
+    dimension_sources : dict or None
+        For each operation with named dimensions the nearest ones before it, once there was a run of it.
 
     Examples
     --------
@@ -83,8 +95,12 @@ class Plan(GraphViews):
         layout: Layout | Selection | None = None,
         given: tuple[Given, ...] = (),
         outputs: Mapping[str, tuple[int, int]] | None = None,
+        contracts: ContractLevel = "values",
     ) -> None:
         self._name = name
+        self.contracts = contracts
+        # What runs look at first, so that a plan without checks stands for itself.
+        self.unchecked: Plan | None = None
         # A field and no property: every run looks at it.
         self.limited = tuple(limited)
         self._core = core
@@ -97,6 +113,23 @@ class Plan(GraphViews):
         )
         self.guarded: tuple[_core.Plan, dict[_core.NodeSpec, _core.NodeSpec]] | None = None
         self.expands = any(map(_expands, self._specs))
+        self.has_dimensions = any(spec.dimensions is not None for spec in specs)
+        self.dimension_sources: dict[int, tuple[int, ...]] | None = None
+
+    def with_specs(
+        self, core: _core.Plan, specs: Sequence[_core.NodeSpec], limited: Sequence[tuple[_core.NodeSpec, object]]
+    ) -> Plan:
+        """Return a plan of the same operations that runs them in another way; takes what the constructor does."""
+        return Plan(
+            self._name,
+            core,
+            specs,
+            limited,
+            layout=self.layout,
+            given=self.given,
+            outputs=self._outputs,
+            contracts=self.contracts,
+        )
 
     @property
     def name(self) -> str:

@@ -57,6 +57,8 @@ class RunRecord:
         The failures, by node.
     fallbacks : dict of int to ErrorRecord
         The failures for which something stood in, by node.
+    dimensions : DimensionFlow or None
+        The named dimensions of a run that has some.
     guard : WriteGuard or None
         What watches a run with ``debug=True``.
     late_errors : list of ErrorRecord
@@ -102,6 +104,7 @@ class RunRecord:
         "cancel_requested",
         "context",
         "deadline_exceeded",
+        "dimensions",
         "emit_progress",
         "errors",
         "fallbacks",
@@ -141,6 +144,7 @@ class RunRecord:
         self.errors: dict[int, ErrorRecord] = {}
         self.fallbacks: dict[int, ErrorRecord] = {}
         self.guard: Any = None
+        self.dimensions: Any = None
         self.late_errors: list[ErrorRecord] = []
         self.warnings: list[str] = []
         self.reverted: list[str] = []

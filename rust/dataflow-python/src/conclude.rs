@@ -15,6 +15,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::arrays;
 use crate::body::{CoreRun, PythonBody};
+use crate::dimensions;
 use crate::events::{Kind, Moment};
 use crate::frame::{Frame, Values};
 use crate::items::{self, Outcome};
@@ -164,23 +165,29 @@ impl Outputs<'_> {
 
 /// What an attempt that returned `value` commits: every output checked, every required one present.
 pub(crate) fn outputs(py: Python<'_>, spec: &NodeSpec, frame: &Frame, value: Bound<'_, PyAny>) -> PyResult<Values> {
-    if spec.kind == CallKind::Function && !spec.output_flags.is_empty() {
+    let values = if spec.kind == CallKind::Function && !spec.output_flags.is_empty() {
         let values = if spec.spread { spread(py, spec, value)? } else { vec_of(Some(checked(spec, 0, value)?)) };
-        return all_set(py, spec, values, false);
-    }
-    let returns_nothing = value.is_none();
-    all_set(py, spec, frame.take_outputs(py), !returns_nothing)
+        all_set(py, spec, values, false)?
+    } else {
+        let returns_nothing = value.is_none();
+        all_set(py, spec, frame.take_outputs(py), !returns_nothing)?
+    };
+    dimensions::check_outputs(py, spec, frame, &values)?;
+    Ok(values)
 }
 
 /// What an attempt commits that ran in another process, which has done the same checks with its own copies of the classes.
-pub(crate) fn received(py: Python<'_>, spec: &NodeSpec, mut values: Values) -> PyResult<Values> {
+pub(crate) fn received(py: Python<'_>, frame: &Frame, mut values: Values) -> PyResult<Values> {
+    let spec = frame.spec();
     values.resize_with(spec.output_flags.len(), || None);
     for (port, value) in values.iter().enumerate() {
         if let Some(value) = value {
             spec.check_output(port, value.bind(py))?;
         }
     }
-    all_set(py, spec, values, false)
+    let values = all_set(py, spec, values, false)?;
+    dimensions::check_outputs(py, spec, frame, &values)?;
+    Ok(values)
 }
 
 /// As [`outputs`]; what a fallback set is given to the outputs of the operation that it stands in for, by their names.
@@ -193,8 +200,9 @@ pub(crate) fn outputs_of(py: Python<'_>, frame: &Frame, value: Bound<'_, PyAny>)
         let value = NodeSpec::position(names, name.cast::<PyString>()?).and_then(|position| values[position].take());
         value.map(|value| checked(replaced, port, value.into_bound(py))).transpose()
     });
-    let adopted = adopted.collect::<PyResult<Values>>()?;
-    all_set(py, replaced, adopted, false)
+    let adopted = all_set(py, replaced, adopted.collect::<PyResult<Values>>()?, false)?;
+    dimensions::check_outputs(py, replaced, frame, &adopted)?;
+    Ok(adopted)
 }
 
 fn all_set(py: Python<'_>, spec: &NodeSpec, values: Values, returned_a_value: bool) -> PyResult<Values> {

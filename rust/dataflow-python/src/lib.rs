@@ -14,6 +14,7 @@ mod companion;
 mod composition;
 mod conclude;
 mod convoy;
+mod dimensions;
 mod events;
 mod expansion;
 mod fence;

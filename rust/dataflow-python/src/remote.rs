@@ -194,7 +194,7 @@ impl RemoteAttempt {
         let values: Values = values.collect();
         self.note_begin(py, 0);
         if self.end() {
-            let checked = conclude::received(py, self.live.frame().spec(), values);
+            let checked = conclude::received(py, self.live.frame(), values);
             self.live.conclude(py, checked);
         }
         Ok(())
