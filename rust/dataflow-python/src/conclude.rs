@@ -177,17 +177,21 @@ pub(crate) fn outputs(py: Python<'_>, spec: &NodeSpec, frame: &Frame, value: Bou
 }
 
 /// What an attempt commits that ran in another process, which has done the same checks with its own copies of the classes.
-pub(crate) fn received(py: Python<'_>, frame: &Frame, mut values: Values) -> PyResult<Values> {
-    let spec = frame.spec();
+pub(crate) fn received(py: Python<'_>, frame: &Frame, values: Values) -> PyResult<Values> {
+    let values = of_others(py, frame.spec(), values)?;
+    dimensions::check_outputs(py, frame.spec(), frame, &values)?;
+    Ok(values)
+}
+
+/// What an attempt commits that other operations have made in its place.
+pub(crate) fn of_others(py: Python<'_>, spec: &NodeSpec, mut values: Values) -> PyResult<Values> {
     values.resize_with(spec.output_flags.len(), || None);
     for (port, value) in values.iter().enumerate() {
         if let Some(value) = value {
             spec.check_output(port, value.bind(py))?;
         }
     }
-    let values = all_set(py, spec, values, false)?;
-    dimensions::check_outputs(py, spec, frame, &values)?;
-    Ok(values)
+    all_set(py, spec, values, false)
 }
 
 /// As [`outputs`]; what a fallback set is given to the outputs of the operation that it stands in for, by their names.

@@ -283,7 +283,7 @@ fn outputs_of(
     } else {
         values
     };
-    conclude::received(py, spec, values).map(|values| Some(Outcome::Outputs(values)))
+    conclude::of_others(py, spec, values).map(|values| Some(Outcome::Outputs(values)))
 }
 
 /// Whether the hooks have answered with what is to run next: its first part is a plan, which no output is.
