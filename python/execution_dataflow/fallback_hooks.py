@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, replace
 from typing import Any
 
+from execution_dataflow.check_errors import CheckFailed
 from execution_dataflow.error_record import ErrorRecord, exception_text
 from execution_dataflow.errors import ContractError, GraphError
 from execution_dataflow.fallbacks import Fallback
@@ -76,7 +77,8 @@ class FallbackHooks:
             return self.record.fallbacks[node], None  # an interrupt made the core ask again
         spec: Any = self._spec(node) if standing_in is None else standing_in.fallback.spec
         fallback: Fallback | None = spec.fallback
-        if fallback is None or isinstance(error, _NEVER) or (fallback.operation is not None and not may_start):
+        is_fault = isinstance(error, _NEVER) and not isinstance(error, CheckFailed)  # which is one of the data
+        if fallback is None or is_fault or (fallback.operation is not None and not may_start):
             return None
         if not may_start and self.retry_delay(node, attempt, error) is not None:
             # There would have been another attempt, which might have come to something else (rule R3).

@@ -175,7 +175,7 @@ def type_hints(function: Callable[..., Any]) -> dict[str, Any]:
     if not hasattr(function, "__code__") and not isinstance(function, type):
         function = type(function).__call__
     try:
-        return get_type_hints(function)
+        return get_type_hints(function, include_extras=True)
     except Exception:  # a forward reference may fail in any way that code can
         scope = getattr(_innermost(function), "__globals__", {})
         return {name: _resolve(hint, scope) for name, hint in _annotations(function).items()}
@@ -191,7 +191,9 @@ def _annotations(function: Callable[..., Any]) -> dict[str, Any]:
 
 def _resolve(hint: Any, scope: dict[str, Any]) -> Any:
     try:
-        return get_type_hints(SimpleNamespace(__annotations__={"hint": hint}), globalns=scope)["hint"]
+        return get_type_hints(SimpleNamespace(__annotations__={"hint": hint}), globalns=scope, include_extras=True)[
+            "hint"
+        ]
     except Exception:  # the same as above
         text = hint if isinstance(hint, str) else getattr(hint, "__forward_arg__", "")
         return text if _is_context(text) else Any

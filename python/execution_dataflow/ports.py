@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
 from execution_dataflow._core import MISSING, intern_ports
 from execution_dataflow.array_rules import Shape, describe_dtype, describe_shape
+from execution_dataflow.checks.check import Check as ValueCheck
+from execution_dataflow.checks.check import checks_given, checks_in
 from execution_dataflow.errors import PortDirectionError, PortError
 from execution_dataflow.type_rules import Check, describe, or_none, value_check
 
@@ -68,6 +71,12 @@ class _PortBase(Generic[T]):
         return None if self._options is None else cast("Shape | None", self._options[-2])
 
     @property
+    def checks(self) -> tuple[ValueCheck, ...]:
+        """What its values are checked for; those in the ``Annotated`` of its type come last."""
+        given = () if self._options is None else cast("tuple[ValueCheck, ...]", self._options[-4])
+        return given if type(self._data_type) is type else given + checks_in(self._data_type)
+
+    @property
     def description(self) -> str:
         """What it is for."""
         return "" if self._options is None else cast(str, self._options[-1])
@@ -101,6 +110,8 @@ class _PortBase(Generic[T]):
     def _shown_options(self) -> list[tuple[str, str]]:
         shown = [("dtype", describe_dtype(self.dtype))] if self.dtype is not None else []
         shown += [("shape", describe_shape(self.shape))] if self.shape is not None else []
+        checks = () if self._options is None else self._options[-4]
+        shown += [("checks", repr(list(checks)))] if checks else []
         shown += [("description", repr(self.description))] if self.description else []
         return shown
 
@@ -137,6 +148,8 @@ class InputPort(_PortBase[T]):
         The dtype of its arrays, as numpy takes it, or an abstract one such as ``np.floating``.
     shape : tuple of (int or None), optional
         The lengths of the axes of its arrays; ``None`` is any length.
+    checks : iterable of Check
+        What its values are checked for beyond their type.
     description : str
         What it is for.
 
@@ -162,6 +175,7 @@ class InputPort(_PortBase[T]):
         *,
         many: Literal[True],
         optional: bool = ...,
+        checks: Iterable[ValueCheck] = ...,
         description: str = ...,
     ) -> None: ...
     @overload
@@ -173,6 +187,7 @@ class InputPort(_PortBase[T]):
         mutable: bool = ...,
         dtype: object = ...,
         shape: Shape | int | None = ...,
+        checks: Iterable[ValueCheck] = ...,
         description: str = ...,
     ) -> None: ...
     @overload
@@ -184,6 +199,7 @@ class InputPort(_PortBase[T]):
         mutable: bool = ...,
         dtype: object = ...,
         shape: Shape | int | None = ...,
+        checks: Iterable[ValueCheck] = ...,
         description: str = ...,
     ) -> None: ...
     @overload
@@ -197,6 +213,7 @@ class InputPort(_PortBase[T]):
         mutable: bool = ...,
         dtype: object = ...,
         shape: Shape | int | None = ...,
+        checks: Iterable[ValueCheck] = ...,
         description: str = ...,
     ) -> None: ...
 
@@ -218,14 +235,17 @@ class InputPort(_PortBase[T]):
         mutable: bool = False,
         dtype: object = None,
         shape: Shape | int | None = None,
+        checks: Iterable[ValueCheck] = (),
         description: str = "",
     ) -> tuple[Any, ...] | None:
-        if default is MISSING and dtype is None and shape is None and not (optional or many or mutable or description):
+        given = checks_given("InputPort", checks) if checks else ()
+        is_plain = default is MISSING and dtype is None and shape is None
+        if is_plain and not (optional or many or mutable or description or given):
             return None
         if many and default is not MISSING:
             raise PortError("InputPort(many=True) takes no default; with optional=True it receives an empty list")
         flags = _MANY * bool(many) + _MUTABLE * bool(mutable) + _OPTIONAL * bool(optional or default is not MISSING)
-        return flags, default, dtype, _shape("InputPort", shape), description
+        return flags, default, given, dtype, _shape("InputPort", shape), description
 
     @property
     def many(self) -> bool:
@@ -306,6 +326,8 @@ class OutputPort(_PortBase[T]):
         The dtype of its arrays, as numpy takes it, or an abstract one such as ``np.floating``.
     shape : tuple of (int or None), optional
         The lengths of the axes of its arrays; ``None`` is any length.
+    checks : iterable of Check
+        What its values are checked for beyond their type.
     description : str
         What it is.
 
@@ -331,6 +353,7 @@ class OutputPort(_PortBase[T]):
         fresh: bool = ...,
         dtype: object = ...,
         shape: Shape | int | None = ...,
+        checks: Iterable[ValueCheck] = ...,
         description: str = ...,
     ) -> None: ...
     @overload
@@ -342,6 +365,7 @@ class OutputPort(_PortBase[T]):
         fresh: bool = ...,
         dtype: object = ...,
         shape: Shape | int | None = ...,
+        checks: Iterable[ValueCheck] = ...,
         description: str = ...,
     ) -> None: ...
 
@@ -360,12 +384,14 @@ class OutputPort(_PortBase[T]):
         fresh: bool = False,
         dtype: object = None,
         shape: Shape | int | None = None,
+        checks: Iterable[ValueCheck] = (),
         description: str = "",
     ) -> tuple[Any, ...] | None:
-        if not optional and not fresh and dtype is None and shape is None and not description:
+        given = checks_given("OutputPort", checks) if checks else ()
+        if not optional and not fresh and dtype is None and shape is None and not description and not given:
             return None
         flags = _OPTIONAL * bool(optional) + _FRESH * bool(fresh)
-        return flags, dtype, _shape("OutputPort", shape), description
+        return flags, given, dtype, _shape("OutputPort", shape), description
 
     @property
     def fresh(self) -> bool:
