@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from execution_dataflow.checks.outcome import Judgement, plain
-from execution_dataflow.checks.values import Mask, Table, table_of
+from execution_dataflow.checks.tables import table_of
+from execution_dataflow.checks.values import Mask, Table
 
 __all__ = ["judgement_of", "passing_rows", "rows_judged"]
 
@@ -25,14 +26,14 @@ def judgement_of(value: Any, answer: Any) -> Judgement:
     if truth is not None:
         return Judgement(is_good=truth, examples=() if truth else ((None, plain(value)),) if _is_short(value) else ())
     table = table_of(value)
-    return rows_judged(table, table.truths(answer))
+    return rows_judged(table, _mask_of(table, answer))
 
 
 def passing_rows(value: Any, answer: Any) -> Mask:
     """Return the rows that pass, in the form of the value."""
     if _truth_of_all(answer) is not None:
         raise TypeError("it judges the value as a whole, and not its rows")
-    return table_of(value).truths(answer)
+    return _mask_of(table_of(value), answer)
 
 
 def rows_judged(table: Table, mask: Mask, names: tuple[Any, ...] = ()) -> Judgement:
@@ -56,6 +57,26 @@ def rows_judged(table: Table, mask: Mask, names: tuple[Any, ...] = ()) -> Judgem
         examples.append((place, row))
     size = getattr(mask, "size", None)
     return Judgement(failed=failed, total=size if isinstance(size, int) else len(mask), examples=tuple(examples))
+
+
+def _mask_of(table: Table, answer: Any) -> Mask:
+    """An answer of the user's, which has a truth for every row, as a mask of the value."""
+    mask = table.truths_of_axes(answer)
+    if mask is not None:
+        return mask
+    truths = table_of(answer)
+    if truths.columns is not None:
+        raise TypeError(f"it returned a {truths.what} where a truth for each row belongs")
+    mask, count = truths.elements().each(_truth), len(truths)
+    if count != len(table):
+        raise ValueError(f"it returned {count} {'truth' if count == 1 else 'truths'} for a value of {len(table)} rows")
+    return mask if type(truths) is type(table) else table.mask_from([bool(passes) for passes in mask])
+
+
+def _truth(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise TypeError(f"it returned {plain(value)!r} where a truth for a row belongs")
 
 
 def _truth_of_all(answer: Any) -> bool | None:

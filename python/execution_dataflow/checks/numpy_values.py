@@ -122,7 +122,7 @@ class _ArrayTable(Table):
         places = zip(*np.unravel_index(first, mask.shape), strict=True)
         return len(flat), [tuple(int(index) for index in place) for place in places]
 
-    def truths(self, answer: Any) -> Mask:
+    def truths_of_axes(self, answer: Any) -> Mask | None:
         shape = np.shape(answer)
         if self._values.ndim > 1 and len(shape) > 1:
             mask = np.ma.filled(np.ma.asarray(answer), True)
@@ -132,7 +132,7 @@ class _ArrayTable(Table):
                     f"{self._values.shape}; a truth for each row or element belongs there"
                 )
             return mask
-        return super().truths(answer)
+        return None
 
     def mask_from(self, passes: list[bool]) -> Mask:
         return np.array(passes, bool)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from execution_dataflow.checks.outcome import plain
-from execution_dataflow.checks.values import Column, Mask, Table, is_missing, no_column, table_of
+from execution_dataflow.checks.values import Column, Mask, Table, is_missing, no_column
 
-__all__ = ["ListColumn", "plain_table"]
+__all__ = ["ListColumn", "ListTable", "fields_of", "row_or_element", "rows_or_elements"]
 
 
 class ListColumn(Column):
@@ -70,16 +70,20 @@ class ListColumn(Column):
         return list(self._values)
 
 
-class _PlainTable(Table):
+class ListTable(Table):
+    """A table whose masks are lists."""
+
     def both(self, one: Mask, other: Mask) -> Mask:
+        """Where both are true."""
         return [first and second for first, second in zip(one, other, strict=True)]
 
     def first_false(self, mask: Mask, most: int) -> tuple[int, list[Any]]:
+        """How often it is false, and where first."""
         places = [place for place, passes in enumerate(mask) if not passes]
         return len(places), places[:most]
 
 
-class _Elements(_PlainTable):
+class _Elements(ListTable):
     """A list of elements, or one element."""
 
     def __init__(self, values: Sequence[Any], what: str) -> None:
@@ -99,14 +103,14 @@ class _Elements(_PlainTable):
         return plain(self._values[place])
 
 
-class _Rows(_PlainTable):
+class _Rows(ListTable):
     """A list of mappings, or of objects with fields."""
 
     what = "list of rows"
 
     def __init__(self, rows: Sequence[Any]) -> None:
         self._rows = rows
-        self.columns = tuple(_fields(rows[0])) if rows else ()
+        self.columns = tuple(fields_of(rows[0])) if rows else ()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -126,36 +130,10 @@ class _Rows(_PlainTable):
 
     def row(self, place: Any) -> Any:
         row = self._rows[place]
-        return plain(dict(row) if isinstance(row, Mapping) else {name: getattr(row, name) for name in _fields(row)})
+        return plain(dict(row) if isinstance(row, Mapping) else {name: getattr(row, name) for name in fields_of(row)})
 
 
-class _Columns(_PlainTable):
-    """A mapping of names to columns of one length, each of which may come from another library."""
-
-    what = "mapping of columns"
-
-    def __init__(self, columns: Mapping[Any, Any]) -> None:
-        self._tables = {name: table_of(values) for name, values in columns.items()}
-        self.columns = tuple(columns)
-        lengths = {name: len(table) for name, table in self._tables.items()}
-        if len(set(lengths.values())) > 1:
-            listing = ", ".join(f"{name!r}: {length}" for name, length in lengths.items())
-            raise ValueError(f"the columns of the mapping differ in length: {listing}")
-        self._length = next(iter(lengths.values()), 0)
-
-    def __len__(self) -> int:
-        return self._length
-
-    def column(self, name: Any) -> Column:
-        if name not in self._tables:
-            raise no_column(name, self.what, self.columns or ())
-        return ListColumn(self._tables[name].elements().to_list())
-
-    def row(self, place: Any) -> Any:
-        return plain({name: table.row(place) for name, table in self._tables.items()})
-
-
-def _fields(row: Any) -> tuple[Any, ...]:
+def fields_of(row: Any) -> tuple[Any, ...]:
     """The names of what is in a row: of a mapping, a dataclass, a named tuple or a model; empty for an element."""
     if isinstance(row, Mapping):
         return tuple(row)
@@ -168,21 +146,11 @@ def _fields(row: Any) -> tuple[Any, ...]:
     return ()
 
 
-def plain_table(value: Any) -> Table:
-    """Return a value of plain Python as a table."""
-    if isinstance(value, Mapping):
-        if any(_is_column(cell) for cell in value.values()) or not value:
-            return _Columns(value)
-        return _Rows([value])
-    if isinstance(value, list | tuple | Set | Sequence) and not isinstance(value, str | bytes | bytearray | memoryview):
-        if _fields(value):
-            return _Rows([value])
-        rows = value if isinstance(value, Sequence) else list(value)
-        if rows and _fields(rows[0]):
-            return _Rows(rows)
-        return _Elements(rows, type(value).__name__)
-    return _Rows([value]) if _fields(value) else _Elements([value], type(value).__name__)
+def row_or_element(value: Any) -> Table:
+    """Return a value that is no collection as the only row, or the only element."""
+    return _Rows([value]) if fields_of(value) else _Elements([value], type(value).__name__)
 
 
-def _is_column(cell: Any) -> bool:
-    return (isinstance(cell, list | tuple) and not _fields(cell)) or getattr(cell, "shape", ()) != ()
+def rows_or_elements(values: Sequence[Any], what: str) -> Table:
+    """Return a list as rows, if its first item has fields, and as elements otherwise."""
+    return _Rows(values) if values and fields_of(values[0]) else _Elements(values, what)

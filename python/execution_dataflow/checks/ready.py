@@ -11,7 +11,8 @@ from typing import Any, ClassVar, NotRequired, TypedDict, Unpack
 from execution_dataflow.checks.check import Check
 from execution_dataflow.checks.masks import rows_judged
 from execution_dataflow.checks.outcome import Judgement, Severity
-from execution_dataflow.checks.values import Column, Mask, Table, hashable, table_of
+from execution_dataflow.checks.tables import table_of
+from execution_dataflow.checks.values import Column, Mask, Table, hashable
 
 __all__ = ["in_range", "in_set", "matches", "not_null", "references", "row_count", "unique"]
 

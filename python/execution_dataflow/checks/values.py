@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-import sys
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
-from execution_dataflow.checks.outcome import plain
 from execution_dataflow.nearest import nearest_name
 
-__all__ = ["Column", "Mask", "Table", "hashable", "is_missing", "no_column", "table_of"]
+__all__ = ["Column", "Mask", "Table", "hashable", "is_missing", "no_column"]
 
 Mask = Any
 """A truth for every row, in the form of the value's library: true where a row passes."""
@@ -133,24 +131,13 @@ class Table(ABC):
     def first_false(self, mask: Mask, most: int) -> tuple[int, list[Any]]:
         """How often a mask is false, and the first places where it is."""
 
-    def truths(self, answer: Any) -> Mask:
-        """An answer of the user's, which has a truth for every row, as a mask of this value."""
-        table = table_of(answer)
-        mask = table.elements().each(_truth)
-        count = len(table)
-        if count != len(self):
-            raise ValueError(f"it returned {count} truths for a value of {len(self)} rows")
-        return mask if type(table) is type(self) else self.mask_from([bool(passes) for passes in mask])
+    def truths_of_axes(self, answer: Any) -> Mask | None:
+        """The answer of a predicate as a mask, if it has several axes, as this value has."""
+        return None
 
     def mask_from(self, passes: list[bool]) -> Mask:
         """A mask from a list."""
         return passes
-
-
-def _truth(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    raise TypeError(f"it returned {plain(value)!r} where a truth for a row belongs")
 
 
 def no_column(name: Any, what: str, known: Sequence[Any]) -> KeyError:
@@ -165,47 +152,3 @@ class _NoColumn(KeyError):
     # A KeyError would show the repr of its text.
     def __str__(self) -> str:
         return str(self.args[0])
-
-
-def table_of(value: Any) -> Table:
-    """Return a value as a table or a column of elements.
-
-    Parameters
-    ----------
-    value : object
-        A DataFrame, Series, Table or Array of pandas, polars or pyarrow; a numpy array; a list of rows or of elements;
-        a mapping of columns or of the fields of one row; anything else is one element.
-
-    Raises
-    ------
-    TypeError
-        It has to be computed first, such as a LazyFrame of polars.
-    """
-    if isinstance(value, _classes("numpy", "ndarray", "generic")):
-        from execution_dataflow.checks.numpy_values import array_table
-
-        return array_table(value)
-    if isinstance(value, _classes("pandas", "DataFrame", "Series", "Index")):
-        from execution_dataflow.checks.pandas_values import pandas_table
-
-        return pandas_table(value)
-    if isinstance(value, _classes("polars", "LazyFrame")):
-        raise TypeError("a LazyFrame holds no rows yet: give its .collect() to the port, or check it before")
-    if isinstance(value, _classes("polars", "DataFrame", "Series")):
-        from execution_dataflow.checks.polars_values import polars_table
-
-        return polars_table(value)
-    if isinstance(value, _classes("pyarrow", "Table", "RecordBatch", "Array", "ChunkedArray")):
-        from execution_dataflow.checks.arrow_values import arrow_table
-
-        return arrow_table(value)
-    from execution_dataflow.checks.plain_values import plain_table
-
-    return plain_table(value)
-
-
-def _classes(library: str, *names: str) -> tuple[type, ...]:
-    """Classes of a library: none, if it was not imported, since it cannot have made the value then."""
-    module = sys.modules.get(library)
-    # One that is being imported on another thread does not have them yet.
-    return tuple(getattr(module, name) for name in names if hasattr(module, name))
