@@ -9,7 +9,7 @@ import functools
 import sys
 from collections.abc import Callable
 from types import CodeType, FunctionType, SimpleNamespace
-from typing import Any, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
 
 from execution_dataflow._core import MISSING
 from execution_dataflow.errors import PortError
@@ -196,7 +196,33 @@ def _resolve(hint: Any, scope: dict[str, Any]) -> Any:
         ]
     except Exception:  # the same as above
         text = hint if isinstance(hint, str) else getattr(hint, "__forward_arg__", "")
-        return text if _is_context(text) else Any
+        return text if _is_context(text) else _with_metadata(text, scope)
+
+
+def _with_metadata(text: str, scope: dict[str, Any]) -> Any:
+    """What is left of an annotation whose type cannot be resolved: no check in it may go unnoticed."""
+    if "Annotated" not in text:
+        return Any
+    import ast
+
+    try:
+        outermost = ast.parse(text, mode="eval").body
+    except SyntaxError:
+        return Any
+    parts = (
+        outermost.slice.elts if isinstance(outermost, ast.Subscript) and isinstance(outermost.slice, ast.Tuple) else []
+    )
+    name = ast.unparse(outermost.value) if isinstance(outermost, ast.Subscript) else ""
+    if name.rpartition(".")[2] != "Annotated" or len(parts) < 2:
+        return Any
+    try:
+        metadata = [eval(ast.unparse(part), scope) for part in outermost.slice.elts[1:]]
+    except Exception as fault:
+        raise PortError(
+            f"the annotation {text} cannot be read, and may hold checks: {type(fault).__name__}: {fault}. A text "
+            "knows what its module defines: give checks that need more with operation(checks={port: [...]})"
+        ) from fault
+    return Annotated[(Any, *metadata)]
 
 
 def _is_context(hint: object) -> bool:

@@ -81,6 +81,18 @@ class _PortBase(Generic[T]):
         """What it is for."""
         return "" if self._options is None else cast(str, self._options[-1])
 
+    def with_checks(self: _Port, checks: Iterable[ValueCheck]) -> _Port:
+        """Return the same port with more checks."""
+        kind: Any = type(self)
+        given = checks_given(kind.__name__, checks)
+        twin = self.named(self._name)
+        options = self._options
+        if options is None:
+            twin._options = kind(Any, checks=given)._options
+        else:
+            twin._options = (*options[:-4], options[-4] + given, *options[-3:])
+        return twin
+
     def named(self: _Port, name: str) -> _Port:
         """Return the same port under a name."""
         twin = type(self).__new__(type(self))

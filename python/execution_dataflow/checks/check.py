@@ -9,9 +9,12 @@ from execution_dataflow.check_errors import BrokenCheckError
 from execution_dataflow.checks.outcome import CheckOutcome, Example, Judgement, Severity
 from execution_dataflow.errors import PortError
 
-__all__ = ["Check", "checks_given", "checks_in"]
+__all__ = ["Check", "checks_given", "checks_in", "checks_of_ports"]
 
 _COROUTINE = 0x80 | 0x100  # CO_COROUTINE, CO_ITERABLE_COROUTINE
+# Of five examples and all their columns a sentence has room for these.
+_SHOWN = 3
+_COLUMNS_SHOWN = 6
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -38,6 +41,8 @@ class Check:
     uses_ports : bool
         Whether the predicate takes a second argument: a mapping of the names of the other ports of the operation to
         their values. The check of an output finds inputs and outputs there, that of an input only inputs.
+    columns : iterable of str
+        The columns that are shown of rows that do not pass; all of them by default.
 
     Raises
     ------
@@ -54,7 +59,7 @@ class Check:
     'even: 1 of 3 rows does not pass, which 50% may: row 1 (3)'
     """
 
-    __slots__ = ("_key", "description", "mostly", "name", "predicate", "severity", "uses_ports")
+    __slots__ = ("_key", "columns", "description", "mostly", "name", "predicate", "severity", "uses_ports")
 
     name: str
     predicate: Callable[..., Any]
@@ -62,6 +67,7 @@ class Check:
     description: str
     mostly: float
     uses_ports: bool
+    columns: tuple[Any, ...]
     _key: tuple[Any, ...]
 
     def __init__(
@@ -73,6 +79,7 @@ class Check:
         description: str = "",
         mostly: float = 1.0,
         uses_ports: bool = False,
+        columns: Iterable[Any] = (),
     ) -> None:
         # What a user gave may be anything.
         given_name: object = name
@@ -93,6 +100,8 @@ class Check:
             raise ValueError(f"Check({name!r}, mostly=) must be a number from 0 to 1, not {mostly!r}")
         if not isinstance(description, str):
             raise TypeError(f"Check({name!r}, description=) must be a str, not {description!r}")
+        if isinstance(columns, str):
+            raise TypeError(f"Check({name!r}, columns=) must be a list of columns, not {columns!r}")
         set_field = object.__setattr__
         set_field(self, "name", name)
         set_field(self, "predicate", predicate)
@@ -100,12 +109,15 @@ class Check:
         set_field(self, "description", description)
         set_field(self, "mostly", float(mostly))
         set_field(self, "uses_ports", bool(uses_ports))
-        set_field(self, "_key", (name, predicate, severity, description, float(mostly), bool(uses_ports)))
+        set_field(self, "columns", tuple(columns))
+        key = name, predicate, severity, description, float(mostly), bool(uses_ports), self.columns
+        set_field(self, "_key", key)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Check does not change: make another one instead of setting {name!r}")
 
-    __delattr__ = __setattr__  # type: ignore[assignment]
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"a Check does not change: {name!r} stays")
 
     @property
     def other_ports(self) -> tuple[str, ...]:
@@ -178,7 +190,7 @@ class Check:
             if not isinstance(judged, Judgement):
                 from execution_dataflow.checks.masks import judgement_of
 
-                judged = judgement_of(value, judged)
+                judged = judgement_of(value, judged, self.columns)
         except Exception as fault:
             raise self._broken(port, direction, fault).with_traceback(fault.__traceback__) from fault
         if judged.failed is None or not judged.total:
@@ -209,14 +221,16 @@ class Check:
         elif not judged.failed:
             text = f"all {judged.total} pass" if judged.total != 1 else "passed"
         else:
+            if judged.total == 1 and judged.examples and judged.examples[0][0] is None:
+                return f"{self.name}: {_shown(judged.examples[0])} does not pass"
             noun = "row" if judged.total == 1 else "rows"
             verb = "does" if judged.failed == 1 else "do"
             text = f"{judged.failed} of {judged.total} {noun} {verb} not pass"
             if self.mostly < 1:
                 text += f", which {(1 - self.mostly) * 100:.4g}% may"
         if judged.examples:
-            text += ": " + ", ".join(map(_shown, judged.examples))
-        if judged.failed is not None and judged.failed > len(judged.examples):
+            text += ": " + ", ".join(map(_shown, judged.examples[:_SHOWN]))
+        if judged.failed is not None and judged.failed > _SHOWN:
             text += ", ..."
         return f"{self.name}: {text}"
 
@@ -244,6 +258,7 @@ class Check:
         parts += [f"mostly={self.mostly:g}"] if self.mostly != 1 else []
         parts += [f"description={self.description!r}"] if self.description else []
         parts += ["uses_ports=True"] if self.uses_ports and not made_by else []
+        parts += [f"columns={list(self.columns)!r}"] if self.columns else []
         return f"{made_by or 'Check'}({', '.join(parts)})"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -251,15 +266,30 @@ class Check:
 
 
 def _remake(
-    name: str, predicate: Callable[..., Any], severity: Severity, description: str, mostly: float, uses_ports: bool
+    name: str,
+    predicate: Callable[..., Any],
+    severity: Severity,
+    description: str,
+    mostly: float,
+    uses_ports: bool,
+    columns: tuple[Any, ...],
 ) -> Check:
-    return Check(name, predicate, severity=severity, description=description, mostly=mostly, uses_ports=uses_ports)
+    return Check(
+        name,
+        predicate,
+        severity=severity,
+        description=description,
+        mostly=mostly,
+        uses_ports=uses_ports,
+        columns=columns,
+    )
 
 
 def _shown(example: Example) -> str:
     place, value = example
     if isinstance(value, dict):
-        what = ", ".join(f"{name}={cell!r}" for name, cell in value.items())
+        what = ", ".join(f"{name}={cell!r}" for name, cell in list(value.items())[:_COLUMNS_SHOWN])
+        what += ", ..." if len(value) > _COLUMNS_SHOWN else ""
     else:
         what = repr(value)
     if place is None:
@@ -293,6 +323,24 @@ def checks_given(kind: str, checks: object) -> tuple[Check, ...]:
             hint = f": make one of it with Check('a name', {_name_of(check)})" if callable(check) else ""
             raise PortError(f"{kind}(checks=) takes objects of Check, not {check!r}{hint}")
     return given
+
+
+def checks_of_ports(label: str, checks: object) -> dict[str, tuple[Check, ...]]:
+    """Return what was given as ``checks=`` of a function: checks by the names of ports.
+
+    Raises
+    ------
+    PortError
+        It is no mapping of names to checks.
+    """
+    if checks is None:
+        return {}
+    if not isinstance(checks, Mapping):
+        raise PortError(
+            f"{label}(checks=) is a mapping of ports to checks such as {{'result': [not_null()]}}, not {checks!r}",
+            operation=label,
+        )
+    return {str(name): checks_given(f"{label}.{name}: ", given) for name, given in checks.items()}
 
 
 def checks_in(hint: object) -> tuple[Check, ...]:

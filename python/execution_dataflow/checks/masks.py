@@ -14,8 +14,8 @@ __all__ = ["judgement_of", "passing_rows", "rows_judged"]
 _EXAMPLES = 5
 
 
-def judgement_of(value: Any, answer: Any) -> Judgement:
-    """Return what the answer of a user's predicate says of a value.
+def judgement_of(value: Any, answer: Any, columns: tuple[Any, ...] = ()) -> Judgement:
+    """Return what the answer of a user's predicate says of a value, and show these columns of it.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def judgement_of(value: Any, answer: Any) -> Judgement:
     if truth is not None:
         return Judgement(is_good=truth, examples=() if truth else ((None, plain(value)),) if _is_short(value) else ())
     table = table_of(value)
-    return rows_judged(table, _mask_of(table, answer))
+    return rows_judged(table, _mask_of(table, answer), columns)
 
 
 def passing_rows(value: Any, answer: Any) -> Mask:
@@ -54,7 +54,7 @@ def rows_judged(table: Table, mask: Mask, names: tuple[Any, ...] = ()) -> Judgem
         row = table.row(place)
         if names and isinstance(row, dict):
             row = {name: row.get(name) for name in names}
-        examples.append((place, row))
+        examples.append((None if table.is_single else place, row))
     size = getattr(mask, "size", None)
     return Judgement(failed=failed, total=size if isinstance(size, int) else len(mask), examples=tuple(examples))
 

@@ -80,6 +80,7 @@ class _ArrayTable(Table):
     def __init__(self, values: Any) -> None:
         self._values = values if isinstance(values, np.ndarray) else np.asarray(values)
         self.columns = self._values.dtype.names
+        self.is_single = self._values.ndim == 0
         if self.columns is not None and self._values.ndim != 1:
             self._values = self._values.reshape(-1)
 

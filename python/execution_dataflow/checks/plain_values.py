@@ -94,6 +94,8 @@ class _Elements(ListTable):
         return len(self._values)
 
     def column(self, name: Any) -> Column:
+        if not self._values and not self.is_single:
+            return ListColumn([])  # no rows, and nobody can tell their columns
         raise TypeError(f"a value of {self.what} has no columns, such as {name!r}: leave the column out")
 
     def elements(self) -> Column:
@@ -148,7 +150,9 @@ def fields_of(row: Any) -> tuple[Any, ...]:
 
 def row_or_element(value: Any) -> Table:
     """Return a value that is no collection as the only row, or the only element."""
-    return _Rows([value]) if fields_of(value) else _Elements([value], type(value).__name__)
+    table = _Rows([value]) if fields_of(value) else _Elements([value], type(value).__name__)
+    table.is_single = True
+    return table
 
 
 def rows_or_elements(values: Sequence[Any], what: str) -> Table:

@@ -10,7 +10,7 @@ from execution_dataflow.checks.outcome import CheckOutcome, Severity
 
 __all__ = ["CheckReport", "CheckSummary"]
 
-_WIDEST = 60
+_WIDEST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ class CheckReport:
         if not self.summaries:
             return
         rows = [
-            (summary.status, f"{summary.operation}.{summary.port}", _short(summary.check), _found(summary))
+            (summary.status, f"{summary.operation}.{summary.port}", _short(summary.check), _short(_found(summary)))
             for summary in self.summaries
         ]
         titles = ("status", "operation.port", "check", "found")

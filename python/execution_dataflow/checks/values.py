@@ -93,10 +93,13 @@ class Table(ABC):
         What it is, for messages.
     columns : tuple of str or None
         The names of its columns; ``None`` where it has none, but elements.
+    is_single : bool
+        Whether it is one value, and no collection of them.
     """
 
     what: ClassVar[str] = "value"
     columns: tuple[Any, ...] | None = None
+    is_single: bool = False
 
     @abstractmethod
     def __len__(self) -> int:
