@@ -209,11 +209,9 @@ def _with_metadata(text: str, scope: dict[str, Any]) -> Any:
         outermost = ast.parse(text, mode="eval").body
     except SyntaxError:
         return Any
-    parts = (
-        outermost.slice.elts if isinstance(outermost, ast.Subscript) and isinstance(outermost.slice, ast.Tuple) else []
-    )
-    name = ast.unparse(outermost.value) if isinstance(outermost, ast.Subscript) else ""
-    if name.rpartition(".")[2] != "Annotated" or len(parts) < 2:
+    if not isinstance(outermost, ast.Subscript) or not isinstance(outermost.slice, ast.Tuple):
+        return Any
+    if ast.unparse(outermost.value).rpartition(".")[2] != "Annotated":
         return Any
     try:
         metadata = [eval(ast.unparse(part), scope) for part in outermost.slice.elts[1:]]

@@ -137,7 +137,9 @@ class RunOutcome:
     def checks(self) -> CheckReport:
         """Return what the checks of ports found, and those that nobody came to ask."""
         log = self.record.checks or CheckLog()
-        return log.report(self._declared_checks(), self.record.names, self.plan.core.order())
+        names, plan = self.record.names, self.plan
+        summaries = log.summaries(self._declared_checks(), names, plan.core.order())
+        return CheckReport(summaries, lambda operation: names(plan.index_of(operation)))
 
     def _declared_checks(self) -> Iterator[DeclaredCheck]:
         # Alike operations share their ports, and so their checks.

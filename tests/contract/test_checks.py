@@ -143,6 +143,31 @@ def test_what_did_not_arrive_or_was_not_set_is_not_checked() -> None:
     assert report.not_evaluated == 2
 
 
+def test_a_default_is_checked_and_none_of_an_optional_port_is_not() -> None:
+    @operation
+    def add(
+        number: Annotated[int, in_range(low=0, severity="record")] = -1,
+        more: Annotated[int | None, not_null()] = None,
+    ) -> int:
+        return number
+
+    assert [one.status for one in run(add).checks] == ["recorded", "not evaluated"]
+
+
+def test_a_clean_up_whose_source_failed_is_not_stopped_by_checks_of_its_input() -> None:
+    class CleanUp(Operation):
+        rows = InputPort(list, checks=[row_count(1)])
+        done = OutputPort(int)
+
+        def execute(self, context: ExecutionContext) -> None:
+            self.done = 1
+
+    graph = GraphDefinition()
+    clean_up = graph.add(CleanUp(always_run=True), rows=graph.add(Load([{"id": None, "age": 1}])))
+    result = ExecutionEngine().run(graph)
+    assert result.get_state(clean_up) is OperationState.SUCCEEDED
+
+
 def test_checks_of_operations_that_never_ran_are_in_the_report() -> None:
     graph = GraphDefinition()
     load = graph.add(Load([{"id": None}]))
@@ -154,7 +179,7 @@ def test_checks_of_operations_that_never_ran_are_in_the_report() -> None:
     graph.add(count, rows=load)
     report = ExecutionEngine().run(graph).checks
     assert [(one.operation, one.status) for one in report.of("count")] == [("count", "not evaluated")]
-    assert report.of("Load", "rows").failed == 1
+    assert report.of(load, "rows").failed == 1
     assert len(report.of("Load", "nothing")) == 0
 
 

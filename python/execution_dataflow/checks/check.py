@@ -320,8 +320,9 @@ def checks_given(kind: str, checks: object) -> tuple[Check, ...]:
     given = tuple(given)
     for check in given:
         if isinstance(check, type) or not isinstance(check, Check):
-            hint = f": make one of it with Check('a name', {_name_of(check)})" if callable(check) else ""
-            raise PortError(f"{kind}(checks=) takes objects of Check, not {check!r}{hint}")
+            name = getattr(check, "__name__", "predicate")
+            hint = f"; make one of it with Check('a name', {name})" if callable(check) else ""
+            raise PortError(f"{kind}(checks=) takes objects of Check, not {name if hint else repr(check)}{hint}")
     return given
 
 

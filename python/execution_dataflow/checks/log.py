@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from execution_dataflow.checks.outcome import CheckOutcome, CheckPlace
-from execution_dataflow.checks.report import CheckReport, CheckSummary
+from execution_dataflow.checks.report import CheckSummary
 
 __all__ = ["CheckLog", "DeclaredCheck"]
 
@@ -101,7 +101,9 @@ class CheckLog:
         rest = "; further warnings of this check are only in result.checks" if count == _MOST_LOGGED else ""
         return [f"{outcome}{rest}"]
 
-    def report(self, declared: Iterable[DeclaredCheck], name_of: Any, order: Sequence[int]) -> CheckReport:
+    def summaries(
+        self, declared: Iterable[DeclaredCheck], name_of: Callable[[int], str], order: Sequence[int]
+    ) -> list[CheckSummary]:
         """Return what was found, and what was not looked at, in the order of operations."""
         with self._lock:
             tallies = {node: {place: _copy(tally) for place, tally in of.items()} for node, of in self._tallies.items()}
@@ -121,7 +123,7 @@ class CheckLog:
                 summaries.append(check.summary if tally is None else _summary(name_of(node), tally))
             # Those of what stood in for the operation.
             summaries += [_summary(name_of(node), tally) for tally in found.values()]
-        return CheckReport(summaries)
+        return summaries
 
 
 def _count(tallies: dict[CheckPlace, _Tally], label: str, outcomes: Sequence[CheckOutcome]) -> None:

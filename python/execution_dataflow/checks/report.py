@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -98,6 +98,8 @@ class CheckReport:
     ----------
     summaries : iterable of CheckSummary
         One for each check of each port, in the order of operations.
+    name_of : callable, optional
+        Takes an operation and returns its name in the run.
 
     Examples
     --------
@@ -121,8 +123,9 @@ class CheckReport:
     warned  Measure.degrees  in_range(low=-60, high=60)  1 of 3 rows does not pass: row 2 (451.0)
     """
 
-    def __init__(self, summaries: Iterable[CheckSummary] = ()) -> None:
+    def __init__(self, summaries: Iterable[CheckSummary] = (), name_of: Callable[[Any], str] | None = None) -> None:
         self.summaries = tuple(summaries)
+        self._name_of = name_of
 
     @property
     def passed(self) -> int:
@@ -160,7 +163,7 @@ class CheckReport:
         Parameters
         ----------
         operation : Operation or str
-            Its name, or an operation that was given a name.
+            The operation or its name.
         port : str, optional
             The port.
 
@@ -168,13 +171,19 @@ class CheckReport:
         -------
         CheckReport
             Empty where nothing was to be checked.
+
+        Raises
+        ------
+        UnknownOperationError
+            An operation was given that has no part in the run.
         """
-        name = operation if isinstance(operation, str) else getattr(operation, "name", None)
-        return CheckReport(
+        name = self._name_of(operation) if self._name_of is not None and not isinstance(operation, str) else operation
+        found = [
             summary
             for summary in self.summaries
             if summary.operation == name and (port is None or summary.port == port)
-        )
+        ]
+        return CheckReport(found, self._name_of)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as plain values, fit for JSON."""

@@ -148,10 +148,10 @@ def no_column(name: Any, what: str, known: Sequence[Any]) -> KeyError:
     listing = ", ".join(map(repr, known[:12])) + (", ..." if len(known) > 12 else "")
     nearest = nearest_name(str(name), [str(column) for column in known])
     suggestion = f"; did you mean {nearest!r}?" if nearest is not None else "."
-    return _NoColumn(f"the {what} has no column {name!r}{suggestion} Its columns: {listing or 'none'}")
+    return ColumnError(f"the {what} has no column {name!r}{suggestion} Its columns: {listing or 'none'}")
 
 
-class _NoColumn(KeyError):
+class ColumnError(KeyError):
     # A KeyError would show the repr of its text.
     def __str__(self) -> str:
         return str(self.args[0])
