@@ -12,6 +12,7 @@ from types import CodeType, FunctionType, SimpleNamespace
 from typing import Annotated, Any, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
 
 from execution_dataflow._core import MISSING
+from execution_dataflow.checks.check import Check
 from execution_dataflow.errors import PortError
 from execution_dataflow.ports import InputPort, OutputPort
 
@@ -209,18 +210,28 @@ def _with_metadata(text: str, scope: dict[str, Any]) -> Any:
         outermost = ast.parse(text, mode="eval").body
     except SyntaxError:
         return Any
-    if not isinstance(outermost, ast.Subscript) or not isinstance(outermost.slice, ast.Tuple):
-        return Any
-    if ast.unparse(outermost.value).rpartition(".")[2] != "Annotated":
-        return Any
+    annotated = [part for part in ast.walk(outermost) if isinstance(part, ast.Subscript)]
+    annotated = [part for part in annotated if ast.unparse(part.value).rpartition(".")[2] == "Annotated"]
     try:
-        metadata = [eval(ast.unparse(part), scope) for part in outermost.slice.elts[1:]]
+        metadata = [
+            [eval(ast.unparse(item), scope) for item in part.slice.elts[1:]]
+            for part in annotated
+            if isinstance(part.slice, ast.Tuple)
+        ]
     except Exception as fault:
-        raise PortError(
-            f"the annotation {text} cannot be read, and may hold checks: {type(fault).__name__}: {fault}. A text "
-            "knows what its module defines: give checks that need more with operation(checks={port: [...]})"
-        ) from fault
-    return Annotated[(Any, *metadata)]
+        _refuse_unread(text, f"{type(fault).__name__}: {fault}", fault)
+    if metadata and annotated[0] is outermost:
+        return Annotated[(Any, *metadata[0])]
+    if any(isinstance(item, Check) for items in metadata for item in items):
+        _refuse_unread(text, "a name in it is not known", None)
+    return Any
+
+
+def _refuse_unread(text: str, reason: str, fault: Exception | None) -> NoReturn:
+    raise PortError(
+        f"the annotation {text} cannot be read, and may hold checks: {reason}. A text knows what its module defines: "
+        "give checks that need more with operation(checks={port: [...]})"
+    ) from fault
 
 
 def _is_context(hint: object) -> bool:

@@ -323,6 +323,12 @@ def test_a_check_is_kept_where_the_type_beside_it_is_not_known() -> None:
 
     assert run(operation(draw)).checks.failed == 1
 
+    def choose() -> Annotated[OnlyForTypeCheckers, in_range(high=2)] | None:  # type: ignore[name-defined]  # noqa: F821
+        return 3
+
+    with pytest.raises(PortError, match="may hold checks"):
+        _ = operation(choose).ports
+
 
 # ---------------------------------------------------------------- kinds of operations
 
