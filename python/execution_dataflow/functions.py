@@ -141,6 +141,11 @@ class OperationFunction(Generic[P, R_co]):
         return self._reading_of_function()[1]
 
     @property
+    def parts(self) -> tuple[Any, ...]:
+        """What it is made of, so that it can be made again."""
+        return self.function, self._outputs, self._options, self._checks
+
+    @property
     def has_options(self) -> bool:
         """Whether its operations have options of their own, besides the name that they share."""
         return bool(self._given)
@@ -189,7 +194,7 @@ class OperationFunction(Generic[P, R_co]):
             found = getattr(found, part, None)
         if found is self:
             return cast(str, qualified)
-        return OperationFunction, (self.function, self._outputs, self._options, self._checks)
+        return OperationFunction, self.parts
 
 
 class FunctionOperation(Operation, Generic[R_co]):

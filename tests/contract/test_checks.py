@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from typing import Annotated, Any
 
 import pytest
@@ -493,3 +494,29 @@ def test_debug_mode_watches_operations_with_checks_too() -> None:
     result = ExecutionEngine(debug=True).run(graph)
     assert result.first_error is not None
     assert type(result.first_error.exception).__name__ == "SharedValueChangedError"
+
+
+def test_short_operations_in_processes_start_before_their_checks_are_told(processes: ExecutionEngine) -> None:
+    """O1: their results come in bundles."""
+    graph = GraphDefinition()
+    function = operation(lambda: 1, checks={"result": [in_range(low=0)]})
+    for number in range(40):
+        graph.add(function.new(name=f"short{number}"))
+    told: dict[str, list[Any]] = {}
+    with processes.subscribe(lambda event: told.setdefault(getattr(event, "operation", ""), []).append(type(event))):
+        result = processes.run(graph)
+    assert result.checks.passed == 40
+    del told[""]
+    assert set(map(tuple, told.values())) == {(OperationStarted, OperationChecked, OperationCompleted)}
+
+
+def test_outcomes_that_subscribers_were_too_slow_for_are_counted_as_dropped() -> None:
+    hold = threading.Event()
+    graph = GraphDefinition()
+    graph.add(Load())
+    with ExecutionEngine(event_drain_seconds=0.05) as engine:
+        engine.subscribe(lambda event: hold.wait(20))
+        result = engine.run(graph)
+        hold.set()
+    # All but GraphStarted, which is with the subscriber: Started, three outcomes, Completed, GraphCompleted.
+    assert result.dropped_events == 6
