@@ -182,7 +182,13 @@ class Check:
             raise self._broken("", "input", fault).with_traceback(fault.__traceback__) from fault
 
     def outcome_for(
-        self, port: str, direction: Literal["input", "output"], value: Any, ports: Mapping[str, Any]
+        self,
+        port: str,
+        direction: Literal["input", "output"],
+        value: Any,
+        ports: Mapping[str, Any],
+        operation: str = "",
+        attempt: int = 1,
     ) -> CheckOutcome:
         """Judge the value of a port; what `evaluate` does, with the names of where it is done."""
         try:
@@ -199,7 +205,8 @@ class Check:
             # Rounding must not fail what is just enough: 0.95 of 20 rows are 19.
             passed = judged.total - judged.failed >= self.mostly * judged.total - 1e-9
         return CheckOutcome(
-            operation="",
+            operation=operation,
+            attempt=attempt,
             port=port,
             direction=direction,
             check=self.name,

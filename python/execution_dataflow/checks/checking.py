@@ -221,13 +221,13 @@ def _check(
     values: _Values,
     outcomes: list[CheckOutcome],
 ) -> None:
+    operation, attempt = _identity()
     for check in checks:
         try:
-            outcome = check.outcome_for(name, direction, value, values)
+            outcomes.append(check.outcome_for(name, direction, value, values, operation, attempt))
         except BrokenCheckError as error:
-            error.operation = _identity()[0]
+            error.operation = operation
             raise
-        outcomes.append(outcome.at(*_identity()))
 
 
 def _identity() -> tuple[str, int]:

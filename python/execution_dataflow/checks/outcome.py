@@ -131,10 +131,6 @@ class CheckOutcome:
         """``"passed"``, ``"failed"``, ``"warned"`` or ``"recorded"``."""
         return status_of(self.passed, self.severity)
 
-    def at(self, operation: str, attempt: int) -> CheckOutcome:
-        """Return the same of an attempt at an operation."""
-        return replace(self, operation=operation, attempt=attempt)
-
     def redacted(self, redact: Callable[[str], str]) -> CheckOutcome:
         """Return the same without secrets in its message and its examples."""
         examples = tuple((place, _redacted(value, redact)) for place, value in self.examples)

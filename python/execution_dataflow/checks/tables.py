@@ -18,6 +18,9 @@ from execution_dataflow.checks.values import Column, Table, no_column
 
 __all__ = ["table_of"]
 
+# The values of most ports that are checked item by item belong to no library.
+_BUILT_IN = frozenset((bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, type(None)))
+
 
 def table_of(value: Any) -> Table:
     """Return a value as a table or a column of elements.
@@ -33,6 +36,8 @@ def table_of(value: Any) -> Table:
     TypeError
         It has to be computed first, such as a LazyFrame of polars.
     """
+    if type(value) in _BUILT_IN:
+        return _plain_table(value)
     if isinstance(value, _classes("numpy", "ndarray", "generic")):
         from execution_dataflow.checks.numpy_values import array_table
 
