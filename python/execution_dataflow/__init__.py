@@ -14,6 +14,8 @@ except ImportError as _error:
 from execution_dataflow._version import __version__
 from execution_dataflow.cancellation import AttemptCancelled, AttemptTimedOut
 from execution_dataflow.channels import DataChannel
+from execution_dataflow.check_errors import BrokenCheckError, CheckFailed
+from execution_dataflow.checks import Check, CheckOutcome, CheckReport, CheckSummary
 from execution_dataflow.clients import ClientPool
 from execution_dataflow.composition.nested import NestedGraph
 from execution_dataflow.composition.parameter import Parameter
@@ -57,6 +59,7 @@ from execution_dataflow.events import (
     GraphCompleted,
     GraphStarted,
     OperationCancelled,
+    OperationChecked,
     OperationCompleted,
     OperationEvent,
     OperationFailed,
@@ -102,7 +105,13 @@ __all__ = [
     "ArraySpec",
     "AttemptCancelled",
     "AttemptTimedOut",
+    "BrokenCheckError",
     "ChannelError",
+    "Check",
+    "CheckFailed",
+    "CheckOutcome",
+    "CheckReport",
+    "CheckSummary",
     "ClientPool",
     "ContractError",
     "CycleError",
@@ -141,6 +150,7 @@ __all__ = [
     "Operation",
     "OperationArray",
     "OperationCancelled",
+    "OperationChecked",
     "OperationCompleted",
     "OperationEvent",
     "OperationFailed",

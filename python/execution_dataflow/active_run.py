@@ -30,6 +30,7 @@ from execution_dataflow.undo import Undo, lent_slots, revertible_nodes
 if TYPE_CHECKING:
     import asyncio
 
+    from execution_dataflow.checks.outcome import CheckOutcome
     from execution_dataflow.context import ExecutionContext
     from execution_dataflow.engine_options import RunOptions
     from execution_dataflow.engine_threads import EngineThreads
@@ -207,7 +208,13 @@ class ActiveRun:
             if run is not None:
                 dispatcher.progress(record, run.elapsed_ns, node, fraction, message, items)
 
+        def emit_check(node: int, outcome: CheckOutcome) -> None:
+            run = core()
+            if run is not None:
+                dispatcher.checked(record, run.elapsed_ns, node, outcome)
+
         record.emit_progress = emit
+        record.emit_check = emit_check
 
     @property
     def is_finished(self) -> bool:

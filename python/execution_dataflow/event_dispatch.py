@@ -8,12 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 from execution_dataflow import _core
+from execution_dataflow.checks.outcome import CheckOutcome
 from execution_dataflow.error_record import ErrorRecord
 from execution_dataflow.events import (
     Event,
     GraphCompleted,
     GraphStarted,
     OperationCancelled,
+    OperationChecked,
     OperationCompleted,
     OperationFailed,
     OperationFellBack,
@@ -37,6 +39,7 @@ _Record = tuple[int, Any, int, int, int, int, Any]
 _STARTED, _COMPLETED, _FAILED, _RETRYING, _SKIPPED, _CANCELLED, _UPSTREAM_FAILED = range(7)
 _GRAPH_STARTED, GRAPH_COMPLETED, _PROGRESS, _STOP = 7, 8, 9, 10
 _FELL_BACK, _REVERTED, _REVERT_FAILED = 20, 21, 22
+_CHECKED = 40
 
 # The dispatcher looks this often whether it is to stop; records wake it at once.
 _IDLE_SECONDS = 3600.0
@@ -186,6 +189,15 @@ class Dispatcher:
             stream.progressed += 1
         self.queue.put(_PROGRESS, record, node, 0, 0, time_ns, (fraction, message, items))
 
+    def checked(self, record: RunRecord, time_ns: int, node: int, outcome: CheckOutcome) -> None:
+        """Publish the outcome of a check."""
+        with self._lock:
+            stream = self._streams.get(record)
+            if stream is None:
+                return  # a task that outlives its run
+            stream.progressed += 1
+        self.queue.put(_CHECKED, record, node, outcome.attempt, 0, time_ns, outcome)
+
     def put(self, kind: int, record: RunRecord | None) -> None:
         """Publish a record that is about no operation."""
         self.queue.put(kind, record, 0, 0, 0, _NOTHING, None)
@@ -269,5 +281,7 @@ def _event(stream: EventStream, record: _Record) -> Event:
     if kind == _UPSTREAM_FAILED:
         blame = run.names(payload) if payload is not None else ""
         return OperationUpstreamFailed(run_id, sequence, when, name, blame)
+    if kind == _CHECKED:
+        return OperationChecked(run_id, sequence, when, payload.operation, attempt, payload)
     fraction, message, items = payload
     return OperationProgress(run_id, sequence, when, run.name_of(node, items), fraction, message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from execution_dataflow.checks.outcome import CheckOutcome
 from execution_dataflow.states import OperationState, RunState
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "GraphCompleted",
     "GraphStarted",
     "OperationCancelled",
+    "OperationChecked",
     "OperationCompleted",
     "OperationEvent",
     "OperationFailed",
@@ -111,6 +113,22 @@ class OperationStarted(OperationEvent):
 
     attempt: int
     worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class OperationChecked(OperationEvent):
+    """A check of a port was evaluated; it comes between the start and the end of its attempt.
+
+    Attributes
+    ----------
+    attempt : int
+        The number of the attempt, from 1.
+    outcome : CheckOutcome
+        Which check, of which port, of which severity; whether it passed, and what did not; without secrets.
+    """
+
+    attempt: int
+    outcome: CheckOutcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, replace
 from typing import Any
 
+from execution_dataflow.check_errors import CheckFailed
 from execution_dataflow.error_record import ErrorRecord, exception_text
 from execution_dataflow.errors import ContractError, GraphError
 from execution_dataflow.expansion_errors import ExpansionError
@@ -78,7 +79,8 @@ class FallbackHooks:
         spec: Any = self._spec(node) if standing_in is None else standing_in.fallback.spec
         fallback: Fallback | None = spec.fallback
         reason = error.exception if isinstance(error, ExpansionError) else error
-        if fallback is None or isinstance(reason, _NEVER) or (fallback.operation is not None and not may_start):
+        is_fault = isinstance(reason, _NEVER) and not isinstance(reason, CheckFailed)  # which is one of the data
+        if fallback is None or is_fault or (fallback.operation is not None and not may_start):
             return None
         if not may_start and self.retry_delay(node, attempt, error) is not None:
             # There would have been another attempt, which might have come to something else (rule R3).

@@ -9,7 +9,8 @@ from threading import Lock
 from typing import Any, Generic, ParamSpec, Self, TypedDict, TypeVar, Unpack, cast, overload
 
 from execution_dataflow._core import OperationBase
-from execution_dataflow.errors import PortError
+from execution_dataflow.checks.check import Check, checks_of_ports
+from execution_dataflow.errors import PortError, UnknownPortError
 from execution_dataflow.operations import ExecutorName, Operation, check_options
 from execution_dataflow.parameters import (
     CallPattern,
@@ -63,6 +64,8 @@ class OperationFunction(Generic[P, R_co]):
         The name of its one output instead of ``result``, or the names of the items of the tuple that it returns.
     options : dict
         The options of its operations.
+    checks : mapping of str to iterable of Check, optional
+        What the values of ports are checked for, beside what their annotations say.
 
     Attributes
     ----------
@@ -75,13 +78,18 @@ class OperationFunction(Generic[P, R_co]):
     function: Callable[P, R_co]
 
     def __init__(
-        self, function: Callable[P, R_co], outputs: str | Iterable[str] | None, options: Options | None = None
+        self,
+        function: Callable[P, R_co],
+        outputs: str | Iterable[str] | None,
+        options: Options | None = None,
+        checks: Mapping[str, Iterable[Check]] | None = None,
     ) -> None:
         """Take over the function's name and documentation."""
         functools.update_wrapper(cast(Any, self), function)
         self.function = function
         self._outputs = outputs if outputs is None or isinstance(outputs, str) else tuple(outputs)
         self._options: Options = options or {}
+        self._checks = checks_of_ports(name_of(function), checks)
         self.label = self._options.get("name") or name_of(function)
         check_names(function, self._outputs)
         check_options(self.label, dict(self._options))
@@ -136,6 +144,11 @@ class OperationFunction(Generic[P, R_co]):
         return self._reading_of_function()[1]
 
     @property
+    def parts(self) -> tuple[Any, ...]:
+        """What it is made of, so that it can be made again."""
+        return self.function, self._outputs, self._options, self._checks
+
+    @property
     def has_options(self) -> bool:
         """Whether its operations have options of their own, besides the name that they share."""
         return bool(self._given)
@@ -165,11 +178,16 @@ class OperationFunction(Generic[P, R_co]):
             hints = {**hints, "return": Any}
         pattern = call_pattern(self.function, hints)
         signature = PortSignature(self.label)
+        left = dict(self._checks)
         for name, port in pattern.inputs:
-            signature = signature.with_input(name, port)
+            signature = signature.with_input(name, port.with_checks(left.pop(name)) if name in left else port)
         named = self._outputs if isinstance(self._outputs, tuple) else None
         for name, output in output_ports(self.function, hints, named):
-            signature = signature.with_output(self._outputs if isinstance(self._outputs, str) else name, output)
+            name = self._outputs if isinstance(self._outputs, str) else name
+            signature = signature.with_output(name, output.with_checks(left.pop(name)) if name in left else output)
+        for name in left:
+            known = [*signature.input_index, *signature.output_index]
+            raise UnknownPortError(self.label, name, known, "input", hint="It is given checks with checks={...}.")
         return signature, pattern
 
     def __repr__(self) -> str:
@@ -182,7 +200,7 @@ class OperationFunction(Generic[P, R_co]):
             found = getattr(found, part, None)
         if found is self:
             return cast(str, qualified)
-        return OperationFunction, (self.function, self._outputs, self._options)
+        return OperationFunction, self.parts
 
 
 class FunctionOperation(Operation, Generic[R_co]):
@@ -286,13 +304,19 @@ def _remake(
 def operation(function: Callable[P, R], /) -> OperationFunction[P, R]: ...
 @overload
 def operation(
-    function: None = None, /, *, outputs: str | Iterable[str] | None = None, **options: Unpack[Options]
+    function: None = None,
+    /,
+    *,
+    outputs: str | Iterable[str] | None = None,
+    checks: Mapping[str, Iterable[Check]] | None = None,
+    **options: Unpack[Options],
 ) -> Callable[[Callable[P, R]], OperationFunction[P, R]]: ...
 def operation(
     function: Callable[..., Any] | None = None,
     /,
     *,
     outputs: str | Iterable[str] | None = None,
+    checks: Mapping[str, Iterable[Check]] | None = None,
     **options: Unpack[Options],
 ) -> Any:
     """Turn a function into an operation; with or without options.
@@ -305,6 +329,9 @@ def operation(
     ----------
     outputs : str or iterable of str, optional
         A name for the one output, or names for the items of the tuple that the function returns.
+    checks : mapping of str to iterable of Check, optional
+        What the values of ports are checked for, by the names of parameters and outputs; ``Annotated[int, check]`` in
+        the annotation of a parameter or of the result is the same.
     **options
         The options of `Operation`; `name` is what its operations are called by default.
 
@@ -329,12 +356,15 @@ def operation(
     <ports of limits: (values: list[int], margin: int) -> (low: int, high: int)>
     """
     if function is None:
-        return lambda decorated: operation_of(decorated, outputs, options)
-    return operation_of(function, outputs, options)
+        return lambda decorated: operation_of(decorated, outputs, options, checks)
+    return operation_of(function, outputs, options, checks)
 
 
 def operation_of(
-    function: Callable[..., Any], outputs: str | Iterable[str] | None = None, options: Options | None = None
+    function: Callable[..., Any],
+    outputs: str | Iterable[str] | None = None,
+    options: Options | None = None,
+    checks: Mapping[str, Iterable[Check]] | None = None,
 ) -> OperationFunction[..., Any]:
     """Return a function as an operation; one that is decorated already keeps its own options."""
     if isinstance(function, OperationFunction):
@@ -342,9 +372,10 @@ def operation_of(
             function.function,
             function._outputs if outputs is None else outputs,
             cast(Options, {**function._options, **(options or {})}),
+            {**function._checks, **(checks or {})},
         )
     if isinstance(function, type) or not callable(function):
         raise TypeError(
             f"@operation is for functions, not for {function!r}; a class of operations derives from Operation"
         )
-    return OperationFunction(function, outputs, options)
+    return OperationFunction(function, outputs, options, checks)

@@ -8,6 +8,7 @@ from types import MethodType
 from typing import Any
 
 from execution_dataflow._core import MapSpec, NodeSpec
+from execution_dataflow.checks.checking import PortChecks, checked, port_checks
 from execution_dataflow.dimensions import dimensions_of
 from execution_dataflow.errors import GraphError
 from execution_dataflow.expansion.repeating import RepeatedOperation
@@ -18,7 +19,15 @@ from execution_dataflow.operation_settings import DEFAULT_SETTINGS
 from execution_dataflow.operations import Operation, check_options, label_of
 from execution_dataflow.parameters import is_coroutine_function
 
-__all__ = ["SpecTable", "check_runnable", "kind_of", "spec_of", "spec_that_calls", "unchecked_spec_of"]
+__all__ = [
+    "SpecTable",
+    "check_runnable",
+    "checks_of",
+    "kind_of",
+    "spec_of",
+    "spec_that_calls",
+    "unchecked_spec_of",
+]
 
 # Options that an operation may be given and that no engine of this version acts on.
 # Takes a function, and whether it is a coroutine function, and returns what is called in its place.
@@ -198,6 +207,9 @@ def _new_spec(
         function, label, spread = definition.function, definition.label, definition.spread
         kind, arguments, keyword_names = "function", definition.pattern.arguments, definition.pattern.keyword_names
     is_coroutine = is_coroutine_function(function)
+    checks = checks_of(operation) if is_checked else None
+    if checks is not None:
+        function = checked(function, is_coroutine, checks)
     if around is not None and not isinstance(operation, MappedOperation | RepeatedOperation):
         function = around(function, is_coroutine)
     return NodeSpec(
@@ -230,6 +242,43 @@ def _expansion_of(operation: Operation) -> str | None:
     if isinstance(operation, RepeatedOperation):
         return "iterations"
     return "graph" if operation._settings.dynamic else None
+
+
+def checks_of(operation: Operation) -> PortChecks | None:
+    """Return the checks of an operation's ports; those of a map are asked for each of its items.
+
+    Parameters
+    ----------
+    operation : Operation
+        The operation.
+
+    Returns
+    -------
+    PortChecks or None
+        ``None`` if it has none.
+
+    Raises
+    ------
+    PortError
+        A check uses a port that is not there.
+    """
+    if isinstance(operation, MappedOperation | RepeatedOperation):
+        return None
+    found = _checks_of_ports(operation)
+    if found is not None and operation._settings.dynamic:
+        raise GraphError(
+            f"{label_of(operation)} is dynamic: the operations inside make what it gives, so checks= belong to "
+            "their ports"
+        )
+    return found
+
+
+def _checks_of_ports(operation: Operation) -> PortChecks | None:
+    label, ports = type(operation).__name__, operation.ports
+    if isinstance(operation, FunctionOperation) and _function_of(operation) is FunctionOperation.execute:
+        definition = operation.definition
+        return port_checks(definition.label, ports, returns_outputs=True, spread=definition.spread)
+    return port_checks(label, ports)
 
 
 def _map_spec(operation: MappedOperation, around: _Around | None, is_checked: bool) -> MapSpec:

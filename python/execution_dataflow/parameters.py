@@ -9,9 +9,10 @@ import functools
 import sys
 from collections.abc import Callable
 from types import CodeType, FunctionType, SimpleNamespace
-from typing import Any, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
 
 from execution_dataflow._core import MISSING
+from execution_dataflow.checks.check import Check
 from execution_dataflow.errors import PortError
 from execution_dataflow.ports import InputPort, OutputPort
 
@@ -196,7 +197,41 @@ def _resolve(hint: Any, scope: dict[str, Any]) -> Any:
         ]
     except Exception:  # the same as above
         text = hint if isinstance(hint, str) else getattr(hint, "__forward_arg__", "")
-        return text if _is_context(text) else Any
+        return text if _is_context(text) else _with_metadata(text, scope)
+
+
+def _with_metadata(text: str, scope: dict[str, Any]) -> Any:
+    """What is left of an annotation whose type cannot be resolved: no check in it may go unnoticed."""
+    if "Annotated" not in text:
+        return Any
+    import ast
+
+    try:
+        outermost = ast.parse(text, mode="eval").body
+    except SyntaxError:
+        return Any
+    annotated = [part for part in ast.walk(outermost) if isinstance(part, ast.Subscript)]
+    annotated = [part for part in annotated if ast.unparse(part.value).rpartition(".")[2] == "Annotated"]
+    try:
+        metadata = [
+            [eval(ast.unparse(item), scope) for item in part.slice.elts[1:]]
+            for part in annotated
+            if isinstance(part.slice, ast.Tuple)
+        ]
+    except Exception as fault:
+        _refuse_unread(text, f"{type(fault).__name__}: {fault}", fault)
+    if metadata and annotated[0] is outermost:
+        return Annotated[(Any, *metadata[0])]
+    if any(isinstance(item, Check) for items in metadata for item in items):
+        _refuse_unread(text, "a name in it is not known", None)
+    return Any
+
+
+def _refuse_unread(text: str, reason: str, fault: Exception | None) -> NoReturn:
+    raise PortError(
+        f"the annotation {text} cannot be read, and may hold checks: {reason}. A text knows what its module defines: "
+        "give checks that need more with operation(checks={port: [...]})"
+    ) from fault
 
 
 def _is_context(hint: object) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Literal, TypeAlias, cast, get_args
 
+from execution_dataflow.check_errors import CheckFailed
 from execution_dataflow.errors import ContractError, GraphError
 from execution_dataflow.expansion_errors import ExpansionError
 
@@ -121,8 +122,9 @@ class RetryPolicy:
         attempt : int
             The number of the attempt that failed, from 1.
         error : BaseException
-            What it failed with. A `ContractError` or a `GraphError` is never retried: it would only come again. Of an
-            `ExpansionError`, what counts is the exception of the operation inside.
+            What it failed with. A `ContractError` or a `GraphError` is never retried: it would only come again. A
+            `CheckFailed` is where `retry_on` names that class. Of an `ExpansionError`, what counts is the exception of
+            the operation inside.
         uniform : callable
             Draws a number from 0 to 1; called only where there is jitter.
 
@@ -133,7 +135,9 @@ class RetryPolicy:
         """
         if isinstance(error, ExpansionError):
             error = error.exception
-        if attempt >= self.max_attempts or isinstance(error, _FAULTS_OF_THE_PROGRAM):
+        if attempt >= self.max_attempts:
+            return None
+        if isinstance(error, _FAULTS_OF_THE_PROGRAM) and not (isinstance(error, CheckFailed) and self._names_checks()):
             return None
         if isinstance(error, self.give_up_on):
             return None
@@ -150,6 +154,10 @@ class RetryPolicy:
         if self.jitter:
             delay *= 1 + self.jitter * (2 * uniform() - 1)
         return float(min(delay, _LONGEST_DELAY_SECONDS))
+
+    def _names_checks(self) -> bool:
+        kinds = self.retry_on if isinstance(self.retry_on, tuple) else (self.retry_on,)
+        return any(issubclass(kind, CheckFailed) for kind in kinds)
 
 
 def _check_number(name: str, value: object, *, least: float, most: float | None = None) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from types import FrameType
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
 from execution_dataflow._core import MISSING, intern_ports
 from execution_dataflow.array_rules import Shape, checked_shape, describe_dtype, describe_shape
+from execution_dataflow.checks.check import Check as ValueCheck
+from execution_dataflow.checks.check import checks_given, checks_in
 from execution_dataflow.errors import PortDirectionError, PortError
 from execution_dataflow.port_types.hints import located, spec_of_hint
 from execution_dataflow.type_rules import Check, describe, or_none, value_check
@@ -71,9 +74,27 @@ class _PortBase(Generic[T]):
         return None if self._options is None else cast("Shape | None", self._options[-2])
 
     @property
+    def checks(self) -> tuple[ValueCheck, ...]:
+        """What its values are checked for; those in the ``Annotated`` of its type come last."""
+        given = () if self._options is None else cast("tuple[ValueCheck, ...]", self._options[-4])
+        return given if type(self._data_type) is type else given + checks_in(self._data_type)
+
+    @property
     def description(self) -> str:
         """What it is for."""
         return "" if self._options is None else cast(str, self._options[-1])
+
+    def with_checks(self: _Port, checks: Iterable[ValueCheck]) -> _Port:
+        """Return the same port with more checks."""
+        kind: Any = type(self)
+        given = checks_given(kind.__name__, checks)
+        twin = self.named(self._name)
+        options = self._options
+        if options is None:
+            twin._options = kind(Any, checks=given)._options
+        else:
+            twin._options = (*options[:-4], options[-4] + given, *options[-3:])
+        return twin
 
     def named(self: _Port, name: str) -> _Port:
         """Return the same port under a name."""
@@ -104,6 +125,8 @@ class _PortBase(Generic[T]):
     def _shown_options(self) -> list[tuple[str, str]]:
         shown = [("dtype", describe_dtype(self.dtype))] if self.dtype is not None else []
         shown += [("shape", describe_shape(self.shape))] if self.shape is not None else []
+        checks = () if self._options is None else self._options[-4]
+        shown += [("checks", repr(list(checks)))] if checks else []
         shown += [("description", repr(self.description))] if self.description else []
         return shown
 
@@ -141,6 +164,8 @@ class InputPort(_PortBase[T]):
     shape : tuple of (int, str or None), optional
         The lengths of the axes of its arrays; ``None`` is any length, and a name one that agrees wherever the name
         stands; see `ArraySpec`.
+    checks : iterable of Check
+        What its values are checked for beyond their type.
     description : str
         What it is for.
 
@@ -166,6 +191,7 @@ class InputPort(_PortBase[T]):
         *,
         many: Literal[True],
         optional: bool = ...,
+        checks: Iterable[ValueCheck] = ...,
         description: str = ...,
     ) -> None: ...
     @overload
@@ -177,6 +203,7 @@ class InputPort(_PortBase[T]):
         mutable: bool = ...,
         dtype: object = ...,
         shape: Shape | int | None = ...,
+        checks: Iterable[ValueCheck] = ...,
         description: str = ...,
     ) -> None: ...
     @overload
@@ -188,6 +215,7 @@ class InputPort(_PortBase[T]):
         mutable: bool = ...,
         dtype: object = ...,
         shape: Shape | int | None = ...,
+        checks: Iterable[ValueCheck] = ...,
         description: str = ...,
     ) -> None: ...
     @overload
@@ -201,6 +229,7 @@ class InputPort(_PortBase[T]):
         mutable: bool = ...,
         dtype: object = ...,
         shape: Shape | int | None = ...,
+        checks: Iterable[ValueCheck] = ...,
         description: str = ...,
     ) -> None: ...
 
@@ -222,14 +251,17 @@ class InputPort(_PortBase[T]):
         mutable: bool = False,
         dtype: object = None,
         shape: Shape | int | None = None,
+        checks: Iterable[ValueCheck] = (),
         description: str = "",
     ) -> tuple[Any, ...] | None:
-        if default is MISSING and dtype is None and shape is None and not (optional or many or mutable or description):
+        given = checks_given("InputPort", checks) if checks else ()
+        is_plain = default is MISSING and dtype is None and shape is None
+        if is_plain and not (optional or many or mutable or description or given):
             return None
         if many and default is not MISSING:
             raise PortError("InputPort(many=True) takes no default; with optional=True it receives an empty list")
         flags = _MANY * bool(many) + _MUTABLE * bool(mutable) + _OPTIONAL * bool(optional or default is not MISSING)
-        return flags, default, dtype, checked_shape("InputPort", shape), description
+        return flags, default, given, dtype, checked_shape("InputPort", shape), description
 
     @property
     def many(self) -> bool:
@@ -311,6 +343,8 @@ class OutputPort(_PortBase[T]):
     shape : tuple of (int, str or None), optional
         The lengths of the axes of its arrays; ``None`` is any length, and a name one that agrees wherever the name
         stands; see `ArraySpec`.
+    checks : iterable of Check
+        What its values are checked for beyond their type.
     description : str
         What it is.
 
@@ -336,6 +370,7 @@ class OutputPort(_PortBase[T]):
         fresh: bool = ...,
         dtype: object = ...,
         shape: Shape | int | None = ...,
+        checks: Iterable[ValueCheck] = ...,
         description: str = ...,
     ) -> None: ...
     @overload
@@ -347,6 +382,7 @@ class OutputPort(_PortBase[T]):
         fresh: bool = ...,
         dtype: object = ...,
         shape: Shape | int | None = ...,
+        checks: Iterable[ValueCheck] = ...,
         description: str = ...,
     ) -> None: ...
 
@@ -365,12 +401,14 @@ class OutputPort(_PortBase[T]):
         fresh: bool = False,
         dtype: object = None,
         shape: Shape | int | None = None,
+        checks: Iterable[ValueCheck] = (),
         description: str = "",
     ) -> tuple[Any, ...] | None:
-        if not optional and not fresh and dtype is None and shape is None and not description:
+        given = checks_given("OutputPort", checks) if checks else ()
+        if not optional and not fresh and dtype is None and shape is None and not description and not given:
             return None
         flags = _OPTIONAL * bool(optional) + _FRESH * bool(fresh)
-        return flags, dtype, checked_shape("OutputPort", shape), description
+        return flags, given, dtype, checked_shape("OutputPort", shape), description
 
     @property
     def fresh(self) -> bool:

@@ -25,6 +25,7 @@ from execution_dataflow.timeout_errors import DeadlineExceeded
 from execution_dataflow.timing import OperationTiming
 
 if TYPE_CHECKING:
+    from execution_dataflow.checks.report import CheckReport
     from execution_dataflow.functions import FunctionOperation
     from execution_dataflow.operations import Operation, OutputReference
     from execution_dataflow.plan import Plan
@@ -330,9 +331,18 @@ class ExecutionResult(ResultViews, ResultInside):
         return [kept[node] for node in self._plan.core.order() if node in kept] if kept else []
 
     @property
+    def checks(self) -> CheckReport:
+        """What the checks of ports found: counts, findings, a table when it is printed."""
+        return self._outcome.checks()
+
+    @property
     def warnings(self) -> list[str]:
-        """What ``ExecutionEngine(debug=True)`` found that is no failure: operations that wrote to themselves."""
-        return [self._record.redact(text) for text in self._record.warnings]
+        """What is no failure: checks that warn, and with ``ExecutionEngine(debug=True)`` who wrote to themselves."""
+        found = [] if self._record.checks is None else self._check_texts(("warned",))
+        return [self._record.redact(text) for text in (*found, *self._record.warnings)]
+
+    def _check_texts(self, statuses: tuple[str, ...]) -> list[str]:
+        return [f"{one.operation}.{one.port}: {one.message}" for one in self.checks if one.status in statuses]
 
     @property
     def reverted(self) -> list[str]:
@@ -469,5 +479,11 @@ class ExecutionResult(ResultViews, ResultInside):
             blamed=outcome.blamed_groups() if rows else (),
             cancelled_by=self.cancelled_by,
             dropped_events=self._dropped_events,
-            notes=[*(failure.describe() for failure in self.fallbacks[:rows]), *self._undoing_texts()] if rows else (),
+            notes=self._notes(rows) if rows else (),
         )
+
+    def _notes(self, rows: int) -> list[str]:
+        notes = [*(failure.describe() for failure in self.fallbacks[:rows]), *self._undoing_texts()]
+        if self._record.checks is not None:
+            notes += [f"{self.checks.headline()}.", *self._check_texts(("failed", "warned"))[:rows]]
+        return notes

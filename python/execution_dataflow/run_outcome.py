@@ -7,8 +7,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from execution_dataflow import _core
+from execution_dataflow.checks.checking import PortChecks
+from execution_dataflow.checks.log import CheckLog, DeclaredCheck
+from execution_dataflow.checks.report import CheckReport, CheckSummary
 from execution_dataflow.error_record import ErrorRecord
 from execution_dataflow.errors import DataflowError, ValueReleasedError
+from execution_dataflow.mapping import MappedOperation
+from execution_dataflow.node_specs import checks_of
 from execution_dataflow.result_text import BlamedOperations
 from execution_dataflow.run_record import RunRecord
 from execution_dataflow.states import OperationState
@@ -177,3 +182,27 @@ class RunOutcome:
         timings = [timing for node in range(len(self.plan)) if (timing := self.timing(node)) is not None]
         timings.sort(key=lambda timing: timing.started)
         return timings
+
+    def checks(self) -> CheckReport:
+        """Return what the checks of ports found, and those that nobody came to ask."""
+        log = self.record.checks or CheckLog()
+        names, plan = self.record.names, self.plan
+        summaries = log.summaries(self._declared_checks(), names, plan.core.order())
+        return CheckReport(summaries, lambda operation: names(plan.index_of(operation)))
+
+    def _declared_checks(self) -> Iterator[DeclaredCheck]:
+        # Alike operations share their ports, and so their checks.
+        known: dict[object, PortChecks | None] = {}
+        for node, operation in enumerate(self.plan.operations):
+            while isinstance(operation, MappedOperation):
+                operation = operation.item
+            key = operation.ports
+            if key not in known:
+                known[key] = checks_of(operation)
+            checks = known[key]
+            if checks is not None:
+                name = self.record.names(node)
+                for place, check in checks.declared():
+                    _, direction, port, _ = place
+                    summary = CheckSummary(name, port, direction, check.name, check.severity, check.description)
+                    yield DeclaredCheck(node, place, summary)

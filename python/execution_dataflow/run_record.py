@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
+from execution_dataflow.checks.log import CheckLog
 from execution_dataflow.clients import ClientPool
 from execution_dataflow.error_record import ErrorRecord, exception_text
 from execution_dataflow.expansion.scopes import Scopes
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from random import Random
 
     import numpy as np
+
+    from execution_dataflow.checks.outcome import CheckOutcome
 
 __all__ = ["RunConfiguration", "RunRecord"]
 
@@ -84,6 +87,10 @@ class RunRecord:
         The deadline, in seconds, if the run was cancelled because that was over; set by the engine.
     left_behind : list of str
         The operations that did not stop when the run was cancelled, and were left to themselves.
+    checks : CheckLog or None
+        What checks of ports found; ``None`` until the first one was asked.
+    emit_check : callable or None
+        Takes node and outcome of a check; set by the engine while somebody listens.
     emit_progress : callable or None
         Takes node, items, fraction and message; set by the engine while somebody listens.
     scopes : Scopes or None
@@ -102,9 +109,11 @@ class RunRecord:
         "_settings",
         "cancel_reason",
         "cancel_requested",
+        "checks",
         "context",
         "deadline_exceeded",
         "dimensions",
+        "emit_check",
         "emit_progress",
         "errors",
         "fallbacks",
@@ -157,6 +166,8 @@ class RunRecord:
         self.cancel_reason: str | None = None
         self.deadline_exceeded: float | None = None
         self.left_behind: list[str] = []
+        self.checks: CheckLog | None = None
+        self.emit_check: Callable[[int, CheckOutcome], object] | None = None
         self.emit_progress: Callable[[int, tuple[int, ...], float, str], object] | None = None
         self.run_awaitable: Callable[[Awaitable[Any]], Any] | None = None
         # Kept here, since a context that a user changes during a run must not change the run.
@@ -285,6 +296,33 @@ class RunRecord:
         emit = self.emit_progress
         if emit is not None:
             emit(node, items, fraction, message)
+
+    def note_checks(
+        self, node: int, items: tuple[int, ...], label: str, outcomes: Sequence[CheckOutcome], is_success: bool
+    ) -> None:
+        """Keep what the checks of an attempt found, warn where they say so, and tell who listens.
+
+        Parameters
+        ----------
+        node : int
+            The index of the operation.
+        items : tuple of int
+            Which item of a map it is.
+        label : str
+            The name of the class or function that runs there.
+        outcomes : sequence of CheckOutcome
+            What was found.
+        is_success : bool
+            Whether the attempt has succeeded.
+        """
+        with self._lock:
+            log = self.checks = self.checks or CheckLog()
+        outcomes = [outcome if outcome.passed else outcome.redacted(self.redact) for outcome in outcomes]
+        for text in log.note(node, items, label, outcomes, is_success):
+            self.logger_for(node, items).warning("%s", text)
+        if (emit := self.emit_check) is not None:
+            for outcome in outcomes:
+                emit(node, outcome)
 
     def supersede(self, node: int, error: BaseException) -> str:
         """Note a failed attempt that another one will follow.

@@ -8,6 +8,7 @@ import inspect
 import pytest
 
 from execution_dataflow import events
+from execution_dataflow.checks import not_null
 from execution_dataflow.states import OperationState, RunState
 
 HEAD = ("run", 3, 1795390000.0)
@@ -24,6 +25,7 @@ EXAMPLES = [
     events.OperationReverted(*HEAD, operation="load", seconds=0.5),
     events.OperationRevertFailed(*HEAD, operation="load", error=OSError("x"), message="OSError: x"),
     events.OperationSkipped(*HEAD, operation="load", reason="a branch not taken"),
+    events.OperationChecked(*HEAD, operation="load", attempt=1, outcome=not_null().evaluate([None])),
     events.OperationCancelled(*HEAD, operation="load"),
     events.OperationUpstreamFailed(*HEAD, operation="clean", blame="load"),
     events.OperationProgress(*HEAD, operation="load", fraction=0.5, message="half"),

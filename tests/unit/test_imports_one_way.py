@@ -24,6 +24,8 @@ BOTTOM = [
     "_core",
     "nearest",
     "errors",
+    "check_errors",
+    "checks",
     "map_errors",
     "expansion_errors",
     "process_errors",

@@ -109,7 +109,7 @@ class DefinitionPickler(cloudpickle.CloudPickler):  # type: ignore[misc]
         """Return what ``__reduce__`` would, for objects that pass in another way than pickle does it."""
         if type(obj) is OperationFunction and is_local(obj):
             # It would pass by its name.
-            return OperationFunction, (obj.function, obj._outputs, obj._options)
+            return OperationFunction, obj.parts
         return super().reducer_override(obj)
 
 

@@ -1,4 +1,4 @@
-"""What worker processes say besides results: questions to shared state, log records, progress."""
+"""What worker processes say besides results: questions to shared state, log records, progress, checks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from execution_dataflow.executors.processes.member import Member
 from execution_dataflow.executors.processes.wire import Incoming
 from execution_dataflow.process_errors import TransferError
 
-__all__ = ["answer_call", "pass_on"]
+__all__ = ["answer_call", "note_checks", "pass_on"]
 
 
 def answer_call(member: Member, key: str, method: str, arguments: bytes) -> None:
@@ -39,3 +39,17 @@ def pass_on(member: Member, message: Incoming) -> None:
             run.progress(*said)
     except Exception as fault:
         run.record.logger_for(None).warning("a message of a worker process could not be passed on", exc_info=fault)
+
+
+def note_checks(member: Member, number: int, nanoseconds: int, stream: bytes) -> None:
+    """Take what the checks of a task found, whose result comes next."""
+    task = next((task for task in member.tasks if task.number == number), None)
+    if task is None:
+        return
+    task.attempt.begin(nanoseconds)
+    try:
+        for node, items, label, outcomes, is_success in pickle.loads(stream):
+            is_in_time = not task.is_late(nanoseconds)
+            task.run.record.note_checks(node, items, label, outcomes, is_success and is_in_time)
+    except Exception as fault:
+        task.run.record.logger_for(None).warning("the checks of %s could not be noted", task.name, exc_info=fault)

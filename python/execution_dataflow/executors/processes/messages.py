@@ -12,6 +12,7 @@ from execution_dataflow.shared_memory import Accounts, Description
 __all__ = [
     "CALL",
     "CANCEL_RUN",
+    "CHECKS",
     "DEFINE",
     "END_RUN",
     "FORGET",
@@ -65,6 +66,8 @@ LOG: Final = 13
 """(run, fields): a log record."""
 RESULTS: Final = 16
 """How many bytes of the body are for `held_results.results_in` to read: small outputs of several tasks."""
+CHECKS: Final = 17
+"""(task, nanoseconds that its operation took, pickled list of what `RunRecord.note_checks` takes): before a result."""
 CALL: Final = 14
 """(key of a shared state, method, pickled arguments): asks for a `REPLY`."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from execution_dataflow import _core
 from execution_dataflow.executors.processes import messages
-from execution_dataflow.executors.processes.hearing import answer_call, pass_on
+from execution_dataflow.executors.processes.hearing import answer_call, note_checks, pass_on
 from execution_dataflow.executors.processes.member import MOST_QUEUED_BYTES, Ending, Member
 from execution_dataflow.executors.processes.messages import ResultMessage
 from execution_dataflow.executors.processes.outcomes import conclude, conclude_held
@@ -343,6 +343,8 @@ class ProcessPool:
             answer_call(member, *message.data)
         elif message.kind in (messages.PROGRESS, messages.LOG):
             pass_on(member, message)
+        elif message.kind == messages.CHECKS:
+            note_checks(member, *message.data)
 
     # -- ends
 

@@ -159,11 +159,13 @@ class _Worker:
             self._reports.release()
         self._marker.take(number)
         self._took = 0
+        record = None
         try:
             record = self._record(run)
             spec, made = self._operation(operation)
             record.node_names[node] = name
             outputs = self._execute(spec, made, record, node, attempt, items, inputs, body)
+            self._send_checks(number, record)
             stream = pack_plain(outputs)
             packed = None if stream is not None else self._packed_outputs(outputs, spec)
             del outputs
@@ -174,6 +176,7 @@ class _Worker:
             del error
             _flush_output()
             failure = wire_part(chain), text, where
+            self._send_checks(number, record)
             self._reports.say(messages.RESULT, tuple(ResultMessage(number, self._took, None, failure)))
             return
         _flush_output()
@@ -183,6 +186,11 @@ class _Worker:
             self._reports.hold(number, took, stream, self._ended)
         else:
             self._reports.result(number, took, packed or Packed(stream or b""))
+
+    def _send_checks(self, number: int, record: GuestRecord | None) -> None:
+        notes = None if record is None else record.take_check_notes()
+        if notes:
+            self._reports.say(messages.CHECKS, (number, self._took, pickle.dumps(notes, 5)))
 
     def _execute(
         self,

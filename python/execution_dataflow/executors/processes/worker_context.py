@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import pickle
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
+from execution_dataflow.checks.outcome import CheckOutcome
 from execution_dataflow.executors.processes.messages import LOG, PROGRESS
 from execution_dataflow.executors.processes.run_seed import RunSeed
 from execution_dataflow.executors.processes.shared_proxy import parent
 from execution_dataflow.run_logging import RunLogger
 from execution_dataflow.run_record import RunRecord
 
-__all__ = ["GuestRecord"]
+__all__ = ["CheckNote", "GuestRecord"]
+
+CheckNote: TypeAlias = tuple[int, tuple[int, ...], str, tuple[CheckOutcome, ...], bool]
+"""What `RunRecord.note_checks` takes."""
 
 
 class _SendingLogger(logging.Logger):
@@ -59,18 +64,30 @@ class GuestRecord(RunRecord):
         What is known of it here.
     """
 
-    __slots__ = ("_log", "node_names", "number")
+    __slots__ = ("_check_notes", "_log", "node_names", "number")
 
     def __init__(self, number: int, seed: RunSeed) -> None:
         self.node_names: dict[int, str] = {}
         super().__init__(seed.run_id, seed.graph_name, seed.context, self.node_names.__getitem__, seed.seed)
         self.number = number
+        self._check_notes: list[CheckNote] = []
         self._log = _SendingLogger(number, seed.log_level)
 
     def logger_for(self, node: int | None, items: tuple[int, ...] = ()) -> RunLogger:
         """Return a logger whose records go to the parent."""
         operation = self.name_of(node, items) if node is not None else None
         return RunLogger(self._log, {"run_id": self.run_id, "operation": operation})
+
+    def note_checks(
+        self, node: int, items: tuple[int, ...], label: str, outcomes: Sequence[CheckOutcome], is_success: bool
+    ) -> None:
+        """Keep what checks found until the result is sent, which it goes before."""
+        self._check_notes.append((node, items, label, tuple(outcomes), is_success))
+
+    def take_check_notes(self) -> list[CheckNote]:
+        """Return what checks found since the last call."""
+        notes, self._check_notes = self._check_notes, []
+        return notes
 
     def report_progress(self, node: int, fraction: float, message: str, items: tuple[int, ...] = ()) -> None:
         """Tell the parent of the progress of an operation."""
