@@ -15,10 +15,12 @@ from execution_dataflow.composition.flattening import revision_of
 from execution_dataflow.composition.interface import Definition
 from execution_dataflow.composition.nested import NestedGraph
 from execution_dataflow.contract_levels import ContractLevel, checked_level
+from execution_dataflow.definition_files.saved_graphs import SavedGraph
 from execution_dataflow.errors import ChannelError, GraphValidationError
 from execution_dataflow.expansion.graph_branches import GraphBranches
 from execution_dataflow.faults import refuse_addition, refuse_stranger
 from execution_dataflow.functions import FunctionOperation
+from execution_dataflow.graph_blocks import GraphBlock
 from execution_dataflow.graph_views import GraphViews
 from execution_dataflow.mapping import MappedOperation, OnError, mapped, zipped_sources
 from execution_dataflow.node_specs import check_runnable
@@ -35,7 +37,7 @@ AnyOperation = TypeVar("AnyOperation", bound=Operation)
 T = TypeVar("T")
 
 
-class GraphDefinition(ComposedGraph, GraphBranches, GraphViews):
+class GraphDefinition(GraphBlock, SavedGraph, ComposedGraph, GraphBranches, GraphViews):
     """A directed acyclic graph of operations.
 
     One thread at a time builds a graph; any number of threads may compile and run it.
@@ -85,16 +87,9 @@ class GraphDefinition(ComposedGraph, GraphBranches, GraphViews):
     @property
     def channels(self) -> tuple[DataChannel, ...]:
         """The data channels, in the order in which they were connected."""
-        operations = self._builder.operations()
-        return tuple(
-            DataChannel(
-                operations[source],
-                operations[source].ports.outputs[output][0],
-                operations[target],
-                operations[target].ports.inputs[into][0],
-            )
-            for source, output, target, into in self._builder.edges()
-        )
+        nodes = self._builder.operations()
+        ends = ((nodes[source], output, nodes[target], into) for source, output, target, into in self._builder.edges())
+        return tuple(DataChannel(a, a.ports.outputs[out][0], b, b.ports.inputs[into][0]) for a, out, b, into in ends)
 
     def add_operation(self, operation: AnyOperation) -> AnyOperation:
         """Add an operation; its ports are fixed from now on.

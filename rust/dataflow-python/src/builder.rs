@@ -1,11 +1,9 @@
 //! The graph under construction, as Python sees it. Each method does what can be done without a call into Python; where
 //! a mistake, a subclass or a first meeting needs one, it says so and the layer above goes the long way.
-#![allow(unsafe_code)]
 
 use dataflow_core::error::GraphError;
 use dataflow_core::ids::NodeId;
 use pyo3::exceptions::{PyIndexError, PyOverflowError, PyValueError};
-use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
@@ -13,11 +11,13 @@ use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
 
 use crate::bulk::{self, Before};
+use crate::channels::new_channel;
 use crate::composition;
 use crate::functions::{self, Functions};
 use crate::layout::PortLayout;
 use crate::nodes::nodes_of;
 use crate::operation_base::OperationBase;
+use crate::places::{self, Places};
 use crate::reading;
 use crate::registry::{Classes, Given, Registry};
 
@@ -31,6 +31,7 @@ const ADDED_BEFORE: i64 = -2;
 pub(crate) struct GraphBuilder {
     pub(crate) registry: Registry,
     functions: Functions,
+    pub(crate) places: Places,
     /// Counts the changes, so that a plan knows whether it is the latest.
     revision: u64,
 }
@@ -45,30 +46,18 @@ pub(crate) fn graph_error(error: GraphError) -> PyErr {
     }
 }
 
-/// A `DataChannel`: a named tuple, filled without a call of its constructor.
-fn new_channel<'py>(class: &Bound<'py, PyType>, items: [&Bound<'py, PyAny>; 4]) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: attached; the class is a subclass of tuple without fields, which `new` has checked, and the object is a new
-    // tuple of four empty places, which nobody else has seen; each is given a reference of its own.
-    unsafe {
-        let channel = Bound::from_owned_ptr_or_err(
-            class.py(),
-            ffi::PyType_GenericAlloc(class.as_type_ptr(), items.len() as ffi::Py_ssize_t),
-        )?;
-        for (index, item) in items.into_iter().enumerate() {
-            ffi::PyTuple_SET_ITEM(channel.as_ptr(), index as ffi::Py_ssize_t, item.clone().into_ptr());
-        }
-        Ok(channel)
-    }
-}
-
 #[pymethods]
 impl GraphBuilder {
+    /// A graph under construction. `home` is what the file names of the code begin with that calls this for others, and
+    /// is passed over when a place is looked for; without it, none is.
     #[new]
+    #[pyo3(signature = (channel, reference, function, function_operation, home=String::new()))]
     fn new(
         channel: Bound<'_, PyType>,
         reference: Bound<'_, PyType>,
         function: Bound<'_, PyType>,
         function_operation: Bound<'_, PyType>,
+        home: String,
     ) -> PyResult<Self> {
         if !channel.is_subclass_of::<PyTuple>()? || !reference.is_subclass_of::<PyTuple>()? {
             return Err(PyValueError::new_err("channels and references are named tuples"));
@@ -80,7 +69,12 @@ impl GraphBuilder {
             function: function.unbind(),
             function_operation: function_operation.unbind(),
         };
-        Ok(Self { registry: Registry::new(classes), functions: Functions::default(), revision: 0 })
+        Ok(Self {
+            registry: Registry::new(classes),
+            functions: Functions::default(),
+            places: Places::new(home),
+            revision: 0,
+        })
     }
 
     #[getter]
@@ -115,9 +109,12 @@ impl GraphBuilder {
         };
         let kind = known.kind;
         known.freeze(operation)?;
+        let here = places::here(slf);
         let mut this = slf.borrow_mut();
         this.revision += 1;
-        this.registry.push(operation.clone().unbind(), kind).map(i64::from).map_err(graph_error)
+        let node = this.registry.push(operation.clone().unbind(), kind).map_err(graph_error)?;
+        this.places.note(node, here);
+        Ok(node.into())
     }
 
     /// Adds an operation or a function with what its inputs were given, and returns the operation; `None` if something
@@ -148,6 +145,7 @@ impl GraphBuilder {
             }
         };
         let kind = known.kind;
+        let here = places::here(slf);
         let mut bindings: SmallVec<[(u32, Given); 4]> = SmallVec::new();
         this = slf.borrow_mut();
         for (name, given) in inputs.iter() {
@@ -169,15 +167,21 @@ impl GraphBuilder {
         let registry = &mut this.registry;
         let before = Before::of(registry);
         let added = registry.push(operation.clone().unbind(), kind).and_then(|node| {
-            bindings.into_iter().try_for_each(|(input, given)| registry.bind(node, input, given).map(drop))
+            bindings.into_iter().try_for_each(|(input, given)| registry.bind(node, input, given).map(drop))?;
+            Ok(node)
         });
-        if let Err(error) = added {
-            let removed = before.restore(registry);
-            drop(this);
-            drop(removed);
-            return Err(graph_error(error));
+        match added {
+            Ok(node) => {
+                this.places.note(node, here);
+                Ok(Some(operation))
+            }
+            Err(error) => {
+                let removed = before.restore(registry);
+                drop(this);
+                drop(removed);
+                Err(graph_error(error))
+            }
         }
-        Ok(Some(operation))
     }
 
     /// Connects two operations by the names of their ports, and returns the channel; `None` if that takes Python code
@@ -213,6 +217,18 @@ impl GraphBuilder {
         }
         self.registry.kinds.let_fit(kind, output, target_kind, input);
         Ok(())
+    }
+
+    /// From now on nodes are added at `place`, whatever code does it; with `None`, where that code is.
+    #[pyo3(signature = (place))]
+    fn tell_place(slf: &Bound<'_, Self>, place: Option<Py<PyAny>>) {
+        let before = slf.borrow_mut().places.tell(place);
+        drop(before); // not borrowed any more: what it is may have a `__del__`
+    }
+
+    /// Where a node was added: the file, the line and the function, or what was told as its place, or `None`.
+    fn place_of<'py>(&self, py: Python<'py>, node: u32) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.places.describe(py, node)
     }
 
     /// Lets a node run only after another one.
@@ -358,6 +374,7 @@ impl GraphBuilder {
         operations.iter().chain(constants).try_for_each(|object| visit.call(object))?;
         kinds.traverse(&visit)?;
         self.functions.traverse(&visit)?;
+        self.places.traverse(&visit)?;
         [&classes.channel, &classes.reference, &classes.function, &classes.function_operation]
             .into_iter()
             .try_for_each(|class| visit.call(class))
@@ -365,6 +382,7 @@ impl GraphBuilder {
 
     fn __clear__(&mut self) {
         drop(self.registry.clear());
+        drop(self.places.take());
         self.functions = Functions::default();
     }
 }
