@@ -1,0 +1,100 @@
+"""Where the program writes: results to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO
+
+__all__ = ["ResultStream", "forgive_characters", "give_up_output", "only_results_on_stdout"]
+
+
+class ResultStream:
+    """Standard output, for results. A reader that has gone away (``| head``) is no error.
+
+    Parameters
+    ----------
+    file : text file
+        What is written to.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        """Write a text and a line end, and everything that was kept back."""
+        try:
+            self._file.write(f"{text}\n")
+            self._file.flush()
+        except BrokenPipeError:
+            give_up_output()
+
+    def close(self) -> None:
+        """Close the file; later errors of a reader that is gone do not matter."""
+        with suppress(OSError):
+            self._file.close()
+
+
+def give_up_output() -> None:
+    """Send what is left in standard output nowhere: its reader is gone, and the interpreter flushes it once more."""
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError, AttributeError):
+        pass
+
+
+def forgive_characters() -> None:
+    """Write characters that the terminal's encoding does not have as escapes, instead of raising."""
+    for file in (sys.stdout, sys.stderr):
+        reconfigure: Any = getattr(file, "reconfigure", None)
+        if reconfigure is not None:
+            with suppress(OSError, ValueError):
+                reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def only_results_on_stdout(wanted: bool) -> Iterator[ResultStream]:
+    """Keep standard output for results: whatever else is printed, by whichever process, goes to standard error.
+
+    Parameters
+    ----------
+    wanted : bool
+        Whether to do so. If not, all share standard output.
+
+    Yields
+    ------
+    ResultStream
+        The standard output.
+    """
+    if not wanted:
+        yield ResultStream(sys.stdout)
+        return
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    kept = sys.stdout
+    try:
+        number, other = kept.fileno(), sys.stderr.fileno()
+        original = os.dup(number)
+    except (OSError, ValueError, AttributeError):
+        # No file of the system, as in a notebook: print() is all that there is to divert.
+        sys.stdout = sys.stderr
+        try:
+            yield ResultStream(kept)
+        finally:
+            sys.stdout = kept
+        return
+    # The descriptor and not only sys.stdout: worker processes and native libraries write there too.
+    os.dup2(other, number)
+    results = ResultStream(os.fdopen(os.dup(original), "w", encoding="utf-8"))
+    try:
+        yield results
+    finally:
+        with suppress(OSError, ValueError):
+            kept.flush()
+        os.dup2(original, number)
+        os.close(original)
+        results.close()
