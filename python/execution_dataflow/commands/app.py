@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from execution_dataflow import __version__
+from execution_dataflow.commands.bench import bench
 from execution_dataflow.commands.demo import demo
 from execution_dataflow.commands.parameter_options import GraphCommands, graph_command
 from execution_dataflow.commands.run import run
@@ -41,3 +42,4 @@ def program(
 graph_command(app, "run")(run)
 graph_command(app, "validate")(validate)
 app.command()(demo)
+graph_command(app, "bench")(bench)

@@ -15,6 +15,7 @@ __all__ = [
     "FailurePolicyName",
     "GraphArgument",
     "JsonOption",
+    "OptionalGraphArgument",
     "ParameterOption",
     "WorkersOption",
 ]
@@ -35,16 +36,15 @@ class FailurePolicyName(Enum):
     carry_on = "continue"
 
 
-GraphArgument: TypeAlias = Annotated[
-    str,
-    typer.Argument(
-        metavar="GRAPH",
-        help="module:graph, path/to/file.py:graph or a definition file: a GraphDefinition, a Plan, or a function that "
-        "returns one.",
-        autocompletion=complete_target,
-        show_default=False,
-    ),
-]
+_GRAPH = typer.Argument(
+    metavar="GRAPH",
+    help="module:graph, path/to/file.py:graph or a definition file: a GraphDefinition, a Plan, or a function that returns"
+    " one.",
+    autocompletion=complete_target,
+    show_default=False,
+)
+GraphArgument: TypeAlias = Annotated[str, _GRAPH]
+OptionalGraphArgument: TypeAlias = Annotated[str | None, _GRAPH]
 ParameterOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(

@@ -109,8 +109,8 @@ def _runnable(text: str, thing: Any) -> Graph | Callable[..., Any]:
         refuse(f"{text} is an operation and no graph: add it to a GraphDefinition, and name that")
     if not callable(thing):
         refuse(
-            f"{text} is of type {type(thing).__name__}; a GraphDefinition, a Plan, or a function that returns one of these "
-            "was expected"
+            f"{text} is of type {type(thing).__name__}; a GraphDefinition, a Plan, or a function that returns "
+            "one was expected"
         )
     if inspect.iscoroutinefunction(thing):
         refuse(f"{text} is a coroutine function; a function that returns a graph is a plain one")
