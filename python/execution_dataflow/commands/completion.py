@@ -24,7 +24,11 @@ def complete_target(incomplete: str) -> list[str]:
     place, colon, name = incomplete.rpartition(":")
     if colon:
         return [f"{place}:{found}" for found in _graphs_in(place) if found.startswith(name)]
-    return sorted(_places(incomplete))
+    found = sorted(_places(incomplete))
+    # The shell puts a space after the only completion, so that one goes on to what is in it.
+    if len(found) == 1 and found[0].endswith((":", "/")):
+        return complete_target(found[0]) or found
+    return found
 
 
 def complete_pairs(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -32,7 +36,8 @@ def complete_pairs(ctx: typer.Context, incomplete: str) -> list[str]:
     parameters = getattr(ctx.obj, "parameters", [])
     name, equals, text = incomplete.partition("=")
     if not equals:
-        return [f"{parameter.name}=" for parameter in parameters if parameter.name.startswith(name)]
+        found = [f"{parameter.name}=" for parameter in parameters if parameter.name.startswith(name)]
+        return complete_pairs(ctx, found[0]) or found if len(found) == 1 else found
     for parameter in parameters:
         if parameter.name == name:
             return [f"{name}={choice}" for choice in choices(parameter.hint) if choice.startswith(text)]

@@ -38,8 +38,8 @@ class FailurePolicyName(Enum):
 
 _GRAPH = typer.Argument(
     metavar="GRAPH",
-    help="module:graph, path/to/file.py:graph or a definition file: a GraphDefinition, a Plan, or a function that returns"
-    " one.",
+    help="module:graph, path/to/file.py:graph or a definition file: a GraphDefinition, a Plan, or a function that "
+    "returns one.",
     autocompletion=complete_target,
     show_default=False,
 )

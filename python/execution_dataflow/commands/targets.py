@@ -192,6 +192,10 @@ def _import_file(path: Path) -> ModuleType:
     except Exception as error:
         del sys.modules[own]
         raise _failed_import(str(path), error) from None
+    # Worker processes cannot import it by that name.
+    import cloudpickle
+
+    cloudpickle.register_pickle_by_value(module)
     return module
 
 
