@@ -20,7 +20,6 @@ from execution_dataflow.commands.mistakes import RUN_FAILED, SUCCESS, Mistake, c
 from execution_dataflow.commands.parameter_options import GivenGraph
 from execution_dataflow.commands.streams import ResultStream, only_results_on_stdout
 from execution_dataflow.errors import DataflowError
-from execution_dataflow.plan import Plan
 from execution_dataflow.result_text import duration_text
 
 __all__ = ["bench"]
@@ -108,10 +107,10 @@ def _measure_graph(loaded: LoadedGraph, workers: int | None, repeat: int, as_jso
 
     best: Any = None
     try:
-        plan = loaded.graph if isinstance(loaded.graph, Plan) else loaded.graph.compile()
+        plan = loaded.compile()
         with ExecutionEngine(max_workers=workers) as engine:
             for _ in range(repeat):
-                result = engine.run(loaded.graph)
+                result = engine.run(plan, parameters=loaded.parameters)
                 if not result.is_successful():
                     complain(result.get_error_message() or "the run failed")
                     return RUN_FAILED

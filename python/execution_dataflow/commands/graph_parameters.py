@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
+from execution_dataflow._core import MISSING
 from execution_dataflow.commands.mistakes import Mistake, suggestion
 from execution_dataflow.commands.targets import Graph, Target, users_traceback
 from execution_dataflow.commands.text_values import expected, is_writable, value_from_texts
@@ -53,28 +54,35 @@ class LoadedGraph:
     graph: Graph
     parameters: Mapping[str, Any]
 
+    def compile(self, targets: Sequence[str] = ()) -> Plan:
+        """Return the plan of the graph, or of what some targets need."""
+        if isinstance(self.graph, GraphDefinition):
+            return self.graph.compile(targets=targets) if targets else self.graph.compile()
+        if targets:
+            raise Mistake(
+                "a Plan has its own targets: compile it with targets=, or name the graph that it was made from"
+            )
+        return self.graph
+
 
 def parameters_of(target: Target) -> list[GraphParameter]:
     """Return the parameters of a target, in the order of its signature."""
-    if target.is_function:
-        return _of_function(target)
-    return _declared(target.found)
+    if isinstance(target.found, GraphDefinition | Plan):
+        return _declared(target.found)
+    return _of_function(target)
 
 
-def _declared(graph: Any) -> list[GraphParameter]:
-    declared = getattr(graph, "parameters", None)
-    if not isinstance(declared, Mapping):
-        return []
-    return [
-        GraphParameter(
-            name,
-            _readable(parameter.data_type, parameter.default if not parameter.is_required else None),
-            None if parameter.is_required else parameter.default,
-            parameter.is_required,
-            parameter.description or "",
-        )
-        for name, parameter in declared.items()
-    ]
+def _declared(graph: Graph) -> list[GraphParameter]:
+    if isinstance(graph, GraphDefinition):
+        declared = [(p.name, p.data_type, p.default, p.description or "") for p in graph.parameters.values()]
+    else:
+        declared = [(item.name, item.data_type, item.default, "") for item in graph.given if item.is_parameter]
+    found = []
+    for name, hint, default, description in declared:
+        required = default is MISSING
+        default = None if required else default
+        found.append(GraphParameter(name, _readable(hint, default), default, required, description))
+    return found
 
 
 def _of_function(target: Target) -> list[GraphParameter]:
@@ -137,9 +145,8 @@ def load_graph(target: Target, texts: Mapping[str, Sequence[str]]) -> LoadedGrap
     Mistake
         A parameter is unknown or missing, a text is not of its type, or the function raised or returned something else.
     """
-    if not target.is_function:
-        graph: Any = target.found
-        return LoadedGraph(graph, _values(target.text, _declared(graph), texts))
+    if isinstance(target.found, GraphDefinition | Plan):
+        return LoadedGraph(target.found, _values(target.text, _declared(target.found), texts))
     own = _of_function(target)
     names = {parameter.name for parameter in own}
     graph = _called(target, _values(target.text, own, {name: texts[name] for name in texts if name in names}, texts))

@@ -147,7 +147,7 @@ def _run(
     results: ResultStream,
 ) -> int:
     try:
-        plan = loaded.graph if isinstance(loaded.graph, Plan) else loaded.graph.compile()
+        plan = loaded.compile(choices.targets)
         context = ExecutionContext(choices.run_id, choices.log_level, seed=choices.seed)
         engine = ExecutionEngine(
             max_workers=choices.workers,
@@ -163,14 +163,14 @@ def _run(
             with ExitStack() as stack:
                 if choices.verbosity >= 0:
                     stack.enter_context(follow(engine, console, lines=choices.verbosity > 0, output=output))
-                result = engine.run(loaded.graph, context)
+                result = engine.run(plan, context, parameters=loaded.parameters)
         except RunInterrupted as interruption:
             if choices.as_json and interruption.result is not None:
                 results.write(run_document(interruption.result, {}))
             raise
         except (DataflowError, TypeError, ValueError) as error:
             raise Mistake(f"{given.target.text}: {error}") from None
-        _show(result, named_outputs(loaded.graph, plan, result, choices.retain), choices, console, results)
+        _show(result, named_outputs(plan, result), choices, console, results)
     return 0 if result.is_successful() else RUN_FAILED
 
 

@@ -43,11 +43,6 @@ class Target:
     text: str
     found: Graph | Callable[..., Any]
 
-    @property
-    def is_function(self) -> bool:
-        """Whether it makes a graph when it is called."""
-        return not isinstance(self.found, GraphDefinition | Plan)
-
 
 def split_target(text: str) -> tuple[str, str]:
     """Split ``module:graph`` or ``path/to/file.py:graph``; the second part is empty where there is none.

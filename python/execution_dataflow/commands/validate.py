@@ -12,7 +12,6 @@ from execution_dataflow.commands.mistakes import INVALID, Mistake, complain
 from execution_dataflow.commands.parameter_options import given_graph
 from execution_dataflow.commands.streams import ResultStream
 from execution_dataflow.errors import DataflowError, GraphValidationError
-from execution_dataflow.graph import GraphDefinition
 
 __all__ = ["validate"]
 
@@ -29,9 +28,8 @@ def validate(
     The exit code is 0 when the graph could run and 2 when not; what is wrong with it goes to standard error.
     """
     given = given_graph(ctx)
-    loaded = given.load(param or ()).graph
     try:
-        plan = loaded.compile() if isinstance(loaded, GraphDefinition) else loaded
+        plan = given.load(param or ()).compile()
     except GraphValidationError as error:
         for fault in error.faults:
             complain(str(fault))
