@@ -14,6 +14,7 @@ from execution_dataflow.commands.text_values import expected, is_writable, value
 from execution_dataflow.error_record import exception_text, place_of
 from execution_dataflow.errors import DataflowError
 from execution_dataflow.graph import GraphDefinition
+from execution_dataflow.operations import OutputReference
 from execution_dataflow.plan import Plan
 from execution_dataflow.type_rules import describe
 
@@ -57,12 +58,18 @@ class LoadedGraph:
     def compile(self, targets: Sequence[str] = ()) -> Plan:
         """Return the plan of the graph, or of what some targets need."""
         if isinstance(self.graph, GraphDefinition):
-            return self.graph.compile(targets=targets) if targets else self.graph.compile()
+            whole = self.graph.compile()
+            return self.graph.compile(targets=[_target(name, whole) for name in targets]) if targets else whole
         if targets:
-            raise Mistake(
-                "a Plan has its own targets: compile it with targets=, or name the graph that it was made from"
-            )
+            raise Mistake("a Plan has targets of its own: name the GraphDefinition, or compile it with targets=")
         return self.graph
+
+
+def _target(name: str, plan: Plan) -> Any:
+    """A name as `GraphDefinition.compile` takes it: a port is named after its operation and a dot."""
+    operation, dot, port = name.rpartition(".")
+    is_port = dot and name not in plan.names and name not in plan.outputs and operation in plan.names
+    return OutputReference(plan.operations[plan.index_of(operation)], port) if is_port else name
 
 
 def parameters_of(target: Target) -> list[GraphParameter]:
@@ -74,7 +81,10 @@ def parameters_of(target: Target) -> list[GraphParameter]:
 
 def _declared(graph: Graph) -> list[GraphParameter]:
     if isinstance(graph, GraphDefinition):
-        declared = [(p.name, p.data_type, p.default, p.description or "") for p in graph.parameters.values()]
+        declared: list[tuple[str, Any, Any, str]] = [
+            (name, parameter.data_type, parameter.default, parameter.description or "")
+            for name, parameter in graph.parameters.items()
+        ]
     else:
         declared = [(item.name, item.data_type, item.default, "") for item in graph.given if item.is_parameter]
     found = []

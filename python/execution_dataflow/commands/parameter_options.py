@@ -102,7 +102,13 @@ class GraphCommands(TyperGroup):
         """Find the command that the first argument names."""
         name, command, rest = super().resolve_command(ctx, args)
         if name in _functions and command is not None:
-            target, allowed = _target_among(command, rest)
+            target, allowed, stray = _target_among(command, rest)
+            if stray and not ctx.resilient_parsing:
+                known = [text for parameter in command.params for text in parameter.opts if text.startswith("--")]
+                raise Mistake(
+                    f"{name} has no option {stray}{suggestion(stray, known)} Options for the parameters of a graph "
+                    f"stand after the graph: {name} GRAPH {stray} ..."
+                )
             if target is not None:
                 command = self._for_graph(ctx, name, target, allowed, command)
         return name, command, rest
@@ -124,8 +130,12 @@ class GraphCommands(TyperGroup):
         return made
 
 
-def _target_among(command: Any, arguments: Sequence[str]) -> tuple[str | None, list[str]]:
-    """Find the graph among the arguments of a command: the first that is no option and no value of one."""
+def _target_among(command: Any, arguments: Sequence[str]) -> tuple[str | None, list[str], str]:
+    """Find the graph among the arguments of a command: the first that is no option and no value of one.
+
+    Also what ``--allow`` says, and an option before the graph that the command does not know: whether the next word is
+    its value or the graph, nobody knows.
+    """
     takes_value: dict[str, bool] = {}
     for parameter in command.params:
         if parameter.param_type_name == "option":
@@ -146,8 +156,8 @@ def _target_among(command: Any, arguments: Sequence[str]) -> tuple[str | None, l
         elif takes_value.get(word):
             next(words, None)
         elif target is None and word.startswith("--") and name not in takes_value and name != "--help":
-            break  # an option of the graph before the graph: its value could be taken for a graph
-    return target, allowed
+            return None, allowed, name
+    return target, allowed, ""
 
 
 def _with_options(function: Callable[..., Any], given: GivenGraph) -> Callable[..., Any]:
