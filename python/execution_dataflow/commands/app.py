@@ -9,7 +9,9 @@ import typer
 from execution_dataflow import __version__
 from execution_dataflow.commands.bench import bench
 from execution_dataflow.commands.demo import demo
+from execution_dataflow.commands.draw import draw
 from execution_dataflow.commands.parameter_options import GraphCommands, graph_command
+from execution_dataflow.commands.plan import plan
 from execution_dataflow.commands.run import run
 from execution_dataflow.commands.validate import validate
 
@@ -41,5 +43,7 @@ def program(
 
 graph_command(app, "run")(run)
 graph_command(app, "validate")(validate)
+graph_command(app, "plan")(plan)
+graph_command(app, "draw")(draw)
 app.command()(demo)
 graph_command(app, "bench")(bench)
