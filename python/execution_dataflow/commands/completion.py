@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import typer
 
 from execution_dataflow.commands.mistakes import Mistake
+from execution_dataflow.commands.streams import silenced
 from execution_dataflow.commands.targets import DEFINITION_FILES, graph_names, import_place
 from execution_dataflow.commands.text_values import choices
 
@@ -47,7 +46,7 @@ def complete_pairs(ctx: typer.Context, incomplete: str) -> list[str]:
 def _graphs_in(place: str) -> list[str]:
     try:
         # What a module prints while it is imported would become a completion.
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        with silenced(True):
             return graph_names(import_place(place))
     except Mistake:
         return []

@@ -14,6 +14,7 @@ from execution_dataflow.commands.text_values import expected, is_writable, value
 from execution_dataflow.error_record import exception_text, place_of
 from execution_dataflow.errors import DataflowError
 from execution_dataflow.graph import GraphDefinition
+from execution_dataflow.nearest import nearest_name
 from execution_dataflow.operations import OutputReference
 from execution_dataflow.plan import Plan
 from execution_dataflow.type_rules import describe
@@ -189,15 +190,16 @@ def _values(
                 values[name] = value_from_texts(written, parameter.hint)
             except ValueError as error:
                 faults.append(f"parameter {name!r} of {target}: {error}")
-    unknown = [name for name in given or {} if name not in by_name]
     for parameter in parameters:
         if parameter.is_required and parameter.name not in texts:
-            near = suggestion(parameter.name, unknown).replace("did you mean", "is it meant by")
             faults.append(
                 f"{target} needs the parameter {parameter.name!r}, {expected(parameter.hint)}: "
-                f"give it as -p {parameter.name}=...{near}"
+                f"give it as -p {parameter.name}=..."
             )
     if faults:
+        # The others may be parameters of the graph, which cannot be made now.
+        stray = [name for name in given or {} if name not in by_name and nearest_name(name, by_name) is not None]
+        faults += [f"{target} has no parameter {name!r}{suggestion(name, by_name)}" for name in stray]
         raise Mistake("\nerror: ".join(faults))
     return values
 

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from execution_dataflow.commands.graph_parameters import GraphParameter, LoadedGraph, load_graph, parameters_of
 from execution_dataflow.commands.mistakes import Mistake, suggestion
+from execution_dataflow.commands.streams import only_results_on_stdout, silenced
 from execution_dataflow.commands.targets import Target, find_target
 from execution_dataflow.commands.text_values import choices, expected, is_list, is_writable
 
@@ -110,7 +111,9 @@ class GraphCommands(TyperGroup):
                     f"stand after the graph: {name} GRAPH {stray} ..."
                 )
             if target is not None:
-                command = self._for_graph(ctx, name, target, allowed, command)
+                # What a module prints while it is imported is neither a part of a document nor a completion.
+                with silenced(ctx.resilient_parsing), only_results_on_stdout("--json" in rest):
+                    command = self._for_graph(ctx, name, target, allowed, command)
         return name, command, rest
 
     def _for_graph(self, ctx: Any, name: str, target: str, allowed: Sequence[str], command: Any) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import Any, TextIO
 
-__all__ = ["ResultStream", "forgive_characters", "give_up_output", "only_results_on_stdout"]
+__all__ = ["ResultStream", "forgive_characters", "give_up_output", "only_results_on_stdout", "silenced"]
 
 
 class ResultStream:
@@ -57,6 +58,16 @@ def forgive_characters() -> None:
 
 
 @contextmanager
+def silenced(wanted: bool) -> Iterator[None]:
+    """Keep what Python code prints from both streams, if that is wanted."""
+    if not wanted:
+        yield
+        return
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        yield
+
+
+@contextmanager
 def only_results_on_stdout(wanted: bool) -> Iterator[ResultStream]:
     """Keep standard output for results: whatever else is printed, by whichever process, goes to standard error.
 
@@ -77,8 +88,9 @@ def only_results_on_stdout(wanted: bool) -> Iterator[ResultStream]:
         sys.stdout.flush()
     kept = sys.stdout
     try:
-        number, other = kept.fileno(), sys.stderr.fileno()
-        original = os.dup(number)
+        other = sys.stderr.fileno()
+        # Its own descriptor, and the one that the system means by it where that is another.
+        originals = {number: os.dup(number) for number in (1, kept.fileno())}
     except (OSError, ValueError, AttributeError):
         # No file of the system, as in a notebook: print() is all that there is to divert.
         sys.stdout = sys.stderr
@@ -88,13 +100,15 @@ def only_results_on_stdout(wanted: bool) -> Iterator[ResultStream]:
             sys.stdout = kept
         return
     # The descriptor and not only sys.stdout: worker processes and native libraries write there too.
-    os.dup2(other, number)
-    results = ResultStream(os.fdopen(os.dup(original), "w", encoding="utf-8"))
+    for number in originals:
+        os.dup2(other, number)
+    results = ResultStream(os.fdopen(os.dup(originals[kept.fileno()]), "w", encoding="utf-8"))
     try:
         yield results
     finally:
         with suppress(OSError, ValueError):
             kept.flush()
-        os.dup2(original, number)
-        os.close(original)
+        for number, original in originals.items():
+            os.dup2(original, number)
+            os.close(original)
         results.close()

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from execution_dataflow.commands.mistakes import Mistake, refuse, suggestion
 from execution_dataflow.error_record import exception_text
+from execution_dataflow.errors import DataflowError, MissingExtraError
 from execution_dataflow.functions import OperationFunction
 from execution_dataflow.graph import GraphDefinition
 from execution_dataflow.operations import Operation
@@ -238,4 +239,13 @@ def users_traceback(error: BaseException) -> str:
 
 
 def _definition_in(path: str, allowed: Sequence[str]) -> Graph:
-    refuse(f"{path}: definition files cannot be run yet; name a graph in a module, as module:graph")
+    _make_importable(Path.cwd())
+    try:
+        return GraphDefinition.load(path, allow=allowed)
+    except OSError as error:
+        raise Mistake(f"{path} cannot be read: {error.strerror or error}") from None
+    except (DataflowError, TypeError, ValueError) as error:
+        if isinstance(error, MissingExtraError):
+            raise
+        hint = "" if allowed else "; --allow MODULE lets a file name the operations of a module"
+        raise Mistake(f"{error}{hint}") from None
