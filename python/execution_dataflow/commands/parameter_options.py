@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from typer.core import TyperGroup
 
 from execution_dataflow.commands.graph_parameters import GraphParameter, LoadedGraph, load_graph, parameters_of
@@ -20,6 +22,7 @@ from execution_dataflow.commands.mistakes import Mistake, suggestion
 from execution_dataflow.commands.streams import only_results_on_stdout, silenced
 from execution_dataflow.commands.targets import Target, find_target
 from execution_dataflow.commands.text_values import choices, expected, is_list, is_writable
+from execution_dataflow.terminal.above import AboveDisplay, output_above
 
 __all__ = ["GivenGraph", "GraphCommands", "given_graph", "graph_command", "help_text"]
 
@@ -41,11 +44,17 @@ class GivenGraph:
         What it can be given.
     texts : dict of str to list of str
         What was written for them as options of their own.
+    console : rich.console.Console
+        Standard error, where progress is shown.
+    output : sequence of AboveDisplay
+        What stands in for the streams of the program, to be told of a display.
     """
 
     target: Target
     parameters: list[GraphParameter]
     texts: dict[str, list[str]] = field(default_factory=dict)
+    console: Console = field(default_factory=Console)
+    output: Sequence[AboveDisplay] = ()
 
     def load(self, pairs: Sequence[str]) -> LoadedGraph:
         """Make the graph, with these ``name=value`` pairs and what was given as options."""
@@ -111,9 +120,16 @@ class GraphCommands(TyperGroup):
                     f"stand after the graph: {name} GRAPH {stray} ..."
                 )
             if target is not None:
+                console = Console(file=sys.stderr, highlight=False)
+                output: Sequence[AboveDisplay] = ()
+                if not ctx.resilient_parsing:
+                    # Before a user's module is imported, which may keep what it finds.
+                    output = ctx.with_resource(output_above(console))
                 # What a module prints while it is imported is neither a part of a document nor a completion.
                 with silenced(ctx.resilient_parsing), only_results_on_stdout("--json" in rest):
                     command = self._for_graph(ctx, name, target, allowed, command)
+                if isinstance(ctx.obj, GivenGraph):
+                    ctx.obj.console, ctx.obj.output = console, output
         return name, command, rest
 
     def _for_graph(self, ctx: Any, name: str, target: str, allowed: Sequence[str], command: Any) -> Any:

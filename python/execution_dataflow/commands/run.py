@@ -34,7 +34,6 @@ from execution_dataflow.errors import DataflowError, RunInterrupted
 from execution_dataflow.plan import Plan
 from execution_dataflow.result import ExecutionResult
 from execution_dataflow.result_text import duration_text
-from execution_dataflow.terminal.above import output_above
 from execution_dataflow.terminal.follow import follow
 
 __all__ = ["run"]
@@ -127,25 +126,15 @@ def run(
         as_json=as_json,
         verbosity=-1 if quiet else verbose,
     )
-    # Made before anything stands in for sys.stderr: the display draws on the terminal itself.
-    console = Console(file=sys.stderr, highlight=False)
-    with only_results_on_stdout(as_json) as results, ExitStack() as stack:
-        output = stack.enter_context(output_above(console))
+    with only_results_on_stdout(as_json) as results:
         given = given_graph(ctx)
         loaded = given.load(param or ())
         set_up_logging(choices.verbosity)
-        code = _run(given, loaded, choices, console, output, results)
+        code = _run(given, loaded, choices, results)
     raise typer.Exit(code)
 
 
-def _run(
-    given: GivenGraph,
-    loaded: LoadedGraph,
-    choices: _Choices,
-    console: Console,
-    output: Sequence[Any],
-    results: ResultStream,
-) -> int:
+def _run(given: GivenGraph, loaded: LoadedGraph, choices: _Choices, results: ResultStream) -> int:
     try:
         plan = loaded.compile(choices.targets)
         context = ExecutionContext(choices.run_id, choices.log_level, seed=choices.seed)
@@ -162,7 +151,7 @@ def _run(
         try:
             with ExitStack() as stack:
                 if choices.verbosity >= 0:
-                    stack.enter_context(follow(engine, console, lines=choices.verbosity > 0, output=output))
+                    stack.enter_context(follow(engine, given.console, lines=choices.verbosity > 0, output=given.output))
                 result = engine.run(plan, context, parameters=loaded.parameters)
         except RunInterrupted as interruption:
             if choices.as_json and interruption.result is not None:
@@ -170,7 +159,7 @@ def _run(
             raise
         except (DataflowError, TypeError, ValueError) as error:
             raise Mistake(f"{given.target.text}: {error}") from None
-        _show(result, named_outputs(plan, result), choices, console, results)
+        _show(result, named_outputs(plan, result), choices, given.console, results)
     return 0 if result.is_successful() else RUN_FAILED
 
 
