@@ -21,7 +21,8 @@ class Tab:
         self._monkeypatch = monkeypatch
 
     def fish(self, line: str) -> list[str]:
-        return self._ask("fish", _TYPER_COMPLETE_ARGS=line, _TYPER_COMPLETE_FISH_ACTION="get-args").out.splitlines()
+        asked = self._ask("fish", _TYPER_COMPLETE_ARGS=line, _TYPER_COMPLETE_FISH_ACTION="get-args")
+        return [text for text in asked.out.splitlines() if text]
 
     def zsh(self, line: str) -> str:
         return self._ask("zsh", _TYPER_COMPLETE_ARGS=line).out
