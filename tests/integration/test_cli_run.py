@@ -53,8 +53,8 @@ def test_help_shows_the_parameters_of_the_graph(command: CommandLine) -> None:
     ended = command("run", "etl:build", "--help")
     assert ended.code == 0
     lines = ended.out.splitlines()
-    assert any("--count" in line and "how many rows [required]" in line for line in lines)
-    assert any("--mode" in line and "<quick|careful>" in line and "[default: quick]" in line for line in lines)
+    assert any("--count" in line and "how many rows (required)" in line for line in lines)
+    assert any("--mode" in line and "<quick|careful>" in line and "(default: quick)" in line for line in lines)
     assert any("--fail" in line and "--no-fail" in line for line in lines)
     assert "Parameters of etl:build" in ended.out
 

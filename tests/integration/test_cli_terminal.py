@@ -95,7 +95,7 @@ def test_a_terminal_without_colours_gets_none(folder: Path) -> None:
 
 def test_ctrl_c_in_a_terminal_is_one_clean_line(folder: Path) -> None:
     shown = terminal(folder, "run", "talkative:endless")
-    shown.wait_for("waiting")
+    shown.wait_for("wait\x1b[2m 0:00")  # it has printed, and runs
     shown.press_ctrl_c()
     code, screen = shown.end()
     assert code == 130

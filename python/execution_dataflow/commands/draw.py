@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +18,7 @@ from execution_dataflow.errors import DataflowError
 __all__ = ["draw"]
 
 
-class Format(Enum):
+class Format(StrEnum):
     """The languages of pictures."""
 
     mermaid = "mermaid"
@@ -26,7 +26,7 @@ class Format(Enum):
     svg = "svg"
 
 
-class Direction(Enum):
+class Direction(StrEnum):
     """Where data flows to."""
 
     TD = "TD"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated, TypeAlias
 
 import typer
@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 
-class ExecutorName(Enum):
+class ExecutorName(StrEnum):
     """Where operations run that do not say so themselves."""
 
     thread = "thread"
@@ -29,7 +29,7 @@ class ExecutorName(Enum):
     inline = "inline"
 
 
-class FailurePolicyName(Enum):
+class FailurePolicyName(StrEnum):
     """What a failure means for the rest of the run."""
 
     fail_fast = "fail_fast"

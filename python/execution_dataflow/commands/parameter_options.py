@@ -214,7 +214,8 @@ def _option(key: str, flag: str, parameter: GraphParameter, target: Target) -> i
     kind: Any = bool | None if is_flag else (list[str] | None if is_list(parameter.hint) else str | None)
     option = typer.Option(
         f"{flag}/--no-{flag[2:]}" if is_flag else flag,
-        help=text.replace("[", "\\["),
+        # Square brackets are markup for some versions of Typer, and cannot be escaped for all of them.
+        help=text.replace("[", "(").replace("]", ")"),
         metavar=None if is_flag else _metavar(parameter, known),
         show_default=False,
         rich_help_panel=f"Parameters of {target.text}",
@@ -242,12 +243,12 @@ def _metavar(parameter: GraphParameter, known: Sequence[str]) -> str:
 
 def _default_text(parameter: GraphParameter) -> str:
     if parameter.is_required:
-        return " [required]"
+        return " (required)"
     default = parameter.default
     if default is None or default == () or default == []:
         return ""
     text = default.name if isinstance(default, Enum) else str(default)
-    return f" [default: {text if len(text) <= 60 else f'{text[:57]}...'}]"
+    return f" (default: {text if len(text) <= 60 else f'{text[:57]}...'})"
 
 
 def _texts(value: Any) -> list[str]:
