@@ -233,3 +233,31 @@ def test_bench_measures_the_engine_and_a_graph(command: CommandLine, monkeypatch
     assert "operations at a time" in command("bench", "etl:graph").out
     assert command("bench", "etl:build", "--count", 1, "--fail").code == 1
     assert command("bench", "--workers", 1).code == 2
+
+
+def test_plan_explains_and_refuses_what_cannot_run(command: CommandLine) -> None:
+    ended = command("plan", "etl:graph", "--workers", 2)
+    assert ended.code == 0
+    assert "critical path: rows -> total" in ended.out
+    assert json.loads(command("plan", "etl:graph", "--json").out)["critical_path"] == ["rows", "total"]
+    refused = command("plan", "etl:invalid")
+    assert (refused.code, refused.out) == (2, "")
+    assert "invalid cannot run, 2 faults" in refused.err
+
+
+def test_draw_writes_the_language_that_was_asked_for(command: CommandLine) -> None:
+    assert command("draw", "etl:graph").out.startswith("flowchart TD\n")
+    assert "flowchart LR" in command("draw", "etl:graph", "--direction", "LR").out
+    assert command("draw", "etl:graph", "--format", "dot").out.startswith("digraph")
+    for name, start in (
+        ("g.svg", "<svg"),
+        ("g.gv", "digraph"),
+        ("g.md", "```mermaid\nflowchart"),
+        ("g.txt", "flowchart"),
+    ):
+        ended = command("draw", "etl:graph", "--output", name)
+        assert (ended.code, ended.out, ended.err) == (0, "", "")
+        assert (command.folder / name).read_text(encoding="utf-8").startswith(start)
+    assert "n0" in command("draw", "etl:invalid").out
+    assert "cannot be written" in command("draw", "etl:graph", "-o", "nowhere/g.svg").err
+    assert command("draw", "etl:graph", "-f", "png").code == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -76,7 +76,7 @@ def draw(
     chosen = language or (None if output is None else _BY_ENDING.get(output.suffix.lower())) or Format.mermaid
     try:
         found = given.load(param or ()).graph
-        toward = direction.value
+        toward: Literal["TD", "LR"] = "LR" if direction is Direction.LR else "TD"
         match chosen:
             case Format.mermaid:
                 text = str(found.to_mermaid(depth=depth, limit=limit, direction=toward))
