@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from command_lines import CommandLine
 
+from execution_dataflow import GraphDefinition
+
 
 def shown(out: str) -> list[Any]:
     """What the function ``build`` of the module was called with, from what its graph prints."""
@@ -261,3 +263,24 @@ def test_draw_writes_the_language_that_was_asked_for(command: CommandLine) -> No
     assert "n0" in command("draw", "etl:invalid").out
     assert "cannot be written" in command("draw", "etl:graph", "-o", "nowhere/g.svg").err
     assert command("draw", "etl:graph", "-f", "png").code == 2
+
+
+def test_a_definition_file_is_loaded_with_what_is_allowed(
+    command: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def load(path: str, *, allow: Any) -> GraphDefinition:
+        asked.append((path, list(allow)))
+        if not allow:
+            raise ValueError("etl.total is not allowed")
+        graph = GraphDefinition("from a file")
+        graph.parameter("count", int, default=1)
+        return graph
+
+    monkeypatch.setattr(GraphDefinition, "load", load, raising=False)
+    ended = command("run", "jobs/etl.yaml", "--allow", "etl", "--allow=more", "--count", 3)
+    assert (ended.code, ended.err) == (0, "")
+    assert asked == [("jobs/etl.yaml", ["etl", "more"])]
+    refused = command("validate", "etl.json")
+    assert (refused.code, "--allow MODULE lets a file name the operations" in refused.err) == (2, True)

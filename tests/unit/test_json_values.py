@@ -137,4 +137,6 @@ def test_readable_values_are_short() -> None:
     assert len(readable("line\n" * 1000).splitlines()) == 31
     assert readable(np.zeros((3, 4))) == "ndarray of float64, 3 × 4: min 0.0, mean 0.0, max 0.0"
     assert readable(np.array([1, 2])) == "ndarray of int64, 2: [1, 2]"
+    many = readable_outputs({f"n{number}": number for number in range(1000)}).splitlines()
+    assert (len(many), many[-1]) == (101, "... and 900 more outputs; --json prints them all")
     assert readable_outputs({"a": 1, "b": {"k": [1, 2]}}) == "a: 1\nb: {'k': [1, 2]}"

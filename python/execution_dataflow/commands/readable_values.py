@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from reprlib import Repr
 from typing import Any
 
@@ -10,6 +11,7 @@ from execution_dataflow.commands.json_values import as_json
 __all__ = ["readable", "readable_outputs"]
 
 _MOST_LINES = 30
+_MOST_OUTPUTS = 100
 _LONGEST_LINE = 4000
 _BOUNDED = Repr()
 _BOUNDED.maxlevel = 8
@@ -62,13 +64,15 @@ def readable_outputs(outputs: dict[str, Any]) -> str:
       lines
     """
     parts = []
-    for name, value in outputs.items():
+    for name, value in islice(outputs.items(), _MOST_OUTPUTS):
         text = readable(value)
         if "\n" in text:
             text = "".join(f"\n  {line}" for line in text.split("\n"))
             parts.append(f"{name}:{text}")
         else:
             parts.append(f"{name}: {text}")
+    if len(outputs) > _MOST_OUTPUTS:
+        parts.append(f"... and {len(outputs) - _MOST_OUTPUTS} more outputs; --json prints them all")
     return "\n".join(parts)
 
 
