@@ -130,12 +130,12 @@ def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
 
 
 def test_a_pipe_gets_one_document_without_escape_codes_and_without_what_workers_print(folder: Path) -> None:
-    (folder / "apart.py").write_text(
+    (folder / "apart-from-us.py").write_text(
         "from execution_dataflow import GraphDefinition, operation\n"
         "@operation(executor='process')\ndef work() -> int:\n    print('in a worker', flush=True)\n    return 7\n"
         "g = GraphDefinition('apart')\ng.add(work)\n"
     )
-    ended = run_process("run", "apart.py:g", "--json", cwd=folder)
+    ended = run_process("run", "apart-from-us.py:g", "--json", cwd=folder)
     assert json.loads(ended.out)["outputs"] == {"result": 7}
     assert ended.err == "in a worker\n"
 
