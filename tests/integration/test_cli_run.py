@@ -141,13 +141,15 @@ def test_a_graph_is_named_by_the_path_of_its_file(command: CommandLine, place: s
         command.write("package/__init__.py", "")
         command.write("package/beside.py", "")
         text += "\nfrom . import beside\n"
-    command.write(place, text)
+    # Another graph than that of the module of the same name in the working directory.
+    command.write(place, text.replace("default=4", "default=5"))
     ended = command("run", f"{place}:graph")
-    assert (ended.code, ended.out) == (0, "sum: 6\n"), ended.err
+    assert (ended.code, ended.out) == (0, "sum: 10\n"), ended.err
 
 
 def test_targets_run_a_part_and_retained_values_are_printed(command: CommandLine) -> None:
     assert command("run", "etl:graph", "--targets", "rows").out == "rows.result: [0, 1, 2, 3]\n"
+    assert command("run", "etl:graph", "-t", "rows.result").out == "rows.result: [0, 1, 2, 3]\n"
     assert command("run", "etl:graph", "--retain", "rows").out == "sum: 6\nrows.result: [0, 1, 2, 3]\n"
     assert command("run", "etl:graph", "--retain", "all").out == "sum: 6\nrows.result: [0, 1, 2, 3]\n"
 

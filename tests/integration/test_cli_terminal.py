@@ -114,6 +114,16 @@ def test_standard_output_goes_where_it_went_while_a_display_moves(folder: Path) 
     assert not any(line.startswith("line") for line in screen.text)
 
 
+def test_a_document_goes_to_its_file_and_the_rest_stays_whole_on_the_terminal(folder: Path) -> None:
+    command = " ".join([*PROGRAM, "run", "talkative:build", "--json"])
+    code, screen = Terminal(["sh", "-c", f"{command} > out.txt"], folder, ENVIRONMENT).end()
+    assert code == 0
+    assert json.loads((folder / "out.txt").read_text())["outputs"] == {"result": None}
+    assert [line for line in screen.text if line.startswith(("line", "kept"))] == [
+        text for number in range(4) for text in (f"line {number} {'x' * 120}", f"kept {number}")
+    ]
+
+
 def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
     (folder / "long.py").write_text(
         "from execution_dataflow import GraphDefinition\ng = GraphDefinition('long')\ng.add(lambda: 'x' * 1_000_000)\n"

@@ -102,10 +102,13 @@ def only_results_on_stdout(wanted: bool) -> Iterator[ResultStream]:
     # The descriptor and not only sys.stdout: worker processes and native libraries write there too.
     for number in originals:
         os.dup2(other, number)
+    # What stands in for standard error above a display takes Python's own output too.
+    sys.stdout = sys.stderr
     results = ResultStream(os.fdopen(os.dup(originals[kept.fileno()]), "w", encoding="utf-8"))
     try:
         yield results
     finally:
+        sys.stdout = kept
         with suppress(OSError, ValueError):
             kept.flush()
         for number, original in originals.items():

@@ -143,6 +143,10 @@ def import_place(place: str) -> ModuleType:
     _make_importable(Path.cwd())
     if not all(part.isidentifier() for part in place.split(".")):
         refuse(f"{place!r} is no name of a module; write package.module:graph or path/to/file.py:graph")
+    return _import_module(place)
+
+
+def _import_module(place: str) -> ModuleType:
     try:
         return importlib.import_module(place)
     except ModuleNotFoundError as error:
@@ -173,9 +177,11 @@ def _import_file(path: Path) -> ModuleType:
     if parts[-1] == "__init__":
         parts.pop()
     name = ".".join(parts)
-    _make_importable(folder)
+    _make_importable(Path.cwd())
+    # The last word is that of the folder: a module of the same name elsewhere is another one.
+    sys.path.insert(0, str(folder))
     if all(part.isidentifier() for part in parts) and _is_at(name, path):
-        return import_place(name)
+        return _import_module(name)
     # Its name is no identifier, or is that of another module: it gets one of its own.
     own = f"graph_file_{''.join(letter if letter.isalnum() else '_' for letter in path.stem)}"
     spec = importlib.util.spec_from_file_location(own, path)

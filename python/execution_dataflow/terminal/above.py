@@ -125,8 +125,6 @@ def output_above(console: Console) -> Iterator[list[AboveDisplay]]:
     try:
         yield made
     finally:
-        for stand_in in made:
-            stand_in.cover(False)
         sys.stdout, sys.stderr = kept
 
 
