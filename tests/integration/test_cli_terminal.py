@@ -32,11 +32,15 @@ def speak(context: ExecutionContext):
 def fail():
     raise ValueError("no luck")
 
+def begin_a_line():
+    print("without an end", end="")
+
 def build(bad: bool = False):
     graph = GraphDefinition("talk")
-    graph.add(speak)
+    spoken = graph.add(speak)
     if bad:
         graph.add(fail)
+        graph.add_dependency(spoken, graph.add(begin_a_line))
     return graph
 
 def wait():
@@ -70,11 +74,12 @@ def test_output_of_operations_stays_whole_above_the_display(folder: Path) -> Non
         assert lines.count(f"part of {number} and the rest of {number}") == 1
         assert lines.count(f"kept {number}") == 1
         assert sum(line.endswith(f"WARNING speak: logged {number}") for line in lines) == 1
+    assert sum(line.startswith("without an end") for line in lines) == 1
     assert "fail failed: ValueError: no luck" in lines
     assert lines[-1].startswith("error: Operation 'fail' failed: ValueError: no luck")
-    # 16 lines of its own, the failure twice, and nothing is left of the display, which was there.
+    # Nothing is left of the display, which was there.
     assert not any("━" in line or "running" in line for line in lines)
-    assert "0/2 · 1 running" in shown.raw or "1/2 · 1 running" in shown.raw
+    assert "/3 · 1 running" in shown.raw
     assert " of 4" in shown.raw
     assert screen.cursor_is_shown
 
