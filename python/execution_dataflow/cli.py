@@ -5,9 +5,14 @@ The commands need extras. This module needs nothing, so that it can say which on
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 
+from execution_dataflow.commands.mistakes import INVALID, Mistake, complain
+from execution_dataflow.commands.shell_words import completing_in_bash
+from execution_dataflow.commands.signals import Ending, end_on_signals, interruption_text
+from execution_dataflow.commands.streams import forgive_characters, give_up_output
 from execution_dataflow.errors import MissingExtraError
 
 __all__ = ["main"]
@@ -22,35 +27,70 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        What follows the program's name; ``None`` takes it from ``sys.argv``.
+        What follows the program's name; ``None`` takes it from ``sys.argv``, and makes this the end of the program:
+        a further Ctrl-C ends it at once.
 
     Returns
     -------
     int
-        The exit code: 0 success, 1 a run failed, 2 wrong arguments or a missing extra, 130 interrupted.
+        The exit code: 0 success, 1 a run failed, 2 an invalid graph or argument or a missing extra, 130 interrupted,
+        143 terminated.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        from execution_dataflow.commands import app
+    with end_on_signals() as ending:
+        try:
+            forgive_characters()
+            code = run_program(given, ending)
+        except KeyboardInterrupt as interrupt:
+            complain_of_interrupt(interrupt, ending)
+            code = ending.code
+        if arguments is None:
+            # Everything is cleaned up; nobody is to see a traceback from the end of the interpreter.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            try:
+                sys.stdout.flush()
+            except (OSError, ValueError):
+                give_up_output()
+    return code
 
-        app(given, prog_name="execution-dataflow")
+
+def run_program(given: list[str], ending: Ending) -> int:
+    """Run the commands, and return the exit code."""
+    try:
+        from execution_dataflow.commands.app import app
+
+        with completing_in_bash():
+            app(given, prog_name="execution-dataflow")
     except SystemExit as ended:
+        interrupt = getattr(ended.__context__, "__cause__", None)
+        if isinstance(interrupt, KeyboardInterrupt):
+            complain_of_interrupt(interrupt, ending)
+            return ending.code
         return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    except KeyboardInterrupt:
-        return complain("interrupted", 130)
+    except Mistake as mistake:
+        complain(str(mistake), mistake.details)
+        return INVALID
     except MissingExtraError as error:
-        return complain(str(error), 2)
+        complain(str(error))
+        return INVALID
+    except BrokenPipeError:
+        # The reader of what was printed has gone (`| head`), and has what it wanted.
+        give_up_output()
+        return 0
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
         # The demo's extra brings the command line's too, so one installation is enough.
         wanted = "demo" if "demo" in given else extra
-        return complain(str(MissingExtraError(wanted, f"execution-dataflow {wanted}")), 2)
+        complain(str(MissingExtraError(wanted, f"execution-dataflow {wanted}")))
+        return INVALID
     return 0
 
 
-def complain(message: str, code: int) -> int:
-    """Print an error, and return the exit code."""
-    print(f"error: {message}", file=sys.stderr)
-    return code
+def complain_of_interrupt(interrupt: BaseException, ending: Ending) -> None:
+    """Say in one line that the program was interrupted."""
+    try:
+        print(interruption_text(interrupt, ending.word), file=sys.stderr)
+    except (OSError, ValueError):
+        pass

@@ -136,7 +136,7 @@ ENGINE = [
     "engine_runs",
     "engine",
 ]
-PROGRAMS = ["__init__", "testing", "demo", "commands", "cli", "__main__"]
+PROGRAMS = ["__init__", "testing", "terminal", "demo", "commands", "cli", "__main__"]
 
 ORDER = [*BOTTOM, *DEFINITION, *RUN_DATA, *RESULT, *ENGINE, *PROGRAMS]
 APART = [(set(DEFINITION), set(RUN_DATA)), (set(RUN_DATA), set(DEFINITION))]

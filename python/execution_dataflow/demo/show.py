@@ -11,9 +11,9 @@ from rich.console import Console
 from execution_dataflow import ExecutionContext, ExecutionEngine
 from execution_dataflow.demo.findings import print_findings
 from execution_dataflow.demo.flights import MONTHS, build_graph
-from execution_dataflow.demo.progress import show_progress
 from execution_dataflow.demo.tables import data_folder
 from execution_dataflow.demo.timeline import timeline_table
+from execution_dataflow.terminal.follow import follow
 
 __all__ = ["run_demo"]
 
@@ -49,7 +49,7 @@ def run_demo(
     graph = build_graph(data_folder())
     context = ExecutionContext(parameters={"database": database, "months": tuple(months or MONTHS)})
     with ExecutionEngine(max_workers=workers) as engine:
-        progress = nullcontext() if quiet else show_progress(engine, errors)
+        progress = nullcontext() if quiet else follow(engine, errors)
         with progress:
             result = engine.run(graph, context)
     if not result.is_successful():

@@ -99,6 +99,11 @@ def has_name(thing: Any) -> bool:
     return getattr(module, thing.__qualname__, None) is thing and not cloudpickle.list_registry_pickle_by_value()
 
 
+def _is_sent_by_value(thing: Any) -> bool:
+    """Whether the user has its module sent by value."""
+    return getattr(thing, "__module__", None) in cloudpickle.list_registry_pickle_by_value()
+
+
 class DefinitionPickler(cloudpickle.CloudPickler):  # type: ignore[misc]
     """A pickler that takes functions and classes by value where they have to, each anew."""
 
@@ -107,7 +112,7 @@ class DefinitionPickler(cloudpickle.CloudPickler):  # type: ignore[misc]
 
     def reducer_override(self, obj: Any) -> Any:
         """Return what ``__reduce__`` would, for objects that pass in another way than pickle does it."""
-        if type(obj) is OperationFunction and is_local(obj):
+        if type(obj) is OperationFunction and (is_local(obj) or _is_sent_by_value(obj)):
             # It would pass by its name.
             return OperationFunction, obj.parts
         return super().reducer_override(obj)

@@ -1,4 +1,4 @@
-"""The commands of ``execution-dataflow``, in Typer."""
+"""``execution-dataflow demo``: the ETL over the New York flights of 2013."""
 
 from __future__ import annotations
 
@@ -8,30 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from execution_dataflow import __version__
-
-__all__ = ["app"]
-
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+__all__ = ["demo"]
 
 
-def print_version(wanted: bool) -> None:
-    """Print the version and end."""
-    if wanted:
-        typer.echo(f"execution-dataflow {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def program(
-    version: Annotated[
-        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
-    ] = False,
-) -> None:
-    """Run dataflow graphs: operations with typed ports, on a Rust core."""
-
-
-@app.command()
 def demo(
     database: Annotated[
         Path, typer.Option(metavar="PATH", dir_okay=False, help="The SQLite database to write.")
@@ -58,10 +37,4 @@ def demo(
             f"{database} is {content}, and will not be replaced: remove it, or name another file",
             param_hint="--database",
         )
-    errors = Console(stderr=True)
-    try:
-        code = run_demo(database.resolve(), workers, month, quiet, Console(), errors)
-    except KeyboardInterrupt:
-        errors.print("interrupted")
-        code = 130
-    raise typer.Exit(code)
+    raise typer.Exit(run_demo(database.resolve(), workers, month, quiet, Console(), Console(stderr=True)))
