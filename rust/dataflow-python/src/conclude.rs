@@ -164,6 +164,7 @@ impl Outputs<'_> {
 }
 
 /// What an attempt that returned `value` commits: every output checked, every required one present.
+#[inline(never)]
 pub(crate) fn outputs(py: Python<'_>, spec: &NodeSpec, frame: &Frame, value: Bound<'_, PyAny>) -> PyResult<Values> {
     let values = if spec.kind == CallKind::Function && !spec.output_flags.is_empty() {
         let values = if spec.spread { spread(py, spec, value)? } else { vec_of(Some(checked(spec, 0, value)?)) };

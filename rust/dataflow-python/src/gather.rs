@@ -67,6 +67,7 @@ fn borrowed<'a, 'py>(
 }
 
 /// For a node with inputs that take many values, that may be written, or whose dimensions have names.
+#[inline(never)]
 fn gather_specially(
     py: Python<'_>,
     body: &PythonBody,
