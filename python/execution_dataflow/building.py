@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from os.path import dirname, sep
 from typing import Any, NoReturn
 
 from execution_dataflow._core import GraphBuilder
@@ -15,6 +16,7 @@ from execution_dataflow.functions import FunctionOperation, OperationFunction, o
 from execution_dataflow.names import stable_names
 from execution_dataflow.node_specs import check_runnable
 from execution_dataflow.operations import Operation, OutputReference, label_of
+from execution_dataflow.places import place_in
 from execution_dataflow.signatures import ports_fit
 
 __all__ = ["Building"]
@@ -41,7 +43,7 @@ class Building:
     def __init__(self, name: str, checks_types: bool = True) -> None:
         self.name = name
         self.checks_types = checks_types
-        self.builder = GraphBuilder(DataChannel, OutputReference, OperationFunction, FunctionOperation)
+        self.builder = GraphBuilder(DataChannel, OutputReference, OperationFunction, FunctionOperation, _HOME)
         self._functions: dict[Callable[..., Any], OperationFunction[..., Any]] = {}
 
     @property
@@ -139,6 +141,10 @@ class Building:
         if self.checks_types and not ports_fit(gives, takes):
             self._refuse_types(source, output, target, into)
 
+    def place_of(self, operation: Operation) -> str | None:
+        """Return where an operation was added: a file and a line, or ``None`` if that is not known."""
+        return place_in(self.builder, operation)
+
     def label(self, operation: Operation) -> str:
         """Return the name of an operation as the plan will have it."""
         found = self.builder.index_of(operation)
@@ -181,3 +187,7 @@ class Building:
             operation=label,
             port=port,
         )
+
+
+# What the package's own code is told by: the place of an operation is in the code that calls the package.
+_HOME = dirname(Building.__init__.__code__.co_filename) + sep

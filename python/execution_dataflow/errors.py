@@ -7,7 +7,7 @@ no data.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from execution_dataflow.nearest import nearest_name
@@ -226,11 +226,14 @@ class CycleError(GraphError):
     path : list of str
         The ports on a shortest cycle as ``operation.port``; the first is repeated at the end. An order-only dependency
         contributes the operation's name alone.
+    places : dict of str to str
+        Where its operations were added, by their names: ``"etl.py:12"``.
     """
 
-    def __init__(self, message: str = "", *, path: Sequence[str] = ()) -> None:
+    def __init__(self, message: str = "", *, path: Sequence[str] = (), places: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.path = list(path)
+        self.places = dict(places or {})
 
 
 class UnconnectedInputError(_PortFault, GraphError):
@@ -240,7 +243,15 @@ class UnconnectedInputError(_PortFault, GraphError):
     ----------
     operation, port : str
         The input.
+    place : str or None
+        Where the operation was added: ``"etl.py:12"``.
     """
+
+    def __init__(
+        self, message: str = "", *, operation: str | None = None, port: str | None = None, place: str | None = None
+    ) -> None:
+        super().__init__(message, operation=operation, port=port)
+        self.place = place
 
 
 class DuplicateNameError(GraphError):
@@ -250,11 +261,14 @@ class DuplicateNameError(GraphError):
     ----------
     name : str
         The name.
+    places : tuple of str
+        Where they were added: ``"etl.py:12"``.
     """
 
-    def __init__(self, message: str = "", *, name: str = "") -> None:
+    def __init__(self, message: str = "", *, name: str = "", places: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.name = name
+        self.places = tuple(places)
 
 
 class GraphValidationError(GraphError):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from threading import Lock
 from typing import Any, Generic, ParamSpec, Self, TypedDict, TypeVar, Unpack, cast, overload
 
 from execution_dataflow._core import OperationBase
+from execution_dataflow.active_graphs import OPEN_BLOCKS, active_graph, inputs_by_name
 from execution_dataflow.errors import PortError
-from execution_dataflow.operations import ExecutorName, Operation, check_options
+from execution_dataflow.operations import ExecutorName, Operation, OutputReference, check_options
 from execution_dataflow.parameters import (
     CallPattern,
     call_pattern,
@@ -91,7 +92,13 @@ class OperationFunction(Generic[P, R_co]):
         self._reading = Lock()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
-        """Call the function, as if it were not decorated."""
+        """Call the function, as if it were not decorated; in the ``with`` block of a graph, add it to the graph."""
+        if OPEN_BLOCKS:
+            graph = active_graph()
+            if graph is not None:
+                # A type checker sees what the function returns, and so whether it fits where the operation is given.
+                inputs = inputs_by_name(self.label, self.pattern.positional_names, args, kwargs)
+                return cast(R_co, graph.add(self, **inputs))
         return self.function(*args, **kwargs)
 
     @overload
@@ -226,6 +233,10 @@ class FunctionOperation(Operation, Generic[R_co]):
         """The function that it calls."""
         return self.definition.function
 
+    def __call__(self, /, *sources: Any, **inputs: Any) -> Self:
+        """Add it to the graph of the ``with`` block; see `Operation`."""
+        return self._add_to_block(self.definition.pattern.positional_names, sources, inputs)
+
     def execute(self, context: Any) -> Any:
         """Call the function with the inputs, and set the outputs from what it returns.
 
@@ -259,6 +270,12 @@ class FunctionOperation(Operation, Generic[R_co]):
             raise PortError(f"{self._implicit_name()} must return a tuple of {len(names)} items: {', '.join(names)}")
         for name, item in zip(names, value, strict=True):
             self.set_output(name, item)
+
+    def __iter__(self) -> Iterator[OutputReference]:  # type: ignore[override] # only with several named outputs
+        """Give its outputs in their order, as the function's tuple gives their values."""
+        if not self.definition.spread:
+            raise TypeError(f"{self!r} has one output, and gives no items before it runs")
+        return (OutputReference(self, name) for name in self.ports.output_index)
 
     def _implicit_name(self) -> str:
         return self.definition.label

@@ -19,6 +19,7 @@ from execution_dataflow.errors import ChannelError, GraphValidationError
 from execution_dataflow.expansion.graph_branches import GraphBranches
 from execution_dataflow.faults import refuse_addition, refuse_stranger
 from execution_dataflow.functions import FunctionOperation
+from execution_dataflow.graph_blocks import GraphBlock
 from execution_dataflow.graph_views import GraphViews
 from execution_dataflow.mapping import MappedOperation, OnError, mapped, zipped_sources
 from execution_dataflow.node_specs import check_runnable
@@ -35,7 +36,7 @@ AnyOperation = TypeVar("AnyOperation", bound=Operation)
 T = TypeVar("T")
 
 
-class GraphDefinition(ComposedGraph, GraphBranches, GraphViews):
+class GraphDefinition(GraphBlock, ComposedGraph, GraphBranches, GraphViews):
     """A directed acyclic graph of operations.
 
     One thread at a time builds a graph; any number of threads may compile and run it.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from reprlib import Repr
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Never, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Never, Self, TypeAlias, TypeVar
 
 from execution_dataflow._core import OperationBase
+from execution_dataflow.active_graphs import active_graph, inputs_by_name
 from execution_dataflow.errors import GraphError, PortError, UnknownPortError
 from execution_dataflow.nearest import nearest_name
 from execution_dataflow.operation_settings import (
@@ -316,6 +317,36 @@ class Operation(OperationBase):
     __getitem__ = output
     # Without this, having __getitem__ would make it iterable.
     __iter__: ClassVar[None] = None
+
+    def __call__(self, /, *sources: Any, **inputs: Any) -> Self:
+        """Add it to the graph whose ``with`` block is open, and connect its inputs.
+
+        Parameters
+        ----------
+        *sources, **inputs
+            What ``graph.add`` takes for its inputs, in their order or by name.
+
+        Returns
+        -------
+        Operation
+            The same operation.
+
+        Raises
+        ------
+        GraphError
+            No block is open here; otherwise as for ``graph.add``.
+        """
+        return self._add_to_block(tuple(self.ports.input_index), sources, inputs)
+
+    def _add_to_block(self, names: Sequence[str], sources: Sequence[Any], inputs: Mapping[str, Any]) -> Self:
+        graph, label = active_graph(), label_of(self)
+        if graph is None:
+            raise GraphError(
+                f"{label} was called where no graph is being built: a call adds an operation in the block of "
+                "`with GraphDefinition() as graph:`; elsewhere, use graph.add()"
+            )
+        graph.add(self, **inputs_by_name(label, names, sources, inputs))
+        return self
 
     def _implicit_name(self) -> str:
         return type(self).__name__

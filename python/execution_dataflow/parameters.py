@@ -48,6 +48,12 @@ class CallPattern(NamedTuple):
     arguments: tuple[int, ...]
     keyword_names: tuple[str, ...]
 
+    @property
+    def positional_names(self) -> tuple[str, ...]:
+        """The names of the inputs that can be given by position."""
+        by_position = self.arguments[: len(self.arguments) - len(self.keyword_names)]
+        return tuple(self.inputs[index][0] for index in by_position if index >= 0)
+
 
 class _Parameters(NamedTuple):
     positional: tuple[str, ...]

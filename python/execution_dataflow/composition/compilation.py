@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from execution_dataflow import _core
@@ -17,6 +18,7 @@ from execution_dataflow.dimension_flow import dimension_faults
 from execution_dataflow.errors import GraphValidationError
 from execution_dataflow.faults import structural_faults
 from execution_dataflow.node_specs import SpecTable
+from execution_dataflow.places import place_in
 from execution_dataflow.plan import Plan
 
 __all__ = ["compile_part", "compile_whole"]
@@ -144,7 +146,7 @@ def _compile(
     operations = builder.operations() if found else ()
     names = None if layout is None else (lambda: layout.names)
     # Names of nested graphs were looked at one by one.
-    faults += structural_faults(found, operations, named if layout is None else (), names)
+    faults += structural_faults(found, operations, named if layout is None else (), names, partial(place_in, builder))
     _raise(name, faults)
     assert core is not None
     contracts = graph._contracts

@@ -18,6 +18,7 @@ use crate::functions::{self, Functions};
 use crate::layout::PortLayout;
 use crate::nodes::nodes_of;
 use crate::operation_base::OperationBase;
+use crate::places::{self, Places};
 use crate::reading;
 use crate::registry::{Classes, Given, Registry};
 
@@ -31,6 +32,7 @@ const ADDED_BEFORE: i64 = -2;
 pub(crate) struct GraphBuilder {
     pub(crate) registry: Registry,
     functions: Functions,
+    pub(crate) places: Places,
     /// Counts the changes, so that a plan knows whether it is the latest.
     revision: u64,
 }
@@ -63,12 +65,16 @@ fn new_channel<'py>(class: &Bound<'py, PyType>, items: [&Bound<'py, PyAny>; 4]) 
 
 #[pymethods]
 impl GraphBuilder {
+    /// A graph under construction. `home` is what the file names of the code begin with that calls this for others, and
+    /// is passed over when a place is looked for; without it, none is.
     #[new]
+    #[pyo3(signature = (channel, reference, function, function_operation, home=String::new()))]
     fn new(
         channel: Bound<'_, PyType>,
         reference: Bound<'_, PyType>,
         function: Bound<'_, PyType>,
         function_operation: Bound<'_, PyType>,
+        home: String,
     ) -> PyResult<Self> {
         if !channel.is_subclass_of::<PyTuple>()? || !reference.is_subclass_of::<PyTuple>()? {
             return Err(PyValueError::new_err("channels and references are named tuples"));
@@ -80,7 +86,12 @@ impl GraphBuilder {
             function: function.unbind(),
             function_operation: function_operation.unbind(),
         };
-        Ok(Self { registry: Registry::new(classes), functions: Functions::default(), revision: 0 })
+        Ok(Self {
+            registry: Registry::new(classes),
+            functions: Functions::default(),
+            places: Places::new(home),
+            revision: 0,
+        })
     }
 
     #[getter]
@@ -115,9 +126,12 @@ impl GraphBuilder {
         };
         let kind = known.kind;
         known.freeze(operation)?;
+        let here = places::here(slf);
         let mut this = slf.borrow_mut();
         this.revision += 1;
-        this.registry.push(operation.clone().unbind(), kind).map(i64::from).map_err(graph_error)
+        let node = this.registry.push(operation.clone().unbind(), kind).map_err(graph_error)?;
+        this.places.note(node, here);
+        Ok(node.into())
     }
 
     /// Adds an operation or a function with what its inputs were given, and returns the operation; `None` if something
@@ -148,6 +162,7 @@ impl GraphBuilder {
             }
         };
         let kind = known.kind;
+        let here = places::here(slf);
         let mut bindings: SmallVec<[(u32, Given); 4]> = SmallVec::new();
         this = slf.borrow_mut();
         for (name, given) in inputs.iter() {
@@ -169,15 +184,21 @@ impl GraphBuilder {
         let registry = &mut this.registry;
         let before = Before::of(registry);
         let added = registry.push(operation.clone().unbind(), kind).and_then(|node| {
-            bindings.into_iter().try_for_each(|(input, given)| registry.bind(node, input, given).map(drop))
+            bindings.into_iter().try_for_each(|(input, given)| registry.bind(node, input, given).map(drop))?;
+            Ok(node)
         });
-        if let Err(error) = added {
-            let removed = before.restore(registry);
-            drop(this);
-            drop(removed);
-            return Err(graph_error(error));
+        match added {
+            Ok(node) => {
+                this.places.note(node, here);
+                Ok(Some(operation))
+            }
+            Err(error) => {
+                let removed = before.restore(registry);
+                drop(this);
+                drop(removed);
+                Err(graph_error(error))
+            }
         }
-        Ok(Some(operation))
     }
 
     /// Connects two operations by the names of their ports, and returns the channel; `None` if that takes Python code
@@ -213,6 +234,18 @@ impl GraphBuilder {
         }
         self.registry.kinds.let_fit(kind, output, target_kind, input);
         Ok(())
+    }
+
+    /// From now on nodes are added at `place`, whatever code does it; with `None`, where that code is.
+    #[pyo3(signature = (place))]
+    fn tell_place(slf: &Bound<'_, Self>, place: Option<Py<PyAny>>) {
+        let before = slf.borrow_mut().places.tell(place);
+        drop(before); // not borrowed any more: what it is may have a `__del__`
+    }
+
+    /// Where a node was added: the file, the line and the function, or what was told as its place, or `None`.
+    fn place_of<'py>(&self, py: Python<'py>, node: u32) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.places.describe(py, node)
     }
 
     /// Lets a node run only after another one.
@@ -358,6 +391,7 @@ impl GraphBuilder {
         operations.iter().chain(constants).try_for_each(|object| visit.call(object))?;
         kinds.traverse(&visit)?;
         self.functions.traverse(&visit)?;
+        self.places.traverse(&visit)?;
         [&classes.channel, &classes.reference, &classes.function, &classes.function_operation]
             .into_iter()
             .try_for_each(|class| visit.call(class))
@@ -365,6 +399,7 @@ impl GraphBuilder {
 
     fn __clear__(&mut self) {
         drop(self.registry.clear());
+        drop(self.places.take());
         self.functions = Functions::default();
     }
 }

@@ -15,6 +15,7 @@ use crate::builder::{GraphBuilder, graph_error, known_kind};
 use crate::functions;
 use crate::kinds::SpreadMap;
 use crate::nodes::Nodes;
+use crate::places;
 use crate::registry::{Given, Registry, Removed};
 
 /// What the rows give to one input.
@@ -103,12 +104,16 @@ pub(crate) fn add_rows(
     for column in &columns {
         read_column(slf, column, &rows, vouch, &mut bindings)?;
     }
+    let here = places::here(slf);
     let mut this = slf.borrow_mut();
     let before = Before::of(&this.registry);
     let added = grow(&mut this.registry, rows, bindings);
     let outcome = match added {
         Ok(unfrozen) => {
             this.changed();
+            if count > 0 {
+                this.places.note(before.nodes as u32, here);
+            }
             drop(this);
             unfrozen
                 .into_iter()

@@ -36,9 +36,10 @@ pub(crate) fn copy_nodes(
     let other = other.borrow();
     let mut this = slf.borrow_mut();
     this.changed();
+    let end = end.min(other.registry.operations.len());
+    let copied = this.registry.operations.len();
+    this.places.copy(py, &other.places, first as u32, end as u32, copied as u32);
     let (from, to) = (&other.registry, &mut this.registry);
-    let end = end.min(from.operations.len());
-    let copied = to.operations.len();
     to.reserve(end.saturating_sub(first));
     let mut kinds: HashMap<u32, u32> = HashMap::new();
     for node in first..end {

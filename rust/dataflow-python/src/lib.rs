@@ -39,6 +39,7 @@ mod node_spec;
 mod nodes;
 mod operation_base;
 mod operations;
+mod places;
 mod plan;
 mod port_calls;
 mod python_errors;
