@@ -19,6 +19,7 @@ from execution_dataflow.composition.nested import NestedGraph
 from execution_dataflow.composition.parameter import Parameter
 from execution_dataflow.composition_errors import ParameterError
 from execution_dataflow.context import ExecutionContext
+from execution_dataflow.definition_errors import DefinitionError, DefinitionFault
 from execution_dataflow.dimension_errors import DimensionConflictError, DimensionError
 from execution_dataflow.engine import ExecutionEngine
 from execution_dataflow.engine_protocol import Engine
@@ -109,6 +110,8 @@ __all__ = [
     "DataChannel",
     "DataflowError",
     "DeadlineExceeded",
+    "DefinitionError",
+    "DefinitionFault",
     "DimensionConflictError",
     "DimensionError",
     "DuplicateNameError",

@@ -70,9 +70,7 @@ def structural_faults(
     return faults
 
 
-def _duplicate(
-    name: str, operations: Sequence[Operation], place_of: _PlaceOf
-) -> DuplicateNameError:
+def _duplicate(name: str, operations: Sequence[Operation], place_of: _PlaceOf) -> DuplicateNameError:
     known = [(operation, place) for operation in operations if (place := place_of(operation)) is not None]
     where = _listed(dict.fromkeys(f"{operation._implicit_name()} added at {place}" for operation, place in known))
     return DuplicateNameError(

@@ -15,6 +15,7 @@ from execution_dataflow.composition.flattening import revision_of
 from execution_dataflow.composition.interface import Definition
 from execution_dataflow.composition.nested import NestedGraph
 from execution_dataflow.contract_levels import ContractLevel, checked_level
+from execution_dataflow.definition_files.saved_graphs import SavedGraph
 from execution_dataflow.errors import ChannelError, GraphValidationError
 from execution_dataflow.expansion.graph_branches import GraphBranches
 from execution_dataflow.faults import refuse_addition, refuse_stranger
@@ -36,7 +37,7 @@ AnyOperation = TypeVar("AnyOperation", bound=Operation)
 T = TypeVar("T")
 
 
-class GraphDefinition(GraphBlock, ComposedGraph, GraphBranches, GraphViews):
+class GraphDefinition(GraphBlock, SavedGraph, ComposedGraph, GraphBranches, GraphViews):
     """A directed acyclic graph of operations.
 
     One thread at a time builds a graph; any number of threads may compile and run it.

@@ -28,7 +28,10 @@ FORBIDDEN = (
     "sqlalchemy",
     "sqlite3",
     "threadpoolctl",
+    "tomli_w",
+    "tomllib",
     "typer",
+    "yaml",
 )
 
 # -S: an environment's .pth files may import anything, so site-packages is put on the path by hand.
