@@ -91,10 +91,13 @@ class OperationWriter:
         written: dict[str, Any] = {"operation": self._reference(definition, report)}
         if not written["operation"]:
             return written
-        base = _importable(definition)
-        if base._outputs != definition._outputs:
-            outputs = definition._outputs
-            written["outputs"] = outputs if isinstance(outputs, str) else list(outputs or ())
+        base, outputs = _importable(definition), definition._outputs
+        if base._outputs != outputs:
+            if outputs is None:
+                report("outputs", "the function is decorated with names for its outputs, and this operation has none")
+                return written
+            written["outputs"] = outputs if isinstance(outputs, str) else list(outputs)
+            base = operation_of(base, outputs)
         fresh = base.new()
         self._report_changes(operation, fresh, base.new, report)
         return _with(written, options=self._options(operation, fresh, report))

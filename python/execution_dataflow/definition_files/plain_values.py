@@ -164,10 +164,10 @@ def _advice(value: Any) -> str:
     name = kind.__name__
     if name == "Secret":
         return "a secret does not belong into a file; take it from the context: context.secrets[name]"
+    if kind.__module__ == "numpy" and getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return f"numpy.{name} cannot be written; convert it with .item()"
     if hasattr(kind, "__array_interface__") or hasattr(kind, "__array__"):
         return f"an array ({name}) cannot be written; keep it in a file of its own, and load it in an operation"
-    if kind.__module__ == "numpy":
-        return f"{kind.__module__}.{name} cannot be written; convert it with .item()"
     if isinstance(value, Iterator | OneShot):
         return "an iterator cannot be written, since reading uses it up; give a list or a range"
     if callable(value):
@@ -282,11 +282,6 @@ def _complex(value: Any) -> complex:
     return complex(*parts)
 
 
-def _none(value: Any) -> None:
-    if value is not True:
-        raise TypeError("it is not true")
-
-
 def _float(value: Any) -> float:
     if value not in ("nan", "inf", "-inf"):
         raise ValueError("it is another text")
@@ -301,7 +296,6 @@ def _decimal(value: Any) -> Decimal:
 
 
 _READ: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "$none": ("true", _none),
     "$int": ("a text such as '0x1f'", lambda value: int(_text(value), 16)),
     "$float": ("'nan', 'inf' or '-inf'", _float),
     "$dict": ("a list of pairs", _pairs),

@@ -12,6 +12,8 @@ from execution_dataflow.errors import MissingExtraError
 
 __all__ = ["read_toml", "write_toml"]
 
+# TOML has no sign for nothing.
+_NONE = {"$none": True}
 _PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -47,7 +49,9 @@ def _located(value: Any, path: Path, places: dict[Path, Place], around: tuple[in
         raise TextError(f"values nest more than {MAX_DEPTH} deep", *around)
     place = places.get(path, Place(around, None))
     line, column = place.value
-    if isinstance(value, dict):
+    if value == _NONE:
+        value = None
+    elif isinstance(value, dict):
         value = {name: _located(member, (*path, name), places, place.value) for name, member in value.items()}
     elif isinstance(value, list):
         value = [_located(item, (*path, index), places, place.value) for index, item in enumerate(value)]
@@ -67,9 +71,8 @@ def write_toml(document: dict[str, Any]) -> str:
 
 
 def _without_none(value: Any) -> Any:
-    """TOML has no sign for nothing."""
     if isinstance(value, dict):
         return {name: _without_none(member) for name, member in value.items()}
     if isinstance(value, list):
         return [_without_none(item) for item in value]
-    return {"$none": True} if value is None else value
+    return _NONE if value is None else value
