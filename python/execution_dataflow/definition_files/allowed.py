@@ -148,9 +148,13 @@ class Allowed:
                 nearest=nearest_name(reference, self._names) or _nearest_module(module, names, self._modules),
             )
         container: Any = self._imported(module)
-        at = module
+        home, at = container, module
         for name in names.split("."):
-            members = vars(container) if issubclass(type(container), type | ModuleType) else {}
+            # Into classes, and not into the modules that a module has imported.
+            is_container = issubclass(type(container), type) or container is home
+            if is_container and container is not home:
+                self._check_home(reference, container)
+            members = vars(container) if is_container and hasattr(container, "__dict__") else {}
             if name not in members:
                 known = [known for known, value in members.items() if _may_be_named(value)]
                 raise RefusedNameError(f"{at} has no {name!r}", nearest=nearest_name(name, known))

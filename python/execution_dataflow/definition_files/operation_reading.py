@@ -8,6 +8,7 @@ from typing import Any
 from execution_dataflow.composition.parameter import Parameter
 from execution_dataflow.definition_files.allowed import Allowed, RefusedNameError
 from execution_dataflow.definition_files.located import Faults, Located, Path
+from execution_dataflow.definition_files.operation_writing import POSITIONAL
 from execution_dataflow.definition_files.option_values import decode_option
 from execution_dataflow.definition_files.plain_values import decode
 from execution_dataflow.definition_files.type_texts import type_of_text
@@ -213,7 +214,14 @@ class OperationReader:
         if isinstance(located.value, list):
             args = [self._argument(item, (*path, index)) for index, item in enumerate(located.value)]
         elif isinstance(located.value, dict):
-            kwargs = {name: self._argument(item, (*path, name)) for name, item in located.value.items()}
+            kwargs = {
+                name: self._argument(item, (*path, name)) for name, item in located.value.items() if name != POSITIONAL
+            }
+            first = located.value.get(POSITIONAL)
+            if first is not None:
+                args = decode(first, (*path, POSITIONAL), self._faults)
+                if not isinstance(args, list):
+                    self._faults.add("arguments by position are a list", path, first, expected="a list")
         else:
             self._faults.add("arguments are a list or a mapping", path, located, expected="a list or a mapping")
         return None if len(self._faults) > before else (args, kwargs)
@@ -289,10 +297,12 @@ class OperationReader:
     def _on_failure(self, located: Located, path: Path) -> Any:
         if located.value is None:
             return None
-        members = members_of(located, path, ("value", "function", *_MADE_OF), "on_failure", self._faults)
+        members = members_of(
+            located, path, ("value", "fallback_value", "function", *_MADE_OF), "on_failure", self._faults
+        )
         if members is None:
             return None
-        kinds = [name for name in ("value", "function", "operation") if name in members]
+        kinds = [name for name in ("value", "fallback_value", "function", "operation") if name in members]
         if len(kinds) != 1:
             self._faults.add(
                 "what stands in for an operation is a value, a function or an operation",
@@ -304,8 +314,9 @@ class OperationReader:
             return None
         (kind,) = kinds
         where = (*path, kind)
-        if kind == "value":
-            return FallbackValue(decode(members[kind], where, self._faults))
+        if kind in ("value", "fallback_value"):
+            value = decode(members[kind], where, self._faults)
+            return FallbackValue(value) if kind == "fallback_value" or value is None else value
         if kind == "operation":
             return self.make(members, path, located)
         found = self._found(members[kind], where)

@@ -19,11 +19,14 @@ from execution_dataflow.operations import OPTIONS, Operation
 from execution_dataflow.policies import RetryPolicy
 from execution_dataflow.rate_limits import RateLimit
 
-__all__ = ["OperationWriter", "Report"]
+__all__ = ["POSITIONAL", "OperationWriter", "Report"]
 
 _FIELDS_OF_OPTIONS = {*OPTIONS, "_settings", "_ports", "_arguments"}
 _MARKS = {RetryPolicy: "retry_policy", RateLimit: "rate_limit"}
 _MISSING = object()
+
+POSITIONAL = "$positional"
+"""Where the arguments by position stand among those by keyword."""
 
 Report = Callable[[str, str], None]
 """Takes where in the operation, and what is wrong."""
@@ -144,9 +147,12 @@ class OperationWriter:
                 report(f"arguments.{name}", str(error))
                 return None
 
+        by_position = [encoded(str(index), value) for index, value in enumerate(args)]
         if not kwargs:
-            return [encoded(str(index), value) for index, value in enumerate(args)]
-        return {name: encoded(name, value) for name, value in kwargs.items()}
+            return by_position
+        return ({POSITIONAL: by_position} if args else {}) | {
+            name: encoded(name, value) for name, value in kwargs.items()
+        }
 
     def _options(self, operation: Operation, fresh: Operation, report: Report) -> dict[str, Any]:
         """What an operation was given beside what its class, its function or its constructor gives to all."""
@@ -172,7 +178,7 @@ class OperationWriter:
         if given is None:
             return None
         if isinstance(given, FallbackValue):
-            return {"value": self._encoder.encode(given.value)}
+            return {"fallback_value": self._encoder.encode(given.value)}
         if isinstance(given, Operation):
             spec = self.write(given, lambda path, problem: report(f"options.on_failure.{path}", problem))
             name = explicit_name(given)
@@ -233,16 +239,6 @@ def _importable(definition: OperationFunction[..., Any]) -> OperationFunction[..
 def _calls(operation: Operation) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
     """The arguments with which a class may make such an operation: without options, which are told apart, and with."""
     args, kwargs = operation._arguments
-    if args and kwargs:
-        try:
-            bound = inspect.signature(type(operation).__init__).bind(operation, *args, **kwargs)
-            named = dict(list(bound.arguments.items())[1:])
-            rest = next((p.name for p in bound.signature.parameters.values() if p.kind is p.VAR_KEYWORD), None)
-            if rest is not None:
-                named |= named.pop(rest, {})
-            args, kwargs = (), named
-        except (TypeError, ValueError):
-            pass
     if type(operation).__init__ is Operation.__init__:
         yield args, {name: value for name, value in kwargs.items() if name not in OPTIONS}
     elif any(name in OPTIONS for name in kwargs):

@@ -88,9 +88,7 @@ class _Reader:
         except yaml.reader.ReaderError as error:
             before = self._text[: error.position]
             raise TextError(
-                f"the character #x{ord(error.character):04x} cannot stand in YAML"
-                if isinstance(error.character, str)
-                else f"this is no YAML: {error.reason}",
+                "a control character cannot stand in YAML; write it as an escape in double quotes",
                 before.count("\n") + 1,
                 len(before) - before.rfind("\n"),
             ) from None
