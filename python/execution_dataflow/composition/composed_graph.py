@@ -137,7 +137,7 @@ class ComposedGraph(ABC):
         check_identifier("an output", name, "report")
         if name in self._declared_outputs:
             raise DuplicateNameError(f"graph {self._name!r} has an output {name!r} already", name=name)
-        if isinstance(source, OutputReference):
+        if isinstance(source, OutputReference) and isinstance(source.operation, Operation):
             source = source.operation.output(source.port_name)
         elif isinstance(source, Operation):
             source = source.output(only_output(source, label_of(source)))
@@ -284,6 +284,8 @@ class ComposedGraph(ABC):
             names = stable_names(self._builder.operations())
             node = names.index(operation) if operation in names else -1
             label = operation
+        elif not isinstance(operation, Operation):
+            raise TypeError(f"replace() takes an operation of {self._name} or its name, not {operation!r}")
         else:
             node, label = self._builder.index_of(operation), label_of(operation)
         if node < 0:
