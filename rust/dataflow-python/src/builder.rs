@@ -1,11 +1,9 @@
 //! The graph under construction, as Python sees it. Each method does what can be done without a call into Python; where
 //! a mistake, a subclass or a first meeting needs one, it says so and the layer above goes the long way.
-#![allow(unsafe_code)]
 
 use dataflow_core::error::GraphError;
 use dataflow_core::ids::NodeId;
 use pyo3::exceptions::{PyIndexError, PyOverflowError, PyValueError};
-use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
@@ -13,6 +11,7 @@ use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
 
 use crate::bulk::{self, Before};
+use crate::channels::new_channel;
 use crate::composition;
 use crate::functions::{self, Functions};
 use crate::layout::PortLayout;
@@ -44,22 +43,6 @@ pub(crate) fn graph_error(error: GraphError) -> PyErr {
             PyIndexError::new_err(error.to_string())
         }
         GraphError::UnknownFlags { .. } => PyValueError::new_err(error.to_string()),
-    }
-}
-
-/// A `DataChannel`: a named tuple, filled without a call of its constructor.
-fn new_channel<'py>(class: &Bound<'py, PyType>, items: [&Bound<'py, PyAny>; 4]) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: attached; the class is a subclass of tuple without fields, which `new` has checked, and the object is a new
-    // tuple of four empty places, which nobody else has seen; each is given a reference of its own.
-    unsafe {
-        let channel = Bound::from_owned_ptr_or_err(
-            class.py(),
-            ffi::PyType_GenericAlloc(class.as_type_ptr(), items.len() as ffi::Py_ssize_t),
-        )?;
-        for (index, item) in items.into_iter().enumerate() {
-            ffi::PyTuple_SET_ITEM(channel.as_ptr(), index as ffi::Py_ssize_t, item.clone().into_ptr());
-        }
-        Ok(channel)
     }
 }
 

@@ -8,6 +8,7 @@ mod body;
 mod builder;
 mod bulk;
 mod call;
+mod channels;
 mod checks;
 mod clock_source;
 mod companion;
