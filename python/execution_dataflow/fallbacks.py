@@ -48,6 +48,12 @@ class FallbackValue:
     def __init__(self, value: Any) -> None:
         self.value = value
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FallbackValue) and bool(self.value == other.value)
+
+    # Equal ones may hold values that have no hash.
+    __hash__ = None  # type: ignore[assignment]
+
     def __repr__(self) -> str:
         return f"FallbackValue({self.value!r})"
 

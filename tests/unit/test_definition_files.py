@@ -21,6 +21,7 @@ from execution_dataflow import (
     ExecutionEngine,
     FallbackValue,
     GraphDefinition,
+    GraphValidationError,
     MissingExtraError,
     Operation,
     RateLimit,
@@ -92,6 +93,11 @@ def again(request: pytest.FixtureRequest) -> Callable[[GraphDefinition], GraphDe
         loaded = GraphDefinition.loads(text, format=request.param, allow=ALLOW)
         assert content(loaded) == content(graph)
         assert loaded.dumps(format=request.param) == text
+        try:
+            graph.validate()
+        except GraphValidationError:
+            return loaded
+        assert not graph.diff(loaded), str(graph.diff(loaded))
         return loaded
 
     return save_and_load
@@ -259,7 +265,8 @@ def test_plain_functions_and_names_of_outputs_come_back(again: Again) -> None:
 
 def test_arguments_come_back(again: Again) -> None:
     graph = GraphDefinition()
-    graph.add(ops.OwnOptions(RetryPolicy(4), rate_limit=RateLimit(3)).__class__(RetryPolicy(4), RateLimit(3)))
+    graph.add(ops.OwnOptions(RetryPolicy(4), RateLimit(3)))
+    graph.add(ops.OwnOptions(RetryPolicy(4), rate_limit=RateLimit(3)))
     graph.add(ops.OwnOptions(retry_policy=RetryPolicy(4, retry_on=ops.Trouble), rate_limit=RateLimit(3)))
     graph.add(ops.Settings(name="x", priority="high", tags=None))
     graph.add(ops.Outer.Inner())

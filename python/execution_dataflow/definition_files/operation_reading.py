@@ -218,10 +218,11 @@ class OperationReader:
                 name: self._argument(item, (*path, name)) for name, item in located.value.items() if name != POSITIONAL
             }
             first = located.value.get(POSITIONAL)
-            if first is not None:
-                args = decode(first, (*path, POSITIONAL), self._faults)
-                if not isinstance(args, list):
-                    self._faults.add("arguments by position are a list", path, first, expected="a list")
+            if first is not None and not isinstance(first.value, list):
+                self._faults.add("arguments by position are a list", path, first, expected="a list")
+            elif first is not None:
+                where = (*path, POSITIONAL)
+                args = [self._argument(item, (*where, index)) for index, item in enumerate(first.value)]
         else:
             self._faults.add("arguments are a list or a mapping", path, located, expected="a list or a mapping")
         return None if len(self._faults) > before else (args, kwargs)

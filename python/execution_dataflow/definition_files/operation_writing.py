@@ -89,7 +89,7 @@ class OperationWriter:
         fresh = mapped(item, over=operation.over, stack=operation.stack, max_concurrency=limit)
         return _with({"map": inner}, options=self._options(operation, fresh, report))
 
-    def _function(self, operation: FunctionOperation, report: Report) -> dict[str, Any]:
+    def _function(self, operation: FunctionOperation[Any], report: Report) -> dict[str, Any]:
         definition = operation.definition
         written: dict[str, Any] = {"operation": self._reference(definition, report)}
         if not written["operation"]:

@@ -260,7 +260,7 @@ class _Operations:
             self._faults.add(f"{part} are given by the names of the inputs", path, located, expected="a mapping")
             return []
         if operation is None:
-            return []
+            return list(located.value.items())  # what its inputs are called is not known, and what feeds them is
         known = list(operation.ports.input_index)
         given = []
         for name, member in located.value.items():
@@ -279,7 +279,8 @@ class _Operations:
 
     def _bind_value(self, key: str, name: str, value: Any, path: Path, located: Located) -> None:
         operation = self._made[key]
-        assert operation is not None
+        if operation is None:
+            return
         if isinstance(operation, MappedOperation) and name in operation.over:
             fault = source_fault(value)
             if fault is not None:
