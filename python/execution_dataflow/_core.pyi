@@ -72,7 +72,7 @@ class GraphBuilder:
         reference: type[Any],
         function: type[Any],
         function_operation: type[Any],
-        home: str = "",
+        home: str = ...,
     ) -> Self: ...
     @property
     def revision(self) -> int: ...

@@ -87,16 +87,9 @@ class GraphDefinition(GraphBlock, SavedGraph, ComposedGraph, GraphBranches, Grap
     @property
     def channels(self) -> tuple[DataChannel, ...]:
         """The data channels, in the order in which they were connected."""
-        operations = self._builder.operations()
-        return tuple(
-            DataChannel(
-                operations[source],
-                operations[source].ports.outputs[output][0],
-                operations[target],
-                operations[target].ports.inputs[into][0],
-            )
-            for source, output, target, into in self._builder.edges()
-        )
+        nodes = self._builder.operations()
+        ends = ((nodes[source], output, nodes[target], into) for source, output, target, into in self._builder.edges())
+        return tuple(DataChannel(a, a.ports.outputs[out][0], b, b.ports.inputs[into][0]) for a, out, b, into in ends)
 
     def add_operation(self, operation: AnyOperation) -> AnyOperation:
         """Add an operation; its ports are fixed from now on.
