@@ -21,6 +21,7 @@ from execution_dataflow.composition.nested import NestedGraph
 from execution_dataflow.composition.parameter import Parameter
 from execution_dataflow.composition_errors import ParameterError
 from execution_dataflow.context import ExecutionContext
+from execution_dataflow.dimension_errors import DimensionConflictError, DimensionError
 from execution_dataflow.engine import ExecutionEngine
 from execution_dataflow.engine_protocol import Engine
 from execution_dataflow.error_record import ErrorRecord
@@ -71,6 +72,10 @@ from execution_dataflow.events import (
     OperationStarted,
     OperationUpstreamFailed,
 )
+from execution_dataflow.expansion.branches import FirstOf, Switch
+from execution_dataflow.expansion.loops import repeated
+from execution_dataflow.expansion.repeating import RepeatedOperation
+from execution_dataflow.expansion_errors import ExpansionError, IterationLimitError, SwitchError
 from execution_dataflow.fallbacks import FallbackValue
 from execution_dataflow.functions import FunctionOperation, OperationFunction, operation
 from execution_dataflow.graph import GraphDefinition
@@ -83,6 +88,8 @@ from execution_dataflow.operation_arrays import OperationArray, OutputArray
 from execution_dataflow.operations import Operation, OutputReference
 from execution_dataflow.plan import Plan
 from execution_dataflow.policies import FailurePolicy, RetryPolicy
+from execution_dataflow.port_types.specs import ArraySpec
+from execution_dataflow.port_types.table_schema import TableSchema
 from execution_dataflow.ports import InputPort, OutputPort
 from execution_dataflow.process_errors import RemoteTraceback, TransferError, WorkerDied, WorkerStartError
 from execution_dataflow.rate_limits import RateLimit
@@ -95,6 +102,7 @@ from execution_dataflow.timeout_errors import DeadlineExceeded, OperationTimeout
 from execution_dataflow.timing import OperationTiming
 
 __all__ = [
+    "ArraySpec",
     "AttemptCancelled",
     "AttemptTimedOut",
     "BrokenCheckError",
@@ -110,6 +118,8 @@ __all__ = [
     "DataChannel",
     "DataflowError",
     "DeadlineExceeded",
+    "DimensionConflictError",
+    "DimensionError",
     "DuplicateNameError",
     "DuplicateOperationError",
     "Engine",
@@ -119,8 +129,10 @@ __all__ = [
     "ExecutionContext",
     "ExecutionEngine",
     "ExecutionResult",
+    "ExpansionError",
     "FailurePolicy",
     "FallbackValue",
+    "FirstOf",
     "FunctionOperation",
     "GraphCompleted",
     "GraphDefinition",
@@ -129,6 +141,7 @@ __all__ = [
     "GraphValidationError",
     "InputPort",
     "ItemFailure",
+    "IterationLimitError",
     "MapError",
     "MappedOperation",
     "MissingExtraError",
@@ -166,6 +179,7 @@ __all__ = [
     "PortTypeError",
     "RateLimit",
     "RemoteTraceback",
+    "RepeatedOperation",
     "ResourceError",
     "RetryPolicy",
     "RunCancelled",
@@ -179,6 +193,9 @@ __all__ = [
     "SharedState",
     "SharedValueChangedError",
     "Subscription",
+    "Switch",
+    "SwitchError",
+    "TableSchema",
     "TransferError",
     "UnconnectedInputError",
     "UnknownOperationError",
@@ -191,4 +208,5 @@ __all__ = [
     "mapped",
     "operation",
     "register_size",
+    "repeated",
 ]

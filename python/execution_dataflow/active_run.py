@@ -11,10 +11,12 @@ from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
 from execution_dataflow import _core
+from execution_dataflow.dimension_flow import DimensionFlow
 from execution_dataflow.errors import RunInterrupted, RunLost
 from execution_dataflow.event_dispatch import EventStream
 from execution_dataflow.executors.threads import worker_threads
 from execution_dataflow.executors.watchdog import watchdog
+from execution_dataflow.expansion.scopes import Scopes
 from execution_dataflow.plan import Plan
 from execution_dataflow.process_life import ExitStep
 from execution_dataflow.result import ExecutionResult
@@ -22,6 +24,7 @@ from execution_dataflow.result_text import duration_text
 from execution_dataflow.run_hooks import RunHooks, final_state
 from execution_dataflow.run_record import RunRecord
 from execution_dataflow.states import OperationState
+from execution_dataflow.unchecked import unchecked_plan
 from execution_dataflow.undo import Undo, lent_slots, revertible_nodes
 
 if TYPE_CHECKING:
@@ -103,6 +106,8 @@ class ActiveRun:
         self._made = 0.0 if options.deadline_seconds is None else time.monotonic()
         dispatcher = threads.dispatcher
         listens = dispatcher.has_subscribers
+        if options.contracts != "values" or plan.contracts != "values":
+            plan = unchecked_plan(plan)
         self.plan = plan
         self.threads = threads
         self._options = options
@@ -113,12 +118,20 @@ class ActiveRun:
         self._result: ExecutionResult | None = None
         self._is_given_up = False
         self.record = record = RunRecord(None, plan.name, context, plan.label)
+        if plan.has_dimensions:
+            record.dimensions = DimensionFlow(plan)
         limits = options.limits
         limited = None
-        if plan.limited or limits.memory is not None:
+        if plan.expands:
+            record.scopes = scopes = Scopes(plan)
+            record.names = scopes.label
+        if plan.limited or limits.memory is not None or plan.expands:
             record.held = limits.held_by_callers()
             record.limits = limits
             limited = limits.of_plan(plan, record.held)
+            if limited is None and plan.expands:
+                # What is limited may come with an expansion.
+                limited = limits.core, [], None
         self._hooks = hooks = RunHooks(
             plan,
             record,
@@ -430,7 +443,7 @@ class ActiveRun:
             if not items:
                 said = f"{count} of {of} items" if of >= 0 else f"{count} items"
                 self.record.progress[node] = (count / of if of > 0 else float(of == 0), said)
-        reported = {self.plan.label(node): value for node, value in dict(self.record.progress).items()}
+        reported = {self.record.names(node): value for node, value in dict(self.record.progress).items()}
         return {"done": done, "total": total, "operations": reported}
 
     def after_fork_in_child(self) -> None:

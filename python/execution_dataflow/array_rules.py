@@ -7,20 +7,44 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias, get_args, get_origin
 
+from execution_dataflow.errors import PortError
+
 __all__ = [
     "ArrayCheck",
     "Shape",
     "array_facts",
-    "arrays_fit",
+    "arrays_misfit",
+    "checked_shape",
     "describe_dtype",
     "describe_shape",
     "dtypes_fit",
+    "is_array_class",
+    "joint_shape",
     "normal_dtype",
     "shapes_fit",
 ]
 
-Shape: TypeAlias = tuple[int | None, ...]
-"""The lengths of an array's axes; ``None`` is any length."""
+Shape: TypeAlias = tuple[int | str | None, ...]
+"""The lengths of an array's axes; ``None`` is any length, and a name one that agrees wherever the name stands."""
+
+
+def checked_shape(owner: str, shape: object) -> Shape | None:
+    """Return a shape as a tuple, or raise an error that says what it may be; `owner` is what it was given to."""
+    if shape is None:
+        return None
+    lengths = (shape,) if isinstance(shape, int) else shape
+    if not isinstance(lengths, tuple | list) or not all(map(_is_length, lengths)):
+        raise PortError(
+            f"{owner}(shape=) is a tuple of lengths, None for any length and a name such as 'batch' for one that is "
+            f"the same wherever the name stands, not {shape!r}"
+        )
+    return tuple(lengths)
+
+
+def _is_length(length: object) -> bool:
+    if isinstance(length, str):
+        return length.isidentifier()
+    return length is None or (type(length) is int and length >= 0)
 
 
 def normal_dtype(dtype: object) -> object:
@@ -60,13 +84,27 @@ def shapes_fit(source: Shape | None, target: Shape | None) -> bool:
     if source is None or target is None:
         return True
     return len(source) == len(target) and all(
-        have is None or want is None or have == want for have, want in zip(source, target, strict=True)
+        type(have) is not int or type(want) is not int or have == want
+        for have, want in zip(source, target, strict=True)
     )
+
+
+def joint_shape(one: Shape | None, other: Shape | None) -> Shape | None:
+    """Return what two shapes of the same arrays say together: for each axis a number, else a name, else nothing."""
+    if one is None or other is None or len(one) != len(other):
+        return one if other is None else other
+    return tuple(_more_exact(mine, theirs) for mine, theirs in zip(one, other, strict=True))
+
+
+def _more_exact(one: int | str | None, other: int | str | None) -> int | str | None:
+    if one is None or (isinstance(one, str) and type(other) is int):
+        return other
+    return one
 
 
 def array_facts(hint: object) -> tuple[object, Shape | None]:
     """Return the dtype and the shape in a hint like ``NDArray[np.float64]``; ``None`` for what it leaves open."""
-    if not _is_array(get_origin(hint)):
+    if not is_array_class(get_origin(hint)):
         return None, None
     arguments = get_args(hint)
     scalars = get_args(arguments[1]) if len(arguments) > 1 else ()
@@ -86,16 +124,35 @@ def _length_fact(hint: object) -> int | None:
     return values[0] if len(values) == 1 and isinstance(values[0], int) else None
 
 
-def arrays_fit(source: object, target: object) -> bool | None:
-    """Return whether one array hint may fit another; ``None`` if they are not both array hints."""
-    if not _is_array(get_origin(source)) or not _is_array(get_origin(target)):
-        return None
-    (dtype, shape), (target_dtype, target_shape) = array_facts(source), array_facts(target)
-    return dtypes_fit(dtype, target_dtype) and shapes_fit(shape, target_shape)
-
-
-def _is_array(kind: object) -> bool:
+def is_array_class(kind: object) -> bool:
+    """Return whether something is ``numpy.ndarray``, without importing it."""
     return getattr(kind, "__name__", "") == "ndarray" and getattr(kind, "__module__", "") == "numpy"
+
+
+def arrays_misfit(source: tuple[object, Shape | None], target: tuple[object, Shape | None]) -> str | None:
+    """Return why an array with the first dtype and shape can never have the second, or ``None``.
+
+    Parameters
+    ----------
+    source, target : tuple of (object, shape or None)
+        A normal dtype and a shape, ``None`` for any.
+
+    Returns
+    -------
+    str or None
+        What differs.
+
+    Examples
+    --------
+    >>> arrays_misfit((None, (None, 3)), (None, ("batch", 4)))
+    "shape (*, 3) is no shape ('batch', 4)"
+    """
+    (dtype, shape), (target_dtype, target_shape) = source, target
+    if not dtypes_fit(dtype, target_dtype):
+        return f"dtype {describe_dtype(dtype)} is no {describe_dtype(target_dtype)}"
+    if shape is not None and target_shape is not None and not shapes_fit(shape, target_shape):
+        return f"shape {describe_shape(shape)} is no shape {describe_shape(target_shape)}"
+    return None
 
 
 def describe_dtype(dtype: object) -> str:
@@ -105,7 +162,7 @@ def describe_dtype(dtype: object) -> str:
 
 def describe_shape(shape: Shape) -> str:
     """Return a shape as text, with ``*`` for any length."""
-    lengths = ["*" if length is None else str(length) for length in shape]
+    lengths = ["*" if length is None else repr(length) for length in shape]
     return f"({lengths[0]},)" if len(lengths) == 1 else f"({', '.join(lengths)})"
 
 
@@ -118,8 +175,8 @@ class ArrayCheck:
         One of these; ``None`` takes anything with the dtype and the shape.
     dtype : object
         A normal dtype, or ``None`` for any.
-    shape : tuple of (int or None) or None
-        The lengths of the axes, or ``None`` for any.
+    shape : tuple of (int, str or None) or None
+        The lengths of the axes, or ``None`` for any. What stands under one name twice has to be the same.
 
     Examples
     --------
@@ -153,7 +210,7 @@ class ArrayCheck:
             shape = getattr(value, "shape", None)
             if shape is None:
                 return f"expected an array of shape {describe_shape(self.shape)}, got {type(value).__name__}"
-            if not shapes_fit(tuple(shape), self.shape):
+            if not shapes_fit(tuple(shape), self.shape) or not self._names_agree(shape):
                 return f"expected an array of shape {describe_shape(self.shape)}, got shape {tuple(shape)}"
         return None
 
@@ -162,3 +219,9 @@ class ArrayCheck:
             return bool(dtype == self.dtype)
         scalar = _scalar_class(dtype)
         return scalar is not None and issubclass(scalar, self.dtype)
+
+    def _names_agree(self, shape: tuple[int, ...]) -> bool:
+        assert self.shape is not None
+        lengths: dict[str, int] = {}
+        named = ((name, length) for name, length in zip(self.shape, shape, strict=True) if isinstance(name, str))
+        return all(lengths.setdefault(name, length) == length for name, length in named)

@@ -54,7 +54,10 @@ Binding: TypeAlias = Source | Constant
 
 
 def read_bindings(
-    operation: Operation, inputs: dict[str, Any], check: Callable[[Operation, int, Operation, int], None]
+    operation: Operation,
+    inputs: dict[str, Any],
+    check: Callable[[Operation, int, Operation, int], None],
+    checks_types: bool = True,
 ) -> list[Binding]:
     """Read the keywords of ``graph.add``.
 
@@ -66,6 +69,8 @@ def read_bindings(
         What its inputs were given.
     check : callable
         Called with source, output, target and input; raises if these may not be connected.
+    checks_types : bool
+        Whether constants are compared with the types of their inputs.
 
     Returns
     -------
@@ -77,7 +82,7 @@ def read_bindings(
     UnknownPortError, PortError, PortTypeError
         A keyword is no input, or its value does not fit.
     """
-    ports = operation.ports
+    ports = operation.ports.frozen  # in which names of types are looked up that were not known before
     bindings: list[Binding] = []
     for name, given in inputs.items():
         index = ports.input_index.get(name)
@@ -97,7 +102,7 @@ def read_bindings(
                 check(source, output, operation, index)
                 bindings.append(Source(source, output, index))
             else:
-                _check_constant(label_of(operation), ports, index, item)
+                _check_constant(label_of(operation), ports, index, item, checks_types)
                 bindings.append(Constant(item, index))
     return bindings
 
@@ -156,7 +161,7 @@ def _items(operation: Operation, name: str, flags: int, given: Any) -> Sequence[
     return (given,)
 
 
-def _check_constant(label: str, ports: PortSignature, index: int, value: Any) -> None:
+def _check_constant(label: str, ports: PortSignature, index: int, value: Any, checks_types: bool) -> None:
     name = ports.inputs[index][0]
     if isinstance(value, OperationFunction) or (isinstance(value, type) and issubclass(value, Operation)):
         made = value.label if isinstance(value, OperationFunction) else f"{value.__name__}()"
@@ -166,7 +171,7 @@ def _check_constant(label: str, ports: PortSignature, index: int, value: Any) ->
             operation=label,
             port=name,
         )
-    wrong = check_value(ports.input_checks[index], value)
+    wrong = check_value(ports.input_checks[index], value) if checks_types else None
     if wrong is None:
         return
     raise PortTypeError(
@@ -175,4 +180,5 @@ def _check_constant(label: str, ports: PortSignature, index: int, value: Any) ->
         target=f"{label}.{name}",
         source_type=type(value).__name__,
         target_type=describe_type(ports.input_types[index]),
+        reason=wrong,
     )

@@ -29,6 +29,8 @@ class Building:
     ----------
     name : str
         The name of the graph.
+    checks_types : bool
+        Whether ports are connected, and constants given, only where their types fit.
 
     Attributes
     ----------
@@ -36,8 +38,9 @@ class Building:
         The native builder.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, checks_types: bool = True) -> None:
         self.name = name
+        self.checks_types = checks_types
         self.builder = GraphBuilder(DataChannel, OutputReference, OperationFunction, FunctionOperation)
         self._functions: dict[Callable[..., Any], OperationFunction[..., Any]] = {}
 
@@ -77,7 +80,7 @@ class Building:
         """
         if operation._ports is None:
             refuse_addition(operation)
-        bindings = read_bindings(operation, inputs, self._check_binding)
+        bindings = read_bindings(operation, inputs, self._check_binding, self.checks_types)
         kind = self.builder.known_kind(operation)
         if kind < 0:
             kind = self.declare(operation)
@@ -114,8 +117,7 @@ class Building:
             self._refuse_self_loop(target, target.ports.inputs[into][0])
         if self.builder.index_of(source) < 0:
             refuse_stranger(source, self.name, self.operations)
-        if not ports_fit(source.ports.output_types[output], target.ports.input_types[into]):
-            self._refuse_types(source, output, target, into)
+        self._check_types(source, output, target, into)
 
     def check_channel(self, source: Operation, output_name: str, target: Operation, into_name: str) -> tuple[str, str]:
         """Tell the builder that two ports may be connected, and return their names; raise if they may not."""
@@ -128,10 +130,14 @@ class Building:
             self._refuse_ends(source, output_name, target, into_name)
         if source is target:
             self._refuse_self_loop(target, into_name)
-        if not ports_fit(source.ports.output_types[output], target.ports.input_types[into]):
-            self._refuse_types(source, output, target, into)
+        self._check_types(source, output, target, into)
         self.builder.let_fit(source_node, output, self.builder.kind_of(target_node), into)
         return source.ports.outputs[output][0], target.ports.inputs[into][0]
+
+    def _check_types(self, source: Operation, output: int, target: Operation, into: int) -> None:
+        gives, takes = source.ports.output_types[output], target.ports.input_types[into]
+        if self.checks_types and not ports_fit(gives, takes):
+            self._refuse_types(source, output, target, into)
 
     def label(self, operation: Operation) -> str:
         """Return the name of an operation as the plan will have it."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from execution_dataflow.context import ExecutionContext
+from execution_dataflow.contract_levels import ContractLevel
 from execution_dataflow.cpus import usable_cpus
 from execution_dataflow.engine_limits import (
     EngineLimits,
@@ -76,6 +77,10 @@ class ExecutionEngine(EngineRuns):
         How long operations of a cancelled run may take to stop by themselves before they are interrupted, or killed in
         worker processes; and how long what was interrupted, for that or for its ``timeout_seconds``, may take to stop
         before it is set aside.
+    contracts : {"values", "connect", "off"}
+        Whether the values that operations set and receive are compared with what their ports declare, or with
+        ``"connect"`` and ``"off"`` not at all, and at no cost. The types of ports are compared when a graph is built:
+        see `GraphDefinition`, whose own level counts if it is the lower one.
 
     Examples
     --------
@@ -107,6 +112,7 @@ class ExecutionEngine(EngineRuns):
         debug: bool = False,
         deadline_seconds: float | None = None,
         grace_seconds: float = 1.0,
+        contracts: ContractLevel = "values",
     ) -> None:
         if max_workers is None:
             max_workers = usable_cpus()
@@ -122,6 +128,7 @@ class ExecutionEngine(EngineRuns):
             debug,
             deadline_seconds,
             grace_seconds,
+            contracts,
         )
         super().__init__(options)
 

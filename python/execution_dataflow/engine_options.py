@@ -9,6 +9,7 @@ from typing import Any
 
 from execution_dataflow import _core
 from execution_dataflow.composition.nested import NestedGraph
+from execution_dataflow.contract_levels import ContractLevel, checked_level
 from execution_dataflow.engine_limits import EngineLimits
 from execution_dataflow.operations import Operation
 from execution_dataflow.plan import Plan
@@ -46,6 +47,8 @@ class RunOptions:
         How long a run may take.
     grace_seconds : float
         How long what has to stop may take to do so.
+    contracts : {"values", "connect", "off"}
+        How much of the contracts of ports is checked.
 
     Raises
     ------
@@ -54,6 +57,7 @@ class RunOptions:
     """
 
     __slots__ = (
+        "contracts",
         "deadline_seconds",
         "debug",
         "event_drain_seconds",
@@ -83,6 +87,7 @@ class RunOptions:
         debug: bool = False,
         deadline_seconds: float | None = None,
         grace_seconds: float = 1.0,
+        contracts: ContractLevel = "values",
     ) -> None:
         self.limits = limits
         checked_retain(retain)
@@ -104,6 +109,7 @@ class RunOptions:
         self.debug = debug
         self.deadline_seconds = checked_deadline(deadline_seconds)
         self.grace_seconds = checked_grace(grace_seconds)
+        self.contracts = checked_level(contracts)
 
     def for_one_run(
         self,
@@ -126,6 +132,7 @@ class RunOptions:
             self.debug,
             self.deadline_seconds if deadline_seconds is None else deadline_seconds,
             self.grace_seconds,
+            self.contracts,
         )
 
     def retained_in(self, plan: Plan) -> str | list[int]:

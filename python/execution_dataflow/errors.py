@@ -158,13 +158,23 @@ class PortTypeError(GraphError, TypeError):
         The ports as ``operation.port``; a constant as ``constant <repr>``.
     source_type, target_type : str
         Their types, as text.
+    reason : str
+        Why they can never fit, down to the parts of the types that differ.
     """
 
     def __init__(
-        self, message: str = "", *, source: str = "", target: str = "", source_type: str = "", target_type: str = ""
+        self,
+        message: str = "",
+        *,
+        source: str = "",
+        target: str = "",
+        source_type: str = "",
+        target_type: str = "",
+        reason: str = "",
     ) -> None:
         super().__init__(message)
         self.source = source
+        self.reason = reason
         self.target = target
         self.source_type = source_type
         self.target_type = target_type

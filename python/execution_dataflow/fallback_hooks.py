@@ -9,6 +9,7 @@ from typing import Any
 from execution_dataflow.check_errors import CheckFailed
 from execution_dataflow.error_record import ErrorRecord, exception_text
 from execution_dataflow.errors import ContractError, GraphError
+from execution_dataflow.expansion_errors import ExpansionError
 from execution_dataflow.fallbacks import Fallback
 from execution_dataflow.plan import Plan
 from execution_dataflow.run_record import RunRecord
@@ -77,7 +78,8 @@ class FallbackHooks:
             return self.record.fallbacks[node], None  # an interrupt made the core ask again
         spec: Any = self._spec(node) if standing_in is None else standing_in.fallback.spec
         fallback: Fallback | None = spec.fallback
-        is_fault = isinstance(error, _NEVER) and not isinstance(error, CheckFailed)  # which is one of the data
+        reason = error.exception if isinstance(error, ExpansionError) else error
+        is_fault = isinstance(reason, _NEVER) and not isinstance(reason, CheckFailed)  # which is one of the data
         if fallback is None or is_fault or (fallback.operation is not None and not may_start):
             return None
         if not may_start and self.retry_delay(node, attempt, error) is not None:
@@ -119,4 +121,7 @@ class FallbackHooks:
         error.add_note(f"raised by {standing_in.fallback.name}, which stood in after {first}")
 
     def _spec(self, node: int) -> Any:
-        return self.plan.specs[self.plan.spec_of[node]]
+        plan = self.plan
+        if self.record.scopes is not None:
+            plan, node = self.record.scopes.place(node)
+        return plan.specs[plan.spec_of[node]]

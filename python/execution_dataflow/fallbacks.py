@@ -8,6 +8,7 @@ from typing import Any
 
 from execution_dataflow._core import MISSING, NodeSpec
 from execution_dataflow.errors import GraphError
+from execution_dataflow.expansion.repeating import RepeatedOperation
 from execution_dataflow.functions import OperationFunction, operation_of
 from execution_dataflow.mapping import MappedOperation
 from execution_dataflow.operations import Operation, label_of
@@ -189,6 +190,10 @@ def _instead(label: str, ports: PortSignature, given: Operation, spec_of: Callab
     name = label_of(given)
     if isinstance(given, MappedOperation):
         raise GraphError(f"{label}(on_failure=) cannot be a map; give an operation that does the same for a list")
+    if isinstance(given, RepeatedOperation) or given._settings.dynamic:
+        raise GraphError(
+            f"{label}(on_failure={name}) cannot be a loop or a dynamic operation; give one that sets the outputs itself"
+        )
     executor: str | None = given.executor
     if executor == "process":
         raise GraphError(f"{label}(on_failure={name}) runs in this process: leave out executor='process' of {name}")

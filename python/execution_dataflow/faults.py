@@ -17,7 +17,7 @@ from execution_dataflow.errors import (
 from execution_dataflow.functions import OperationFunction
 from execution_dataflow.names import duplicate_names, stable_names
 from execution_dataflow.operations import Operation, label_of
-from execution_dataflow.signatures import PortSignature, describe_type
+from execution_dataflow.signatures import PortSignature, describe_type, ports_misfit
 
 __all__ = ["refuse_addition", "refuse_stranger", "structural_faults", "types_never_fit", "unknown_port"]
 
@@ -90,12 +90,15 @@ def _cycle(edges: list[_Edge], operations: Sequence[Operation], names: Sequence[
 def types_never_fit(source: str, source_type: object, target: str, target_type: object) -> PortTypeError:
     """Return the error for two ports, given as ``operation.port``, that no value can satisfy."""
     gives, takes = describe_type(source_type), describe_type(target_type)
+    why = ports_misfit(source_type, target_type)
+    more = f": {why}" if why else ""
     return PortTypeError(
-        f"{source} gives {gives}, which can never fit {target}, which takes {takes}",
+        f"{source} gives {gives}, which can never fit {target}, which takes {takes}{more}",
         source=source,
         target=target,
         source_type=gives,
         target_type=takes,
+        reason=f"{gives} is no {takes}{more}",
     )
 
 

@@ -50,6 +50,7 @@ class Options(TypedDict, total=False):
     output_bytes: int | None
     on_failure: Any
     always_run: bool | None
+    dynamic: bool | None
 
 
 class OperationFunction(Generic[P, R_co]):
@@ -128,6 +129,8 @@ class OperationFunction(Generic[P, R_co]):
         >>> double.new(name="twice").name
         'twice'
         """
+        if options.get("dynamic") and not self._options.get("dynamic"):
+            return operation_of(self, options={"dynamic": True}).new(**options)
         return FunctionOperation(self, **options)
 
     @property
@@ -170,6 +173,9 @@ class OperationFunction(Generic[P, R_co]):
 
     def _read_function(self) -> tuple[PortSignature, CallPattern]:
         hints = type_hints(self.function)
+        if self._options.get("dynamic"):
+            # What the function returns is a graph, and the outputs are those of that.
+            hints = {**hints, "return": Any}
         pattern = call_pattern(self.function, hints)
         signature = PortSignature(self.label)
         left = dict(self._checks)

@@ -14,7 +14,9 @@ from execution_dataflow.composition.composed_graph import ComposedGraph
 from execution_dataflow.composition.flattening import revision_of
 from execution_dataflow.composition.interface import Definition
 from execution_dataflow.composition.nested import NestedGraph
+from execution_dataflow.contract_levels import ContractLevel, checked_level
 from execution_dataflow.errors import ChannelError, GraphValidationError
+from execution_dataflow.expansion.graph_branches import GraphBranches
 from execution_dataflow.faults import refuse_addition, refuse_stranger
 from execution_dataflow.functions import FunctionOperation
 from execution_dataflow.graph_views import GraphViews
@@ -33,7 +35,7 @@ AnyOperation = TypeVar("AnyOperation", bound=Operation)
 T = TypeVar("T")
 
 
-class GraphDefinition(ComposedGraph, GraphViews):
+class GraphDefinition(ComposedGraph, GraphBranches, GraphViews):
     """A directed acyclic graph of operations.
 
     One thread at a time builds a graph; any number of threads may compile and run it.
@@ -42,6 +44,8 @@ class GraphDefinition(ComposedGraph, GraphViews):
     ----------
     name : str, optional
         Its name, for events and messages; ``"graph"`` by default.
+    contracts : {"values", "connect", "off"}
+        What is checked: types when ports are connected and values when they are set, only types, or nothing.
 
     Examples
     --------
@@ -59,10 +63,11 @@ class GraphDefinition(ComposedGraph, GraphViews):
     ['load.result -> shout.raw']
     """
 
-    def __init__(self, name: str | None = None) -> None:
+    def __init__(self, name: str | None = None, *, contracts: ContractLevel = "values") -> None:
+        self._contracts = checked_level(contracts)
         if name is not None and not isinstance(name, str):
             raise TypeError(f"GraphDefinition(name=) must be a str, not {name!r}")
-        self._building = Building(name or "graph")
+        self._building = Building(name or "graph", checks_types=contracts != "off")
         super().__init__(name or "graph", self._building.builder)
         # Building a graph of a million operations is a million calls of each of these.
         self._add, self._add_with, self._connect = self._builder.add, self._builder.add_with, self._builder.connect
@@ -466,7 +471,7 @@ class GraphDefinition(ComposedGraph, GraphViews):
         return any(revision_of(graph) != revision for graph, revision in self._nested)
 
     def _empty_copy(self) -> Self:
-        return type(self)(self._name)
+        return type(self)(self._name, contracts=self._contracts)
 
     def _as_added(self, other: Any) -> Operation:
         return self._building.operation_of(other)

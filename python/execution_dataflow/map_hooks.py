@@ -134,7 +134,8 @@ class MapHooks:
             others = ", ".join(str(index) for index, _, _ in failures[1:6]) + (", ..." if len(failures) > 6 else "")
             noun = "items" if len(failures) > 2 else "item"
             message += f"; {len(failures) - 1} other {noun} failed too: {others}"
-        names = list(self.plan.operations[node].ports.output_index)
+        plan, index = (self.plan, node) if self.record.scopes is None else self.record.scopes.place(node)
+        names = list(plan.operations[index].ports.output_index)
         error = MapError(
             message,
             operation=name,

@@ -9,7 +9,9 @@ from typing import Any
 
 from execution_dataflow._core import MapSpec, NodeSpec
 from execution_dataflow.checks.checking import PortChecks, checked, port_checks
+from execution_dataflow.dimensions import dimensions_of
 from execution_dataflow.errors import GraphError
+from execution_dataflow.expansion.repeating import RepeatedOperation
 from execution_dataflow.fallbacks import fallback_of
 from execution_dataflow.functions import FunctionOperation
 from execution_dataflow.mapping import MappedOperation
@@ -17,7 +19,7 @@ from execution_dataflow.operation_settings import DEFAULT_SETTINGS
 from execution_dataflow.operations import Operation, check_options, label_of
 from execution_dataflow.parameters import is_coroutine_function
 
-__all__ = ["SpecTable", "check_runnable", "checks_of", "kind_of", "spec_of", "spec_that_calls"]
+__all__ = ["SpecTable", "check_runnable", "checks_of", "kind_of", "spec_of", "spec_that_calls", "unchecked_spec_of"]
 
 # Options that an operation may be given and that no engine of this version acts on.
 # Takes a function, and whether it is a coroutine function, and returns what is called in its place.
@@ -81,6 +83,8 @@ class SpecTable:
             item = spec.item
             assert item is not None
             operation, spec = operation.item, item
+        if isinstance(operation, RepeatedOperation):
+            return  # what its body asks for is known to the plan of an iteration
         settings = operation._settings
         if settings.resources or settings.tags or settings.max_concurrency or settings.rate_limit:
             self.limited.append((spec, kind_of(operation)))
@@ -120,7 +124,23 @@ def _function_of(operation: Operation) -> Callable[..., Any]:
     return _await_own_execute if is_coroutine_function(execute) else _call_own_execute
 
 
-def spec_that_calls(operation: Operation, around: _Around) -> NodeSpec:
+def unchecked_spec_of(operation: Operation) -> NodeSpec:
+    """Return a spec like that of an operation, by which no value is checked.
+
+    Parameters
+    ----------
+    operation : Operation
+        An operation.
+
+    Returns
+    -------
+    NodeSpec
+        A new spec, which nobody else shares.
+    """
+    return _new_spec(operation, _function_of(operation), is_checked=False)
+
+
+def spec_that_calls(operation: Operation, around: _Around, is_checked: bool = True) -> NodeSpec:
     """Return a spec like that of an operation, with another function in the place of its own.
 
     Parameters
@@ -129,13 +149,15 @@ def spec_that_calls(operation: Operation, around: _Around) -> NodeSpec:
         The operation; of a map, that of its items is replaced.
     around : callable
         Takes the function, and whether it is a coroutine function, and returns what is to be called instead.
+    is_checked : bool
+        Whether values are checked.
 
     Returns
     -------
     NodeSpec
         A new spec, which nobody else shares.
     """
-    return _new_spec(operation, _function_of(operation), around)
+    return _new_spec(operation, _function_of(operation), around, is_checked)
 
 
 def _call_own_execute(operation: Operation, context: Any) -> None:
@@ -160,7 +182,9 @@ def _shared_spec(operation: Operation, function: Callable[..., Any]) -> NodeSpec
     return spec
 
 
-def _new_spec(operation: Operation, function: Callable[..., Any], around: _Around | None = None) -> NodeSpec:
+def _new_spec(
+    operation: Operation, function: Callable[..., Any], around: _Around | None = None, is_checked: bool = True
+) -> NodeSpec:
     check_runnable(operation)
     if operation._never_runs is not None:
         raise GraphError(f"{label_of(operation)} {operation._never_runs}")
@@ -178,7 +202,7 @@ def _new_spec(operation: Operation, function: Callable[..., Any], around: _Aroun
     checks = checks_of(operation)
     if checks is not None:
         function = checked(function, is_coroutine, checks)
-    if around is not None and not isinstance(operation, MappedOperation):
+    if around is not None and not isinstance(operation, MappedOperation | RepeatedOperation):
         function = around(function, is_coroutine)
     return NodeSpec(
         label=label,
@@ -186,11 +210,11 @@ def _new_spec(operation: Operation, function: Callable[..., Any], around: _Aroun
         function=function,
         input_names=tuple(ports.input_index),
         input_flags=ports.input_flags,
-        input_checks=ports.input_checks,
+        input_checks=ports.input_checks if is_checked else (None,) * len(ports.inputs),
         input_defaults=ports.input_defaults,
         output_names=tuple(ports.output_index),
         output_flags=ports.output_flags,
-        output_checks=ports.output_checks,
+        output_checks=ports.output_checks if is_checked else (None,) * len(ports.outputs),
         arguments=arguments,
         keyword_names=keyword_names,
         spread=spread,
@@ -199,8 +223,10 @@ def _new_spec(operation: Operation, function: Callable[..., Any], around: _Aroun
         retry_policy=policy,
         max_attempts=1 if policy is None else policy.max_attempts,
         settings=operation._settings,
-        map=_map_spec(operation, around) if isinstance(operation, MappedOperation) else None,
-        fallback=fallback_of(operation, spec_of),
+        map=_map_spec(operation, around, is_checked) if isinstance(operation, MappedOperation) else None,
+        fallback=fallback_of(operation, spec_of if is_checked else unchecked_spec_of),
+        expands=_expansion_of(operation),
+        dimensions=dimensions_of(ports) if is_checked and not isinstance(operation, MappedOperation) else None,
     )
 
 
@@ -222,16 +248,27 @@ def checks_of(operation: Operation) -> PortChecks | None:
     PortError
         A check uses a port that is not there.
     """
-    if isinstance(operation, MappedOperation):
+    if isinstance(operation, MappedOperation | RepeatedOperation):
         return None
     label, ports = type(operation).__name__, operation.ports
+    if operation._settings.dynamic and any(port.checks for _, port in ports.outputs):
+        raise GraphError(
+            f"{label_of(operation)} returns a graph, whose outputs are checked where they are made: give their checks "
+            "to the operations in that graph, or to the input that takes them"
+        )
     if isinstance(operation, FunctionOperation) and _function_of(operation) is FunctionOperation.execute:
         definition = operation.definition
         return port_checks(definition.label, ports, returns_outputs=True, spread=definition.spread)
     return port_checks(label, ports)
 
 
-def _map_spec(operation: MappedOperation, around: _Around | None) -> MapSpec:
+def _expansion_of(operation: Operation) -> str | None:
+    if isinstance(operation, RepeatedOperation):
+        return "iterations"
+    return "graph" if operation._settings.dynamic else None
+
+
+def _map_spec(operation: MappedOperation, around: _Around | None, is_checked: bool) -> MapSpec:
     item = operation.item
     for option in ("on_failure", "always_run"):
         if getattr(item._settings, option) is not getattr(DEFAULT_SETTINGS, option):
@@ -239,8 +276,12 @@ def _map_spec(operation: MappedOperation, around: _Around | None) -> MapSpec:
                 f"{label_of(item)}({option}=) is not available for the items of a map in this version; catch the "
                 "error in the operation, give the map on_error='keep', or set the option on what graph.map returns"
             )
+    if around is not None:
+        spec = spec_that_calls(item, around, is_checked)
+    else:
+        spec = spec_of(item) if is_checked else unchecked_spec_of(item)
     return MapSpec(
-        item=spec_of(item) if around is None else spec_that_calls(item, around),
+        item=spec,
         operation=item,
         over=[operation.ports.input_index[port] for port in operation.over],
         max_concurrency=operation.max_concurrency,
@@ -285,6 +326,8 @@ def check_runnable(operation: Operation) -> None:
         raise GraphError(
             f"{label}(timeout_seconds=) has no meaning for a map: give it to the operation that runs for each item"
         )
+    if settings.dynamic:
+        _check_dynamic(label, operation)
     executor = operation.executor
     check_options(label, {"retry_policy": operation.retry_policy, "executor": executor})
     is_coroutine = is_coroutine_function(operation.function if isinstance(operation, FunctionOperation) else execute)
@@ -293,4 +336,14 @@ def check_runnable(operation: Operation) -> None:
     if executor not in (None, "async") and is_coroutine:
         raise GraphError(
             f"{label}(executor={executor!r}) is a coroutine function and runs on the event loop; leave it out"
+        )
+
+
+def _check_dynamic(label: str, operation: Operation) -> None:
+    if isinstance(operation, MappedOperation | RepeatedOperation):
+        raise GraphError(f"{label}(dynamic=True) has no meaning here: give it to the operation that returns the graph")
+    if operation.executor == "process":
+        raise GraphError(
+            f"{label}(executor='process') is dynamic, and the graph that it returns is wanted in this process: leave "
+            "the executor out, and give it to the operations of that graph"
         )

@@ -39,6 +39,8 @@ class OperationSettings:
         What stands in for its outputs when it has failed.
     always_run : bool
         Whether it runs whatever happened before.
+    dynamic : bool
+        Whether it returns a graph, which runs in its place.
     """
 
     timeout_seconds: float | None = None
@@ -49,6 +51,7 @@ class OperationSettings:
     output_bytes: int | None = None
     on_failure: Any = None
     always_run: bool = False
+    dynamic: bool = False
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -151,6 +154,7 @@ _CHECKS = {
     "tags": _words,
     "output_bytes": _size,
     "always_run": _truth,
+    "dynamic": _truth,
 }
 
 DEFAULT_SETTINGS = OperationSettings()

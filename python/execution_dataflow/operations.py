@@ -92,6 +92,8 @@ class Operation(OperationBase):
         same inputs, or a value for its output (a mapping of names to values for several); see `FallbackValue`.
     always_run : bool, optional
         Whether it runs when everything before it has its outcome, whatever that is and however the run was stopped.
+    dynamic : bool, optional
+        Whether what it returns is a graph, which runs in its place and whose outputs become its own.
 
     Raises
     ------
@@ -149,6 +151,7 @@ class Operation(OperationBase):
         output_bytes: int | None
         on_failure: Any
         always_run: bool
+        dynamic: bool
 
         def __init__(
             self,
@@ -166,6 +169,7 @@ class Operation(OperationBase):
             output_bytes: int | None = None,
             on_failure: Any = None,
             always_run: bool | None = None,
+            dynamic: bool | None = None,
         ) -> None: ...
 
     else:
@@ -347,6 +351,7 @@ def _options(
     output_bytes: int | None = None,
     on_failure: Any = None,
     always_run: bool | None = None,
+    dynamic: bool | None = None,
 ) -> None:
     """Take the options; arguments of its own stay with a subclass."""
 

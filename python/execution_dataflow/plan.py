@@ -10,6 +10,7 @@ from execution_dataflow.composition.given_values import Given
 from execution_dataflow.composition.interface import distinct_names
 from execution_dataflow.composition.levels import Layout, Selection
 from execution_dataflow.composition.nested import NestedGraph
+from execution_dataflow.contract_levels import ContractLevel
 from execution_dataflow.errors import UnknownOperationError
 from execution_dataflow.graph_views import GraphViews
 from execution_dataflow.names import stable_names
@@ -46,16 +47,29 @@ class Plan(GraphViews):
     outputs : mapping of str to (int, int), optional
         The outputs of the graph by name: the operation and the port of each. By default those that no channel leaves.
 
+    contracts : {"values", "connect", "off"}
+        How much of its contracts is checked at most.
+
     Attributes
     ----------
+    contracts : str
+        As given.
+    unchecked : Plan or None
+        The plan for runs that check no values, once there was such a run.
     limited : tuple of (_core.NodeSpec, object)
         As given.
     given : tuple of Given
         As given.
     kept : tuple of int
         The slots of outputs of the graph that channels leave.
+    expands : bool
+        Whether other plans may run in the place of some of its operations.
     guarded : tuple or None
         The native plan for runs with ``debug=True``, and its spec for each of the others, once there was such a run.
+    has_dimensions : bool
+        Whether some ports have named dimensions.
+    dimension_sources : dict or None
+        For each operation with named dimensions the nearest ones before it, once there was a run of it.
 
     Examples
     --------
@@ -81,8 +95,12 @@ class Plan(GraphViews):
         layout: Layout | Selection | None = None,
         given: tuple[Given, ...] = (),
         outputs: Mapping[str, tuple[int, int]] | None = None,
+        contracts: ContractLevel = "values",
     ) -> None:
         self._name = name
+        self.contracts = contracts
+        # What runs look at first, so that a plan without checks stands for itself.
+        self.unchecked: Plan | None = None
         # A field and no property: every run looks at it.
         self.limited = tuple(limited)
         self._core = core
@@ -94,6 +112,24 @@ class Plan(GraphViews):
             () if outputs is None else tuple(core.slot(*place) for place in outputs.values() if core.consumers(*place))
         )
         self.guarded: tuple[_core.Plan, dict[_core.NodeSpec, _core.NodeSpec]] | None = None
+        self.expands = any(map(_expands, self._specs))
+        self.has_dimensions = any(spec.dimensions is not None for spec in specs)
+        self.dimension_sources: dict[int, tuple[int, ...]] | None = None
+
+    def with_specs(
+        self, core: _core.Plan, specs: Sequence[_core.NodeSpec], limited: Sequence[tuple[_core.NodeSpec, object]]
+    ) -> Plan:
+        """Return a plan of the same operations that runs them in another way; takes what the constructor does."""
+        return Plan(
+            self._name,
+            core,
+            specs,
+            limited,
+            layout=self.layout,
+            given=self.given,
+            outputs=self._outputs,
+            contracts=self.contracts,
+        )
 
     @property
     def name(self) -> str:
@@ -223,6 +259,10 @@ class Plan(GraphViews):
     def _indices_by_name(self) -> dict[str, int]:
         return {name: index for index, name in enumerate(self.names)}
 
+    def position_of(self, name: str) -> int | None:
+        """Return the index of the operation with that stable identity, if there is one."""
+        return self._indices_by_name.get(name)
+
     def _index_of_name(self, name: str) -> int:
         found = self._indices_by_name.get(name)
         if found is not None:
@@ -243,8 +283,21 @@ class Plan(GraphViews):
     def _compiled_graph(self) -> Plan:
         return self
 
+    def is_given(self, index: int) -> bool:
+        """Return whether an operation does nothing and stands for what an iteration of a loop is given."""
+        return getattr(type(self.operations[index]), "is_given", False)
+
     def __len__(self) -> int:
         return len(self._core)
 
     def __repr__(self) -> str:
         return f"<Plan {self._name!r}: {len(self)} operations>"
+
+
+def _expands(spec: _core.NodeSpec) -> bool:
+    item: _core.NodeSpec | None = spec
+    while item is not None:
+        if item.is_expanding:
+            return True
+        item = item.item
+    return False

@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias, cast, get_args
 
 from execution_dataflow.check_errors import CheckFailed
 from execution_dataflow.errors import ContractError, GraphError
+from execution_dataflow.expansion_errors import ExpansionError
 
 __all__ = ["FailurePolicy", "RetryPolicy", "check_failure_policy"]
 
@@ -122,7 +123,8 @@ class RetryPolicy:
             The number of the attempt that failed, from 1.
         error : BaseException
             What it failed with. A `ContractError` or a `GraphError` is never retried: it would only come again. A
-            `CheckFailed` is where `retry_on` names that class.
+            `CheckFailed` is where `retry_on` names that class. Of an `ExpansionError`, what counts is the exception of
+            the operation inside.
         uniform : callable
             Draws a number from 0 to 1; called only where there is jitter.
 
@@ -131,6 +133,8 @@ class RetryPolicy:
         float or None
             Seconds.
         """
+        if isinstance(error, ExpansionError):
+            error = error.exception
         if attempt >= self.max_attempts:
             return None
         if isinstance(error, _FAULTS_OF_THE_PROGRAM) and not (isinstance(error, CheckFailed) and self._names_checks()):

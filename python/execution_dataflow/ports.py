@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
+from types import FrameType
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
 from execution_dataflow._core import MISSING, intern_ports
-from execution_dataflow.array_rules import Shape, describe_dtype, describe_shape
+from execution_dataflow.array_rules import Shape, checked_shape, describe_dtype, describe_shape
 from execution_dataflow.checks.check import Check as ValueCheck
 from execution_dataflow.checks.check import checks_given, checks_in
 from execution_dataflow.errors import PortDirectionError, PortError
+from execution_dataflow.port_types.hints import located, spec_of_hint
 from execution_dataflow.type_rules import Check, describe, or_none, value_check
 
 __all__ = ["InputPort", "OutputPort", "Port"]
@@ -158,8 +161,9 @@ class InputPort(_PortBase[T]):
         Whether the operation writes into the array that it receives, which is then its own.
     dtype : object
         The dtype of its arrays, as numpy takes it, or an abstract one such as ``np.floating``.
-    shape : tuple of (int or None), optional
-        The lengths of the axes of its arrays; ``None`` is any length.
+    shape : tuple of (int, str or None), optional
+        The lengths of the axes of its arrays; ``None`` is any length, and a name one that agrees wherever the name
+        stands; see `ArraySpec`.
     checks : iterable of Check
         What its values are checked for beyond their type.
     description : str
@@ -204,10 +208,10 @@ class InputPort(_PortBase[T]):
     ) -> None: ...
     @overload
     def __init__(
-        self: InputPort[T],
-        data_type: type[T],
+        self: InputPort[V],
+        data_type: type[V],
         *,
-        default: T = ...,
+        default: V = ...,
         mutable: bool = ...,
         dtype: object = ...,
         shape: Shape | int | None = ...,
@@ -232,7 +236,7 @@ class InputPort(_PortBase[T]):
     # Operations make a port object for every instance: every keyword with a default would cost a look-up, given or not.
     def __init__(self, data_type: Any = Any, **options: Any) -> None:
         if type(data_type) is not type:
-            _check_data_type("InputPort", data_type)
+            data_type = _checked_data_type("InputPort", data_type, sys._getframe(1))
         self._data_type = data_type
         self._name = ""
         self._options = self._packed(data_type, **options) if options else None
@@ -257,7 +261,7 @@ class InputPort(_PortBase[T]):
         if many and default is not MISSING:
             raise PortError("InputPort(many=True) takes no default; with optional=True it receives an empty list")
         flags = _MANY * bool(many) + _MUTABLE * bool(mutable) + _OPTIONAL * bool(optional or default is not MISSING)
-        return flags, default, given, dtype, _shape("InputPort", shape), description
+        return flags, default, given, dtype, checked_shape("InputPort", shape), description
 
     @property
     def many(self) -> bool:
@@ -336,8 +340,9 @@ class OutputPort(_PortBase[T]):
         otherwise be copied for a consumer that writes into it, such as a slice, is then handed over as it is.
     dtype : object
         The dtype of its arrays, as numpy takes it, or an abstract one such as ``np.floating``.
-    shape : tuple of (int or None), optional
-        The lengths of the axes of its arrays; ``None`` is any length.
+    shape : tuple of (int, str or None), optional
+        The lengths of the axes of its arrays; ``None`` is any length, and a name one that agrees wherever the name
+        stands; see `ArraySpec`.
     checks : iterable of Check
         What its values are checked for beyond their type.
     description : str
@@ -358,8 +363,8 @@ class OutputPort(_PortBase[T]):
 
     @overload
     def __init__(
-        self: OutputPort[T],
-        data_type: type[T],
+        self: OutputPort[V],
+        data_type: type[V],
         *,
         optional: bool = ...,
         fresh: bool = ...,
@@ -383,7 +388,7 @@ class OutputPort(_PortBase[T]):
 
     def __init__(self, data_type: Any = Any, **options: Any) -> None:
         if type(data_type) is not type:
-            _check_data_type("OutputPort", data_type)
+            data_type = _checked_data_type("OutputPort", data_type, sys._getframe(1))
         self._data_type = data_type
         self._name = ""
         self._options = self._packed(data_type, **options) if options else None
@@ -403,7 +408,7 @@ class OutputPort(_PortBase[T]):
         if not optional and not fresh and dtype is None and shape is None and not description and not given:
             return None
         flags = _OPTIONAL * bool(optional) + _FRESH * bool(fresh)
-        return flags, given, dtype, _shape("OutputPort", shape), description
+        return flags, given, dtype, checked_shape("OutputPort", shape), description
 
     @property
     def fresh(self) -> bool:
@@ -444,20 +449,14 @@ intern_ports(InputPort, OutputPort)
 Port: TypeAlias = InputPort[Any] | OutputPort[Any]
 
 
-def _check_data_type(kind: str, data_type: object) -> None:
+def _checked_data_type(kind: str, data_type: object, frame: FrameType) -> object:
     """Refuse a value where a type belongs; a class with a metaclass and every form of type hint are types."""
     if isinstance(data_type, _PortBase):
         raise PortError(f"{kind}(data_type=) is a type such as bytes, not another port: {data_type!r}")
-    if isinstance(data_type, int | float | bytes | list | tuple | dict | set):
-        raise PortError(f"{kind}(data_type=) is a type such as bytes, not the value {data_type!r}")
-
-
-def _shape(kind: str, shape: object) -> Shape | None:
-    if shape is None:
-        return None
-    lengths = (shape,) if isinstance(shape, int) else shape
-    if not isinstance(lengths, tuple | list) or not all(
-        length is None or (type(length) is int and length >= 0) for length in lengths
-    ):
-        raise PortError(f"{kind}(shape=) is a tuple of lengths, None for any length, not {shape!r}")
-    return tuple(lengths)
+    if isinstance(data_type, int | float | bytes | list | tuple | dict | set) and spec_of_hint(data_type) is None:
+        hint = "; TableSchema(...) makes a type of the columns of a table" if isinstance(data_type, dict) else ""
+        raise PortError(f"{kind}(data_type=) is a type such as bytes, not the value {data_type!r}{hint}")
+    try:
+        return located(data_type, frame)
+    except SyntaxError:
+        raise PortError(f"{kind}(data_type=) is a type or the name of one, not the text {data_type!r}") from None

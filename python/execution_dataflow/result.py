@@ -14,6 +14,7 @@ from execution_dataflow.errors import (
     RunFailed,
     ValueReleasedError,
 )
+from execution_dataflow.expansion.result_inside import ResultInside
 from execution_dataflow.ports import OutputPort
 from execution_dataflow.result_text import ResultFacts, html_text, listed, short_text, summary_text
 from execution_dataflow.result_views import ResultViews
@@ -47,7 +48,7 @@ def _operations(count: int) -> str:
     return f"{count} operations were" if count > 1 else "1 operation was"
 
 
-class ExecutionResult(ResultViews):
+class ExecutionResult(ResultViews, ResultInside):
     """What a run came to. The engine makes it; it does not change.
 
     An operation is given as the object that was added to the graph, or by its name.
@@ -198,6 +199,9 @@ class ExecutionResult(ResultViews):
         """
         if isinstance(port_name, OutputPort):
             port_name = port_name.name
+        inside = self._outcome.inner_node(operation)
+        if inside is not None:
+            raise self._outcome.released_inside(inside)
         node, name, port = self._plan.output_of(operation, port_name)
         state = OperationState(self._run.state(node))
         if state not in _WITH_VALUES:
@@ -264,7 +268,7 @@ class ExecutionResult(ResultViews):
         OperationState
             Its final state.
         """
-        return OperationState(self._run.state(self._plan.index_of(operation)))
+        return OperationState(self._run.state(self._outcome.node_of(operation)))
 
     @property
     def states(self) -> Mapping[str, OperationState]:
@@ -290,7 +294,7 @@ class ExecutionResult(ResultViews):
         str or None
             The name of the one that failed; ``None`` if the state is not UPSTREAM_FAILED.
         """
-        return self._outcome.blame(self._plan.index_of(operation))
+        return self._outcome.blame(self._outcome.node_of(operation))
 
     @property
     def timings(self) -> list[OperationTiming]:
@@ -310,7 +314,7 @@ class ExecutionResult(ResultViews):
         OperationTiming or None
             ``None`` if it never ran.
         """
-        return self._outcome.timing(self._plan.index_of(operation))
+        return self._outcome.timing(self._outcome.node_of(operation))
 
     @property
     def errors(self) -> list[ErrorRecord]:

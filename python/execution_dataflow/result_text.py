@@ -108,7 +108,7 @@ def summary_text(facts: ResultFacts) -> str:
         lines.append(f"cancelled: {facts.cancelled_by}")
     if facts.dropped_events:
         lines.append(f"{facts.dropped_events} events were dropped, because subscribers were too slow")
-    lines += map(_one_line, facts.notes)
+    lines += map(_both_ends, facts.notes)
     if facts.slowest:
         lines += ["", *_slowest_lines(facts)]
     if facts.errors:
@@ -213,3 +213,9 @@ def _clipped(name: str) -> str:
 def _one_line(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= 160 else f"{line[:159]}…"
+
+
+def _both_ends(text: str) -> str:
+    # A note begins with what failed and ends with what followed; a long message or path is in the middle.
+    line = " ".join(text.split())
+    return line if len(line) <= 160 else f"{line[:109]} … {line[-48:]}"

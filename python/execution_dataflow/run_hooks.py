@@ -11,6 +11,7 @@ from execution_dataflow import _core
 from execution_dataflow.error_record import ErrorRecord
 from execution_dataflow.event_dispatch import GRAPH_COMPLETED, Latch
 from execution_dataflow.executors.watchdog import Alarm
+from execution_dataflow.expansion_hooks import ExpansionHooks
 from execution_dataflow.fallback_hooks import FallbackHooks
 from execution_dataflow.map_hooks import MapHooks
 from execution_dataflow.native_threads import native_threads
@@ -87,7 +88,7 @@ class ShieldedTasks:
         self._hooks.end_task(attempt)
 
 
-class RunHooks(MapHooks, FallbackHooks, TimeHooks):
+class RunHooks(MapHooks, FallbackHooks, ExpansionHooks, TimeHooks):
     """The Python part of one run.
 
     Parameters
@@ -218,7 +219,9 @@ class RunHooks(MapHooks, FallbackHooks, TimeHooks):
         if node in self._standing_in:
             self._note_failed_fallback(node, error)
             most = max(most, attempt)
-        if self.stops_at_failure and self._processes is not None:
+        scopes = self.record.scopes
+        is_final = scopes is None or not scopes.is_contained(node)
+        if self.stops_at_failure and is_final and self._processes is not None:
             self._processes[0].halt(self._processes[1])
         return self.record.fail(node, attempt, most, error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from execution_dataflow.checks.checking import PortChecks
 from execution_dataflow.checks.log import CheckLog, DeclaredCheck
 from execution_dataflow.checks.report import CheckReport, CheckSummary
 from execution_dataflow.error_record import ErrorRecord
-from execution_dataflow.errors import DataflowError
+from execution_dataflow.errors import DataflowError, ValueReleasedError
 from execution_dataflow.mapping import MappedOperation
 from execution_dataflow.node_specs import checks_of
 from execution_dataflow.result_text import BlamedOperations
@@ -19,12 +20,14 @@ from execution_dataflow.states import OperationState
 from execution_dataflow.timing import OperationTiming
 
 if TYPE_CHECKING:
+    from execution_dataflow.operations import Operation
     from execution_dataflow.plan import Plan
 
 __all__ = ["RunOutcome"]
 
 _NANOSECOND = 1e-9
 _BLAMED_GROUPS = 5
+_INDICES = re.compile(r"(?:\[\d+\])+$")
 
 
 class RunOutcome:
@@ -47,6 +50,51 @@ class RunOutcome:
         self.run = run
         self.record = record
         self._failed: tuple[int, ...] | None = None
+
+    def node_of(self, operation: Operation | str) -> int:
+        """Return the number of an operation, also of one that a name leads to inside of an expansion."""
+        inside = self.inner_node(operation)
+        return self.plan.index_of(operation) if inside is None else inside
+
+    def inner_node(self, operation: object) -> int | None:
+        """Return the number of an operation inside of an expansion, if a name leads there."""
+        scopes = self.record.scopes
+        if scopes is None or not isinstance(operation, str):
+            return None
+        found = scopes.find(operation)
+        return None if found is None or found < len(self.plan) else found
+
+    def iterations(self, loop: Operation | str) -> int:
+        """Return how many iterations a loop has had."""
+        found = self._expanded(loop)
+        scopes = self.record.scopes
+        return 0 if found is None or scopes is None else scopes.iterations(*found) or 0
+
+    def states_inside(self, operation: Operation | str) -> dict[str, OperationState]:
+        """Return the states of what an operation was expanded into, by name."""
+        found = self._expanded(operation)
+        scopes = self.record.scopes
+        if found is None or scopes is None:
+            return {}
+        name = self.record.name_of(*found)
+        return {name + path: self.state(number) for path, number in scopes.inside(*found)}
+
+    def _expanded(self, operation: Operation | str) -> tuple[int, tuple[int, ...]] | None:
+        scopes = self.record.scopes
+        name = operation if isinstance(operation, str) else self.plan.label(self.plan.index_of(operation))
+        found = None if scopes is None else scopes.find_expanded(name)
+        if found is None:
+            # An item of a map that has not expanded is known by that.
+            self.node_of(_INDICES.sub("", name))
+        return found
+
+    def released_inside(self, node: int) -> ValueReleasedError:
+        """Return the error for who asks for a value of an operation inside of an expansion."""
+        label = self.record.names(node)
+        return ValueReleasedError(
+            f"the values of {label!r} were let go with what it is a part of. Make them outputs of that",
+            operation=label,
+        )
 
     def state(self, node: int) -> OperationState:
         """Return the final state of a node."""
@@ -77,7 +125,8 @@ class RunOutcome:
         kept = self.record.errors.get(node)
         if kept is not None:
             return kept
-        policy = self.plan.operations[node].retry_policy
+        plan, index = (self.plan, node) if self.record.scopes is None else self.record.scopes.place(node)
+        policy = plan.operations[index].retry_policy
         most = policy.max_attempts if policy is not None else 1
         error = self.record.unrecorded.get(node) or DataflowError("no exception was recorded for this failure")
         return self.record.error_record(node, self.run.attempts(node), most, error)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from execution_dataflow.checks.log import CheckLog
 from execution_dataflow.clients import ClientPool
 from execution_dataflow.error_record import ErrorRecord, exception_text
+from execution_dataflow.expansion.scopes import Scopes
 from execution_dataflow.random_streams import array_stream, fresh_seed, plain_stream
 from execution_dataflow.run_logging import RunLogger
 from execution_dataflow.run_settings import RunSettings
@@ -59,6 +60,8 @@ class RunRecord:
         The failures, by node.
     fallbacks : dict of int to ErrorRecord
         The failures for which something stood in, by node.
+    dimensions : DimensionFlow or None
+        The named dimensions of a run that has some.
     guard : WriteGuard or None
         What watches a run with ``debug=True``.
     late_errors : list of ErrorRecord
@@ -90,6 +93,8 @@ class RunRecord:
         Takes node and outcome of a check; set by the engine while somebody listens.
     emit_progress : callable or None
         Takes node, items, fraction and message; set by the engine while somebody listens.
+    scopes : Scopes or None
+        The expansions, of a run that may have some; `names` is theirs then.
     run_awaitable : callable or None
         Runs an awaitable on the engine's event loop to its end; set by the engine once it has one.
     """
@@ -107,6 +112,7 @@ class RunRecord:
         "checks",
         "context",
         "deadline_exceeded",
+        "dimensions",
         "emit_check",
         "emit_progress",
         "errors",
@@ -123,6 +129,7 @@ class RunRecord:
         "revert_errors",
         "reverted",
         "run_awaitable",
+        "scopes",
         "superseded",
         "unrecorded",
         "warnings",
@@ -142,9 +149,11 @@ class RunRecord:
         self.held: Mapping[int, int] = _NOTHING
         self.context = context
         self.names = names
+        self.scopes: Scopes | None = None
         self.errors: dict[int, ErrorRecord] = {}
         self.fallbacks: dict[int, ErrorRecord] = {}
         self.guard: Any = None
+        self.dimensions: Any = None
         self.late_errors: list[ErrorRecord] = []
         self.warnings: list[str] = []
         self.reverted: list[str] = []

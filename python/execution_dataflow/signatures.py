@@ -12,18 +12,28 @@ from typing import Any, NoReturn
 from execution_dataflow._core import MISSING, PortLayout
 from execution_dataflow.array_rules import (
     Shape,
-    array_facts,
+    arrays_misfit,
     describe_dtype,
     describe_shape,
-    dtypes_fit,
+    joint_shape,
     normal_dtype,
-    shapes_fit,
 )
 from execution_dataflow.errors import PortError
+from execution_dataflow.port_types.hints import read
+from execution_dataflow.port_types.misfits import array_facts_of, why_not
 from execution_dataflow.ports import InputPort, OutputPort, Port
-from execution_dataflow.type_rules import Check, check_value, describe, fits
+from execution_dataflow.type_rules import Check, check_value, describe
 
-__all__ = ["PortSignature", "as_input_port", "as_output_port", "check_identifier", "describe_type", "ports_fit"]
+__all__ = [
+    "PortSignature",
+    "array_facts_of_port",
+    "as_input_port",
+    "as_output_port",
+    "check_identifier",
+    "describe_type",
+    "ports_fit",
+    "ports_misfit",
+]
 
 # An __init__ that computes a different port for every instance would fill the table for ever: beyond this many, it
 # starts afresh.
@@ -282,22 +292,33 @@ def ports_fit(source: object, target: object) -> bool:
     bool
         ``False`` only if no value can satisfy both.
     """
-    if source is target:
-        return True
-    if not isinstance(source, _PORTS) and not isinstance(target, _PORTS):
-        return fits(source, target)
-    hint, dtype, shape = _facts(source)
-    target_hint, target_dtype, target_shape = _facts(target)
-    return fits(hint, target_hint) and dtypes_fit(dtype, target_dtype) and shapes_fit(shape, target_shape)
+    return source is target or ports_misfit(source, target) is None
 
 
-def _facts(port: object) -> tuple[object, object, Shape | None]:
-    hint = port.data_type if isinstance(port, _PORTS) else port
-    dtype, shape = array_facts(hint)
-    if isinstance(port, _PORTS):
-        dtype = dtype if port.dtype is None else normal_dtype(port.dtype)
-        shape = shape if port.shape is None else port.shape
-    return hint, dtype, shape
+def ports_misfit(source: object, target: object) -> str | None:
+    """Return why no value of one port can ever satisfy another; takes what `ports_fit` takes.
+
+    Returns
+    -------
+    str or None
+        The reason without the types themselves: an empty text where there is no more to say. ``None`` if they may fit.
+    """
+    why = why_not(_hint_of(source), _hint_of(target))
+    if why is not None or not (isinstance(source, _PORTS) or isinstance(target, _PORTS)):
+        return why
+    return arrays_misfit(array_facts_of_port(source), array_facts_of_port(target))
+
+
+def _hint_of(port: object) -> object:
+    return port.data_type if isinstance(port, _PORTS) else port
+
+
+def array_facts_of_port(port: Any) -> tuple[object, Shape | None]:
+    """Return the dtype and the shape that a port declares, in its type or beside it; takes what `ports_fit` takes."""
+    dtype, shape = array_facts_of(*read(_hint_of(port)))
+    if not isinstance(port, _PORTS):
+        return dtype, shape
+    return dtype if port.dtype is None else normal_dtype(port.dtype), joint_shape(port.shape, shape)
 
 
 def describe_type(port: object) -> str:

@@ -85,7 +85,9 @@ def guarded_plan(plan: Plan) -> tuple[_core.Plan, dict[_core.NodeSpec, _core.Nod
             first.setdefault(spec, plan.operations[node])
         elsewhere = {"process"}
         specs = [
-            spec if first[index].executor in elsewhere else spec_that_calls(first[index], _watched)
+            spec
+            if first[index].executor in elsewhere
+            else spec_that_calls(first[index], _watched, plan.unchecked is not plan)
             for index, spec in enumerate(plan.specs)
         ]
         stands_for: dict[_core.NodeSpec, _core.NodeSpec] = {}

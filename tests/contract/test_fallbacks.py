@@ -54,6 +54,18 @@ def run_one(made: Any, **options: Any) -> tuple[Any, Any]:
         return engine.run(graph, retain="all"), after
 
 
+def test_a_summary_says_what_stood_in_also_after_a_long_message() -> None:
+    @operation(on_failure=-1)
+    def wordy() -> int:
+        raise OSError("a very long explanation " * 20)
+
+    graph = GraphDefinition()
+    graph.add(wordy)
+    summary = ExecutionEngine().run(graph).summary()
+    assert "Operation 'wordy' failed: OSError: a very long explanation" in summary
+    assert "A value stood in for it." in summary
+
+
 @BOTH
 def test_a_value_stands_in_and_the_result_says_so(function: Any) -> None:
     result, after = run_one(operation(on_failure=-1)(function))

@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 import bad_input_checks
 import bad_input_composition
+import bad_input_contracts
 import bad_input_definition
+import bad_input_expansion
 import bad_input_limits
 import bad_input_runs
 import pytest
@@ -19,7 +21,8 @@ from bad_input import CASES, Load, run_one
 
 from execution_dataflow import ExecutionEngine, ExecutionResult, GraphDefinition, OperationState, RunState
 
-assert all((bad_input_checks, bad_input_composition, bad_input_definition, bad_input_limits, bad_input_runs))
+assert all((bad_input_checks, bad_input_composition, bad_input_contracts, bad_input_definition, bad_input_expansion))
+assert all((bad_input_limits, bad_input_runs))
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "errors.md"
 

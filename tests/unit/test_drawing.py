@@ -332,3 +332,12 @@ def test_drawings_can_be_saved_and_shown_in_notebooks(tmp_path: Path) -> None:
 def test_options_without_meaning_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         nested_graph().to_svg(**options)  # type: ignore[arg-type]
+
+
+def test_chains_are_straight_and_what_feeds_several_lies_above_their_middle() -> None:
+    graph = graph_of([[], [0], [0], [0], [2], [4]], ["top", "left", "mid", "right", "low", "lower"])
+    middles = [box.x + box.width / 2 for box in map(rectangle_of, svg_groups(graph.to_svg(), "box"))]
+    top, left, mid, right, low, lower = middles
+    assert left < mid < right
+    assert [top, low, lower] == pytest.approx([mid, mid, mid], abs=1)
+    assert mid == pytest.approx((left + right) / 2, abs=4)

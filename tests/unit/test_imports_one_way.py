@@ -27,10 +27,13 @@ BOTTOM = [
     "check_errors",
     "checks",
     "map_errors",
+    "expansion_errors",
     "process_errors",
     "limit_errors",
     "composition_errors",
     "memory_errors",
+    "dimension_errors",
+    "contract_levels",
     "timeout_errors",
     "states",
     "sizes",
@@ -40,9 +43,11 @@ BOTTOM = [
 # What a user defines: a graph, down to its ports.
 DEFINITION = [
     "array_rules",
+    "port_types",
     "type_rules",
     "ports",
     "signatures",
+    "dimensions",
     "policies",
     "rate_limits",
     "operation_settings",
@@ -51,6 +56,9 @@ DEFINITION = [
     "parameters",
     "functions",
     "mapping",
+    "expansion",
+    "expansion.branches",
+    "expansion.repeating",
     "channels",
     "names",
     "fallbacks",
@@ -68,13 +76,17 @@ DEFINITION = [
     "explanation",
     "graph_views",
     "plan",
+    "dimension_flow",
     "faults",
     "composition",
     "bindings",
     "operation_arrays",
     "building",
     "bulk",
+    "expansion.graph_branches",
     "graph",
+    "expansion.loops",
+    "expansion.graph_outputs",
 ]
 # What a run carries: it knows nothing of graphs, nor they of it.
 RUN_DATA = [
@@ -88,11 +100,12 @@ RUN_DATA = [
     "error_record",
     "timing",
     "run_settings",
+    "expansion.scopes",
     "run_record",
     "context",
     "events",
 ]
-RESULT = ["result_text", "run_outcome", "result_views", "result"]
+RESULT = ["result_text", "run_outcome", "expansion.result_inside", "result_views", "result"]
 ENGINE = [
     "cpus",
     "process_life",
@@ -105,7 +118,9 @@ ENGINE = [
     "engine_options",
     "fallback_hooks",
     "map_hooks",
+    "expansion_hooks",
     "write_guard",
+    "unchecked",
     "time_hooks",
     "run_hooks",
     "undo",

@@ -114,6 +114,7 @@ WRONG = [
     ("output_bytes", -1, ValueError),
     ("output_bytes", 1e9, TypeError),
     ("always_run", 1, TypeError),
+    ("dynamic", "yes", TypeError),
 ]
 
 

@@ -102,7 +102,7 @@ def test_a_many_port_takes_no_default() -> None:
         InputPort(int, many=True, default=[])
 
 
-@pytest.mark.parametrize("shape", ["3", (3, "x"), (-1,), 2.5])
+@pytest.mark.parametrize("shape", ["3", (3, "a name"), (-1,), 2.5, (True,)])
 def test_a_shape_is_a_tuple_of_lengths(shape: Any) -> None:
     with pytest.raises(PortError, match="shape"):
         InputPort(np.ndarray, shape=shape)

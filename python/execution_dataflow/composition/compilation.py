@@ -13,6 +13,7 @@ from execution_dataflow.composition.given_values import Given
 from execution_dataflow.composition.interface import Definition, graph_outputs
 from execution_dataflow.composition.levels import LEFT_OUT, Layout, Level, Selection
 from execution_dataflow.composition.parts import Port, part_of
+from execution_dataflow.dimension_flow import dimension_faults
 from execution_dataflow.errors import GraphValidationError
 from execution_dataflow.faults import structural_faults
 from execution_dataflow.node_specs import SpecTable
@@ -42,9 +43,9 @@ def compile_whole(graph: Definition) -> tuple[Plan, Flat | None]:
     flat = flatten(graph)
     if flat is None:
         outputs = graph_outputs(graph) if graph._declared_outputs else None
-        return _compile(graph.name, graph._builder, None, (), outputs), None
+        return _compile(graph, graph._builder, None, (), outputs), None
     _raise(graph.name, flat.faults)
-    return _compile(graph.name, flat.builder, flat.layout, _given(flat), _outputs(graph, flat)), flat
+    return _compile(graph, flat.builder, flat.layout, _given(flat), _outputs(graph, flat)), flat
 
 
 def compile_part(graph: Definition, targets: Iterable[Any] | None, overrides: Sequence[Any]) -> Plan:
@@ -86,7 +87,7 @@ def compile_part(graph: Definition, targets: Iterable[Any] | None, overrides: Se
         outputs = _of_targets(flat, wanted, outputs)
     kept = {name: (part.places[node], index) for name, (node, index) in outputs.items()}
     kept = {name: place for name, place in kept.items() if place[0] != LEFT_OUT}
-    return _compile(graph.name, part.builder, Selection(flat.layout, part.places, part.kept), tuple(given), kept)
+    return _compile(graph, part.builder, Selection(flat.layout, part.places, part.kept), tuple(given), kept)
 
 
 def _plain(graph: Definition) -> Flat:
@@ -131,13 +132,13 @@ def _raise(name: str, faults: Sequence[Any]) -> None:
 
 
 def _compile(
-    name: str,
+    graph: Definition,
     builder: _core.GraphBuilder,
     layout: Layout | Selection | None,
     given: tuple[Given, ...],
     outputs: dict[str, tuple[int, int]] | None,
 ) -> Plan:
-    table = SpecTable()
+    name, table = graph.name, SpecTable()
     core, found, named = builder.compile(table.resolve, table.specs)
     faults = list(table.faults)
     operations = builder.operations() if found else ()
@@ -146,4 +147,10 @@ def _compile(
     faults += structural_faults(found, operations, named if layout is None else (), names)
     _raise(name, faults)
     assert core is not None
-    return Plan(name, core, table.specs, table.limited, layout=layout, given=given, outputs=outputs)
+    contracts = graph._contracts
+    plan = Plan(
+        name, core, table.specs, table.limited, layout=layout, given=given, outputs=outputs, contracts=contracts
+    )
+    if plan.has_dimensions and contracts != "off":
+        _raise(name, dimension_faults(plan))
+    return plan

@@ -11,6 +11,7 @@ from execution_dataflow.composition.copies import copy_graph, parameters_with_de
 from execution_dataflow.composition.interface import graph_outputs
 from execution_dataflow.composition.nested import NestedGraph
 from execution_dataflow.composition.parameter import Parameter
+from execution_dataflow.contract_levels import ContractLevel
 from execution_dataflow.errors import DuplicateNameError, PortError, UnknownOperationError
 from execution_dataflow.names import stable_names
 from execution_dataflow.operations import Operation, OutputReference, label_of
@@ -30,6 +31,8 @@ class ComposedGraph(ABC):
     builder : _core.GraphBuilder
         Its operations and connections.
     """
+
+    _contracts: ContractLevel = "values"
 
     def __init__(self, name: str, builder: _core.GraphBuilder) -> None:
         self._name = name

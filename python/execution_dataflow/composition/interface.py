@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from execution_dataflow import _core
 from execution_dataflow.composition.parameter import Parameter
+from execution_dataflow.contract_levels import ContractLevel
 from execution_dataflow.errors import PortError
 from execution_dataflow.names import stable_names
 from execution_dataflow.operations import OutputReference
@@ -26,6 +27,10 @@ class Definition(Protocol):
     @property
     def _builder(self) -> _core.GraphBuilder:
         """Its operations and connections."""
+
+    @property
+    def _contracts(self) -> ContractLevel:
+        """How much of its contracts is checked."""
 
     @property
     def _declared_outputs(self) -> Mapping[str, OutputReference]:

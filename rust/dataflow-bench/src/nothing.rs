@@ -33,7 +33,7 @@ impl Body for Nothing {
 
     fn settled(&self, _run: &Run<Self>, _task: Task, _state: State) {}
 
-    fn expanded(&self, _run: &Run<Self>, _child: &Instance<Self>) {}
+    fn expanded(&self, _step: &mut Step<'_, '_, Self>, _child: &Instance<Self>, _host: &mut ()) {}
 
     fn finished(&self, _run: &Run<Self>) {}
 

@@ -67,8 +67,9 @@ pub trait Body: Sized + Send + Sync + 'static {
     /// waited for a retry. Comes before the outcome reaches the successors.
     fn settled(&self, run: &Run<Self>, task: Task, state: State);
 
-    /// Called when all nodes of an expanded instance have an outcome. The body claims the parent's attempt.
-    fn expanded(&self, run: &Run<Self>, child: &Instance<Self>);
+    /// Called by a worker when all nodes of an expanded instance have an outcome. The body ends the parent's attempt, for
+    /// which `step` stands, or expands it once more. A parent that is an item is ended with [`Step::end_item`].
+    fn expanded(&self, step: &mut Step<'_, '_, Self>, child: &Instance<Self>, host: &mut Self::Host);
 
     /// Runs one attempt of an item: [`Step::task`] is the items' id and its index. `element` is what was pulled for it.
     fn run_item(

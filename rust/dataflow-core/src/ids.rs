@@ -43,6 +43,25 @@ impl InstanceId {
     pub const ROOT: Self = Self(0);
 
     const ITEMS: u32 = 1 << 31;
+    const END: u32 = 1 << 30;
+    /// Numbers of instances stay below.
+    pub(crate) const LIMIT: u32 = Self::END;
+
+    /// Whether a task with it is no node of an instance.
+    #[inline]
+    pub(crate) const fn is_special(self) -> bool {
+        self.0 >= Self::END
+    }
+
+    /// In the place of an instance's number: the task that its end is.
+    pub(crate) const fn end(self) -> Self {
+        Self(self.0 | Self::END)
+    }
+
+    /// The instance whose end this is; it stands for no items.
+    pub(crate) const fn of_end(self) -> Self {
+        Self(self.0 & !Self::END)
+    }
 
     /// The number of the items that a node expanded into, in the place of an instance's.
     pub(crate) const fn of_items(number: u32) -> Self {

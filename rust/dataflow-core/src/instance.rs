@@ -14,7 +14,7 @@ use crate::ready::Task;
 use crate::run::{FailurePolicy, Run};
 use crate::slots::SlotTable;
 use crate::status::{State, Status};
-use crate::sync::{AtomicU32, AtomicU64, AtomicUsize, OnceLock, Ordering};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, OnceLock, Ordering};
 
 /// Worker number of a node that never ran.
 pub const NO_WORKER: u32 = u32::MAX;
@@ -82,6 +82,9 @@ pub struct Instance<B: Body> {
     remaining: AtomicUsize,
     /// It stands in the place of a node that runs whatever happens, and no stop of the run ends its nodes.
     shielded: bool,
+    /// A failure in it ends it, and its parent's attempt, but not at once the run.
+    contained: bool,
+    closed: AtomicBool,
 }
 
 impl<B: Body> Instance<B> {
@@ -91,6 +94,7 @@ impl<B: Body> Instance<B> {
         program: B::Program,
         parent: Option<(Task, u32)>,
         shielded: bool,
+        contained: bool,
         retained: impl Fn(SlotId) -> bool,
     ) -> Self {
         let nodes = plan.node_count();
@@ -109,6 +113,8 @@ impl<B: Body> Instance<B> {
             slots,
             remaining: AtomicUsize::new(nodes),
             shielded,
+            contained,
+            closed: AtomicBool::new(false),
             plan,
         }
     }
@@ -141,6 +147,26 @@ impl<B: Body> Instance<B> {
     /// Whether a node goes on after the run has stopped: one that always runs, and what such a node expanded into.
     pub fn ignores_stop(&self, node: NodeId) -> bool {
         self.shielded || self.plan.always_runs(node)
+    }
+
+    /// Whether no stop of the run ends its nodes.
+    pub(crate) fn is_shielded(&self) -> bool {
+        self.shielded
+    }
+
+    /// Whether a failure in it ends it, and its parent's attempt, but not at once the run.
+    pub fn is_contained(&self) -> bool {
+        self.contained
+    }
+
+    /// Lets none of its nodes start any more. Release: pairs with `is_closed`.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Whether a failure has ended it.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     #[inline]
@@ -299,8 +325,9 @@ impl<B: Body> Instance<B> {
 
     /// The trigger rule, applied when every predecessor has an outcome.
     ///
-    /// Failure outranks everything under the policy `continue`. A stopped run cancels what has not started, the
-    /// dependents of the failure that stopped it among them (rule R4). A node that always runs is ready at any rate.
+    /// Failure outranks everything under the policy `continue`. Where nothing starts any more, what has not started is
+    /// cancelled, the dependents of the failure that was the reason among them (rule R4). A node that always runs is ready
+    /// at any rate.
     #[inline]
     pub(crate) fn trigger(&self, node: NodeId, policy: FailurePolicy, stopped: bool) -> State {
         let cell = self.cell(node);
@@ -317,7 +344,7 @@ impl<B: Body> Instance<B> {
             State::Ready
         } else if marks & SAW_FAILURE != 0 && policy == FailurePolicy::Continue {
             State::UpstreamFailed
-        } else if stopped && !self.shielded || marks & (SAW_CANCEL | SAW_FAILURE) != 0 {
+        } else if stopped || marks & (SAW_CANCEL | SAW_FAILURE) != 0 {
             State::Cancelled
         } else if marks & SAW_SKIP != 0 && self.lacks_input(node) {
             State::Skipped
@@ -411,6 +438,7 @@ impl<T> Arena<T> {
     pub(crate) fn add(&self, make: impl FnOnce(u32) -> T) -> &T {
         // Relaxed: only the number must be unique; the cell publishes what is in it.
         let number = self.next.fetch_add(1, Ordering::Relaxed);
+        assert!(number < InstanceId::LIMIT, "a run has fewer expansions than it has numbers for");
         let (bucket, offset) = place(number);
         let cells = self.buckets[bucket].get_or_init(|| (0..1usize << bucket).map(|_| OnceLock::default()).collect());
         cells[offset].get_or_init(|| Box::new(make(number)))

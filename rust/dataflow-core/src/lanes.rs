@@ -117,7 +117,7 @@ impl<B: Body> Run<B> {
         }
         // Who closes the map takes what waits out of the timers afterwards, under their lock: it has either found this
         // item there, or its closing is seen here.
-        if items.is_closed() {
+        if items.is_closed() || !self.goes_on(task) {
             self.drop_waiting(items, step);
         }
         // A sleeper must learn of the new moment.
@@ -191,7 +191,7 @@ impl<B: Body> Run<B> {
         let (mut unseen, mut runs, mut batch) = (0, 0, 1);
         loop {
             // Relaxed: a hint; who stops the run calls for the others later anyway.
-            if self.stop.load(Ordering::Relaxed) != 0 && !items.is_shielded() {
+            if self.stop.load(Ordering::Relaxed) != 0 && !self.goes_on(items.lane()) {
                 items.close();
             }
             let (index, attempt, element) = match again.take() {

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod cycle;
 mod deque;
 pub mod error;
+pub mod expansion;
 pub mod graph;
 pub mod ids;
 pub mod instance;

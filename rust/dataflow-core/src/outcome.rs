@@ -8,10 +8,11 @@
 use std::time::Duration;
 
 use crate::body::Body;
+use crate::expansion::end_of;
 use crate::ids::NodeId;
 use crate::instance::{Instance, Timing};
 use crate::ready::{Seat, Task};
-use crate::run::{FailurePolicy, Run, Stop};
+use crate::run::{FailurePolicy, Run, SOME_CLOSED, Stop};
 use crate::status::State;
 use crate::sync::Ordering;
 use crate::timers::Waiting;
@@ -53,11 +54,18 @@ impl<'r, B: Body> Claim<'r, B> {
 }
 
 /// A node's outcome on its way to the successors.
-struct Outcome {
+pub(crate) struct Outcome {
     task: Task,
     state: State,
     /// It succeeded and left outputs unset.
     left_unset: bool,
+}
+
+impl Outcome {
+    /// Of a node that was given its output, or nothing in its place.
+    pub(crate) fn given(task: Task, left_unset: bool) -> Self {
+        Self { task, state: State::Restored, left_unset }
+    }
 }
 
 /// Where newly ready tasks go.
@@ -73,7 +81,8 @@ impl<B: Body> Run<B> {
     /// the run was cancelled (rule R4; cancellation beats retries, rule R6).
     pub(crate) fn abandoned(&self, state: State) -> State {
         match (state, self.stopped()) {
-            (State::Retrying, Some(Stop::Failure)) => State::Failed,
+            // Not stopped: a failure elsewhere in its expansion has ended that.
+            (State::Retrying, None | Some(Stop::Failure)) => State::Failed,
             _ => State::Cancelled,
         }
     }
@@ -131,6 +140,14 @@ impl<B: Body> Run<B> {
                 let due = now.saturating_add(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX)).min(u64::MAX - 1);
                 let waiting = Waiting { due, task, attempt };
                 if self.timers.add(waiting, self.ignores_stop(task)) {
+                    // Who closes an expansion takes what waits out of the timers afterwards, under their lock: it has either
+                    // found this there, or its closing is seen here.
+                    if !self.goes_on(task) && !self.timers.take(|other| other == task).is_empty() {
+                        if let Some(state) = self.claim_waiting(waiting) {
+                            self.settle_decided(task, state, now, sink);
+                        }
+                        return;
+                    }
                     // A sleeper must learn of the new moment.
                     self.notify(1);
                 } else if let Some(state) = self.claim_waiting(waiting) {
@@ -194,7 +211,7 @@ impl<B: Body> Run<B> {
     #[inline]
     fn settle_success(&self, instance: &Instance<B>, task: Task, now: u64, seat: &Seat<'_>, next: &mut Option<Task>) {
         instance.release_inputs(task.node, |value| self.body().discard(value));
-        let stopped = self.stop.load(Ordering::Relaxed) != 0;
+        let stopped = self.stop.load(Ordering::Relaxed) != 0 && self.is_over_for(instance);
         let mut held = next.take();
         for &successor in instance.plan().successors(task.node).iter().rev() {
             let follower = Task { instance: task.instance, node: NodeId(successor) };
@@ -238,7 +255,7 @@ impl<B: Body> Run<B> {
 
     /// Delivers an outcome, and those that follow from it by the trigger rule alone.
     #[inline(never)]
-    fn settle_all(&self, first: Outcome, now: u64, mut sink: Sink<'_, '_>) {
+    pub(crate) fn settle_all(&self, first: Outcome, now: u64, mut sink: Sink<'_, '_>) {
         // Outcomes that the trigger rule decides; most runs never allocate it.
         let mut decided = Vec::new();
         let mut held = None;
@@ -248,10 +265,13 @@ impl<B: Body> Run<B> {
             let instance = self.instance(task.instance);
             instance.release_inputs(task.node, |value| self.body().discard(value));
             if state == State::Failed && self.policy == FailurePolicy::FailFast {
-                self.fail_fast(now, &mut decided);
+                match instance.is_contained() {
+                    true => self.close(instance, now, &mut decided),
+                    false => self.fail_fast(now, &mut decided),
+                }
             }
             let is_full_success = matches!(state, State::Succeeded | State::Restored) && !left_unset;
-            let stopped = self.stop.load(Ordering::Relaxed) != 0;
+            let stopped = self.stop.load(Ordering::Relaxed) != 0 && self.is_over_for(instance);
             // Successors come in the order in which they are to run. In reverse, the first is held back to be run next,
             // and a deque gives the others back in that order.
             for &successor in instance.plan().successors(task.node).iter().rev() {
@@ -300,8 +320,23 @@ impl<B: Body> Run<B> {
     /// Lets nothing new start after a failure; what waits for a retry stays failed.
     #[cold]
     fn fail_fast(&self, now: u64, decided: &mut Vec<Outcome>) {
-        self.stop.fetch_max(Stop::Failure as u8, Ordering::SeqCst);
-        for waiting in self.timers.close(|task| self.ignores_stop(task)) {
+        self.stop.fetch_or(Stop::Failure as u8, Ordering::SeqCst);
+        self.end_waiting(self.timers.close(|task| self.ignores_stop(task)), now, decided);
+    }
+
+    /// Lets nothing new of an instance start after a failure in it that is not yet one of the run.
+    ///
+    /// The store comes before the timers are looked through, and a retry looks whether it goes on after it is put there: see
+    /// `again_into`.
+    #[cold]
+    fn close(&self, instance: &Instance<B>, now: u64, decided: &mut Vec<Outcome>) {
+        instance.close();
+        self.stop.fetch_or(SOME_CLOSED, Ordering::SeqCst);
+        self.end_waiting(self.timers.take(|task| !self.goes_on(task)), now, decided);
+    }
+
+    fn end_waiting(&self, taken: Vec<Waiting>, now: u64, decided: &mut Vec<Outcome>) {
+        for waiting in taken {
             if waiting.is_look() {
                 continue;
             }
@@ -320,14 +355,21 @@ impl<B: Body> Run<B> {
     /// Counts a node with an outcome. Workers count those of the root on their seats, until they run out of work.
     #[inline]
     fn count(&self, instance: &Instance<B>, seat: &Seat<'_>) {
-        if instance.parent().is_none() { seat.note_done() } else { self.count_down(instance, 1) }
+        if instance.parent().is_none() {
+            seat.note_done();
+        } else if instance.count_down(1) {
+            seat.push(end_of(instance));
+        }
     }
 
     fn count_down(&self, instance: &Instance<B>, nodes: usize) {
         if instance.count_down(nodes) {
             match instance.parent() {
                 None => self.finish(),
-                Some(_) => self.body().expanded(self, instance),
+                Some(_) => {
+                    self.queue.inject(end_of(instance));
+                    self.notify(1);
+                }
             }
         }
     }
@@ -341,7 +383,7 @@ impl<B: Body> Run<B> {
     }
 
     #[inline]
-    fn publish(&self, task: Task, sink: &Sink<'_, '_>) {
+    pub(crate) fn publish(&self, task: Task, sink: &Sink<'_, '_>) {
         match sink {
             Sink::Seat(seat, _) => seat.push(task),
             Sink::Injector => self.queue.inject(task),

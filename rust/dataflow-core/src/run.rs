@@ -35,6 +35,9 @@ pub enum Stop {
     Cancellation = 2,
 }
 
+/// Beside the reasons for a stop: some instance was closed, and whoever starts a node looks whether it is in that one.
+pub(crate) const SOME_CLOSED: u8 = 4;
+
 /// How often a worker with enough to do of its own looks at what waits in the injector.
 const LOOK_ELSEWHERE_NANOSECONDS: u64 = 2_000_000;
 
@@ -42,14 +45,14 @@ const LOOK_ELSEWHERE_NANOSECONDS: u64 = 2_000_000;
 pub struct Run<B: Body> {
     body: B,
     pub(crate) policy: FailurePolicy,
-    instances: Instances<B>,
+    pub(crate) instances: Instances<B>,
     items: Arena<Items<B>>,
     /// Whether a node was ever expanded into items, whose lanes wait in the injector for their turn.
     has_items: AtomicBool,
     pub(crate) queue: ReadyQueue,
     pub(crate) timers: Timers,
     pub(crate) pool: Arc<Pool<B>>,
-    /// 0: not stopped, otherwise a [`Stop`].
+    /// 0: everything starts; otherwise bits, of each [`Stop`] that came and [`SOME_CLOSED`].
     pub(crate) stop: AtomicU8,
     finished: AtomicBool,
     pub(crate) caller: Caller,
@@ -170,7 +173,7 @@ impl<B: Body> Run<B> {
             body,
             policy,
             queue: ReadyQueue::with_gates(seats, &plan),
-            instances: Instances::new(Instance::new(InstanceId::ROOT, plan, program, None, false, retained)),
+            instances: Instances::new(Instance::new(InstanceId::ROOT, plan, program, None, false, false, retained)),
             items: Arena::new(),
             has_items: AtomicBool::new(false),
             timers: Timers::default(),
@@ -256,7 +259,7 @@ impl<B: Body> Run<B> {
 
     /// Why nothing new starts, if so. SeqCst, as are the stores: see [`Run::stop`].
     pub fn stopped(&self) -> Option<Stop> {
-        match self.stop.load(Ordering::SeqCst) {
+        match self.stop.load(Ordering::SeqCst) & !SOME_CLOSED {
             0 => None,
             1 => Some(Stop::Failure),
             _ => Some(Stop::Cancellation),
@@ -381,12 +384,12 @@ impl<B: Body> Run<B> {
 
     #[inline]
     fn step(self: &Arc<Self>, task: Task, seat: &Seat<'_>, now: u64, host: &mut B::Host) -> (Option<Task>, u64) {
-        if task.instance.is_items() {
-            return self.run_items(task, seat, now, host);
+        if task.instance.is_special() {
+            return self.run_special(task, seat, now, host);
         }
         let instance = self.instance(task.instance);
         let status = instance.status_word(task.node);
-        if self.stop.load(Ordering::Relaxed) != 0 && !instance.ignores_stop(task.node) {
+        if self.stop.load(Ordering::Relaxed) != 0 && !self.goes_on(task) {
             return (self.pass_over(task, seat, now), now);
         }
         if self.has_limits && !self.body.admits(self, task) {
@@ -426,7 +429,7 @@ impl<B: Body> Run<B> {
     /// drained here or learns that the run has stopped. SeqCst on the flag, since it is rarely written and its order with
     /// the lock and with the queues' fences is then plain to see. Modelled in `tests/loom_protocols`.
     pub fn stop(&self, reason: Stop) {
-        self.stop.fetch_max(reason as u8, Ordering::SeqCst);
+        self.stop.fetch_or(reason as u8, Ordering::SeqCst);
         let now = self.now();
         for waiting in self.timers.close(|task| self.ignores_stop(task)) {
             if waiting.is_look() {
@@ -445,25 +448,6 @@ impl<B: Body> Run<B> {
         self.notify(usize::MAX);
     }
 
-    /// Puts a plan in the place of a live attempt: its nodes run, and then [`Body::expanded`] ends the attempt.
-    pub fn expand(
-        &self,
-        task: Task,
-        attempt: u32,
-        plan: Arc<Plan>,
-        program: B::Program,
-        retained: impl Fn(SlotId) -> bool,
-    ) {
-        let shielded = self.ignores_stop(task);
-        let child =
-            self.instances.add(|id| Instance::new(id, plan, program, Some((task, attempt)), shielded, retained));
-        if child.plan().node_count() == 0 {
-            self.body.expanded(self, child);
-        } else {
-            self.push_roots(child, None);
-        }
-    }
-
     pub(crate) fn finish(&self) {
         self.body.finished(self);
         // Release: pairs with `is_finished`.
@@ -475,7 +459,7 @@ impl<B: Body> Run<B> {
     /// Gives the run up in a process that has lost its workers (the child of a fork): nothing starts any more, and whoever
     /// waits for it stops waiting. Its values are not to be read.
     pub fn abandon(&self) {
-        self.stop.fetch_max(Stop::Cancellation as u8, Ordering::SeqCst);
+        self.stop.fetch_or(Stop::Cancellation as u8, Ordering::SeqCst);
         self.finished.store(true, Ordering::Release);
     }
 

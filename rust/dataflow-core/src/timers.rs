@@ -89,18 +89,23 @@ impl Timers {
     pub fn close(&self, stays: impl Fn(Task) -> bool) -> Vec<Waiting> {
         let mut heap = lock(&self.heap);
         heap.closed = true;
-        self.take_from(&mut heap, |task| !stays(task))
+        self.take_from(&mut heap, |waiting| !stays(waiting.task))
     }
 
     /// Takes what waits of one instance, the earliest first.
     pub fn take_of(&self, instance: InstanceId) -> Vec<Waiting> {
-        self.take_from(&mut lock(&self.heap), |task| task.instance == instance)
+        self.take(|task| task.instance == instance)
+    }
+
+    /// Takes what waits for an attempt at certain tasks, the earliest first.
+    pub fn take(&self, goes: impl Fn(Task) -> bool) -> Vec<Waiting> {
+        self.take_from(&mut lock(&self.heap), |waiting| !waiting.is_look() && goes(waiting.task))
     }
 
     /// Takes what is to be taken, the earliest first.
-    fn take_from(&self, heap: &mut Heap, goes: impl Fn(Task) -> bool) -> Vec<Waiting> {
+    fn take_from(&self, heap: &mut Heap, goes: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
         let waiting = std::mem::take(&mut heap.waiting).into_iter().map(|Reverse(waiting)| waiting);
-        let (mut taken, left): (Vec<_>, Vec<_>) = waiting.partition(|waiting| goes(waiting.task));
+        let (mut taken, left): (Vec<_>, Vec<_>) = waiting.partition(goes);
         heap.waiting = left.into_iter().map(Reverse).collect();
         self.note_earliest(heap);
         taken.sort_unstable();

@@ -14,13 +14,14 @@ use pyo3::{PyTraverseError, PyVisit, intern};
 use crate::body::CoreRun;
 use crate::call;
 use crate::conclude;
+use crate::expansion;
 use crate::frame::{Frame, attempt_variable};
 use crate::gate::{self, Sent};
 use crate::gather::gather_instead;
 use crate::isolation;
 use crate::items;
 use crate::live::LiveAttempt;
-use crate::node_spec::NodeSpec;
+use crate::node_spec::{Expands, NodeSpec};
 use crate::python_errors;
 use crate::stacks::{self, Target};
 
@@ -278,6 +279,12 @@ impl Attempt {
 
     /// Ends the attempt with what the coroutine returned.
     fn complete(&self, py: Python<'_>, value: Bound<'_, PyAny>) {
+        if self.live.frame().spec().expands == Expands::Graph {
+            if self.end() {
+                expansion::begin(py, self.live.run(), self.live.frame(), value);
+            }
+            return;
+        }
         let outputs = conclude::outputs_of(py, self.live.frame(), value);
         if self.end() {
             self.live.conclude(py, outputs);

@@ -23,6 +23,7 @@ use crate::call;
 use crate::conclude::{self, Via};
 use crate::convoy::{self, Convoy, Courtesy, Passage};
 use crate::events::{EventQueue, Kind, Moment, Record};
+use crate::expansion;
 use crate::frame::Frame;
 use crate::gate;
 use crate::gather::gather;
@@ -31,7 +32,7 @@ use crate::items;
 use crate::limits::RunLimits;
 use crate::map_content::{Element, MapRun};
 use crate::native_threads::OfThread;
-use crate::node_spec::{NodeSpec, Place};
+use crate::node_spec::{Expands, NodeSpec, Place};
 use crate::python_errors;
 use crate::remote::RemoteAttempt;
 use crate::run_program::RunProgram;
@@ -99,12 +100,12 @@ impl PythonBody {
         &self,
         py: Python<'_>,
         kind: Kind,
-        task: Task,
+        node: u32,
         attempt: u32,
         at: Moment,
         payload: Option<Py<PyAny>>,
     ) {
-        self.tell_of(py, kind as u8, task, attempt, at, payload);
+        self.tell_of(py, kind as u8, node, attempt, at, payload);
     }
 
     /// As `tell`, of what only Python knows the kind of.
@@ -112,7 +113,7 @@ impl PythonBody {
         &self,
         py: Python<'_>,
         kind: u8,
-        task: Task,
+        node: u32,
         attempt: u32,
         at: Moment,
         payload: Option<Py<PyAny>>,
@@ -120,7 +121,7 @@ impl PythonBody {
         if let Some(events) = &self.events {
             let (run, Moment { seat, time }) = (self.record.clone_ref(py), at);
             self.events_sent.fetch_add(1, Ordering::Relaxed);
-            events.get().push(Record { kind, run, node: task.node.0, attempt, worker: seat, time, payload });
+            events.get().push(Record { kind, run, node, attempt, worker: seat, time, payload });
         }
     }
 
@@ -198,15 +199,16 @@ impl PythonBody {
         let program = instance.program();
         let spec = program.spec(task.node);
         // What another process runs begins there, and a map here.
-        let begins_here = || !self.goes_to_process(spec) || spec.map.is_some();
+        let begins_here = || !self.goes_to_process(spec);
         if self.events.is_some() && begins_here() {
             let began = instance.timing(task.node).started;
-            self.tell(py, Kind::Started, task, attempt, Moment { seat: step.seat() as u32, time: began }, None);
+            let at = Moment { seat: step.seat() as u32, time: began };
+            self.tell(py, Kind::Started, program.number(task.node), attempt, at, None);
         }
         if attempt > 1 {
             // The exception of the attempt before becomes text: its frames pin arrays.
             let hook = if begins_here() { intern!(py, "attempt_starts") } else { intern!(py, "attempt_is_sent") };
-            match self.hooks.bind(py).call_method1(hook, (task.node.0, attempt)) {
+            match self.hooks.bind(py).call_method1(hook, (program.number(task.node), attempt)) {
                 Ok(stand_in) if stand_in.is_none() => {}
                 Ok(stand_in) => return stand_in::run(py, step, host, &stand_in),
                 Err(error) => return conclude::fail(py, run, task, attempt, error, None, Via::Step(step)),
@@ -218,11 +220,8 @@ impl PythonBody {
         {
             return conclude::fail(py, run, task, attempt, error, Some(frame), Via::Step(step));
         }
-        if let Some(map) = &spec.map {
-            if let Err(error) = items::expand(py, step, frame, map) {
-                conclude::fail(py, run, task, attempt, error, None, Via::Step(step));
-            }
-            return;
+        if spec.expands != Expands::Nothing {
+            return expansion::expand(py, step, frame, host);
         }
         if spec.place >= self.elsewhere {
             if let Err(error) = self.launch(py, run, frame) {
@@ -336,15 +335,16 @@ impl Body for PythonBody {
     fn settled(&self, run: &CoreRun, task: Task, state: State) {
         // SAFETY: outcomes are delivered by attached threads only.
         let py = unsafe { attached() };
-        let attempt = run.instance(task.instance).status(task.node).1;
+        let instance = run.instance(task.instance);
+        let (attempt, node) = (instance.status(task.node).1, instance.program().number(task.node));
         let (kind, payload) = match state {
             State::Failed => {
-                let message = self
-                    .hook(py, run, |hooks| hooks.call_method1(intern!(py, "waiting_failed"), (task.node.0, attempt)));
+                let message =
+                    self.hook(py, run, |hooks| hooks.call_method1(intern!(py, "waiting_failed"), (node, attempt)));
                 (Kind::Failed, message.map(Bound::unbind).ok())
             }
             State::UpstreamFailed => {
-                let blame = run.instance(task.instance).blame(task.node).map(|node| node.0);
+                let blame = instance.blame(task.node).map(|node| instance.program().number(node));
                 (
                     Kind::UpstreamFailed,
                     blame.and_then(|node| node.into_pyobject(py).ok()).map(|node| node.into_any().unbind()),
@@ -356,11 +356,12 @@ impl Body for PythonBody {
                 return;
             }
         };
-        self.tell(py, kind, task, attempt, Moment::elsewhere(run.now()), payload);
+        self.tell(py, kind, node, attempt, Moment::elsewhere(run.now()), payload);
     }
 
-    fn expanded(&self, _run: &CoreRun, _child: &Instance<Self>) {
-        // Nothing in this version makes a node expand.
+    fn expanded(&self, step: &mut Step<'_, '_, Self>, child: &Instance<Self>, host: &mut Host) {
+        // SAFETY: workers are attached when they take a task.
+        expansion::ended(unsafe { attached() }, step, child, host);
     }
 
     #[inline]
@@ -408,7 +409,6 @@ impl Body for PythonBody {
         if let Some(limits) = &self.limits {
             limits.run_ends(py, run);
         }
-        let task = Task { instance: dataflow_core::ids::InstanceId::ROOT, node: dataflow_core::ids::NodeId(0) };
         let state = match self.hook(py, run, |hooks| gate::method(hooks, intern!(py, "run_ends"), &[])) {
             // The run is to be undone, and whoever does that says when it is complete.
             Ok(state) if state.is_none() => return,
@@ -418,7 +418,7 @@ impl Body for PythonBody {
                 None
             }
         };
-        self.tell(py, Kind::GraphCompleted, task, 0, Moment::elsewhere(run.now()), state);
+        self.tell(py, Kind::GraphCompleted, 0, 0, Moment::elsewhere(run.now()), state);
     }
 
     fn joins(&self, seat: usize, host: &mut Host) {

@@ -15,6 +15,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::arrays;
 use crate::body::{CoreRun, PythonBody};
+use crate::dimensions;
 use crate::events::{Kind, Moment};
 use crate::frame::{Frame, Values};
 use crate::items::{self, Outcome};
@@ -97,7 +98,7 @@ pub(crate) fn commit<'a, 's, 'q>(
     let claim = outputs.put(py, run, claim);
     if run.body().events.is_some() {
         let at = Moment { seat: step.seat() as u32, time: now };
-        run.body().tell(py, Kind::Completed, task, attempt, at, None);
+        run.body().tell(py, Kind::Completed, instance.program().number(task.node), attempt, at, None);
     }
     step.deliver(claim);
     Ok(())
@@ -164,16 +165,26 @@ impl Outputs<'_> {
 
 /// What an attempt that returned `value` commits: every output checked, every required one present.
 pub(crate) fn outputs(py: Python<'_>, spec: &NodeSpec, frame: &Frame, value: Bound<'_, PyAny>) -> PyResult<Values> {
-    if spec.kind == CallKind::Function && !spec.output_flags.is_empty() {
+    let values = if spec.kind == CallKind::Function && !spec.output_flags.is_empty() {
         let values = if spec.spread { spread(py, spec, value)? } else { vec_of(Some(checked(spec, 0, value)?)) };
-        return all_set(py, spec, values, false);
-    }
-    let returns_nothing = value.is_none();
-    all_set(py, spec, frame.take_outputs(py), !returns_nothing)
+        all_set(py, spec, values, false)?
+    } else {
+        let returns_nothing = value.is_none();
+        all_set(py, spec, frame.take_outputs(py), !returns_nothing)?
+    };
+    dimensions::check_outputs(py, spec, frame, &values)?;
+    Ok(values)
 }
 
 /// What an attempt commits that ran in another process, which has done the same checks with its own copies of the classes.
-pub(crate) fn received(py: Python<'_>, spec: &NodeSpec, mut values: Values) -> PyResult<Values> {
+pub(crate) fn received(py: Python<'_>, frame: &Frame, values: Values) -> PyResult<Values> {
+    let values = of_others(py, frame.spec(), values)?;
+    dimensions::check_outputs(py, frame.spec(), frame, &values)?;
+    Ok(values)
+}
+
+/// What an attempt commits that other operations have made in its place.
+pub(crate) fn of_others(py: Python<'_>, spec: &NodeSpec, mut values: Values) -> PyResult<Values> {
     values.resize_with(spec.output_flags.len(), || None);
     for (port, value) in values.iter().enumerate() {
         if let Some(value) = value {
@@ -193,8 +204,9 @@ pub(crate) fn outputs_of(py: Python<'_>, frame: &Frame, value: Bound<'_, PyAny>)
         let value = NodeSpec::position(names, name.cast::<PyString>()?).and_then(|position| values[position].take());
         value.map(|value| checked(replaced, port, value.into_bound(py))).transpose()
     });
-    let adopted = adopted.collect::<PyResult<Values>>()?;
-    all_set(py, replaced, adopted, false)
+    let adopted = all_set(py, replaced, adopted.collect::<PyResult<Values>>()?, false)?;
+    dimensions::check_outputs(py, replaced, frame, &adopted)?;
+    Ok(adopted)
 }
 
 fn all_set(py: Python<'_>, spec: &NodeSpec, values: Values, returned_a_value: bool) -> PyResult<Values> {
@@ -315,7 +327,8 @@ pub(crate) fn succeed(
     let now = via.clock(run);
     let Some(claim) = run.claim(task, attempt, State::Succeeded, now) else { return };
     let claim = Outputs::Many(outputs).put(py, run, claim);
-    run.body().tell(py, Kind::Completed, task, attempt, Moment { seat: via.seat(), time: now }, None);
+    let (node, at) = (instance.program().number(task.node), Moment { seat: via.seat(), time: now });
+    run.body().tell(py, Kind::Completed, node, attempt, at, None);
     via.deliver(run, claim);
 }
 
@@ -342,11 +355,11 @@ pub(crate) fn fail(
         body.interrupt(run, error.into_value(py));
         return cancel(py, run, task, attempt, via);
     }
-    let node = task.node.0;
     let error = error.into_value(py);
     let instance = run.instance(task.instance);
+    let node = instance.program().number(task.node);
     let spec = instance.program().spec(task.node);
-    let goes_on = run.stopped().is_none() || run.ignores_stop(task);
+    let goes_on = run.goes_on(task);
     // How often a fallback is attempted is its own affair.
     let may_retry = (attempt < spec.max_attempts || spec.fallback.is_some()) && goes_on;
     let delay = if may_retry {
@@ -363,7 +376,7 @@ pub(crate) fn fail(
     match delay {
         Some(seconds) => {
             let message = note(py, run, "attempt_failed", node, attempt, &error, Some(seconds));
-            body.tell(py, Kind::Retrying, task, attempt, Moment { seat: via.seat(), time: run.now() }, message);
+            body.tell(py, Kind::Retrying, node, attempt, Moment { seat: via.seat(), time: run.now() }, message);
             drop(error);
             let delay = Duration::try_from_secs_f64(seconds).ok();
             match via {
@@ -388,7 +401,7 @@ pub(crate) fn fail(
             let Some(claim) = run.claim(task, attempt, State::Failed, now) else { return };
             let message = note(py, run, "failed", node, attempt, &error, None);
             drop(error);
-            body.tell(py, Kind::Failed, task, attempt, Moment { seat: via.seat(), time: now }, message);
+            body.tell(py, Kind::Failed, node, attempt, Moment { seat: via.seat(), time: now }, message);
             via.deliver(run, claim);
         }
     }
@@ -434,7 +447,8 @@ pub(crate) fn cancel(py: Python<'_>, run: &CoreRun, task: Task, attempt: u32, mu
     }
     let now = via.clock(run);
     if let Some(claim) = run.claim(task, attempt, State::Cancelled, now) {
-        run.body().tell(py, Kind::Cancelled, task, attempt, Moment { seat: via.seat(), time: now }, None);
+        let (node, at) = (claim.instance().program().number(task.node), Moment { seat: via.seat(), time: now });
+        run.body().tell(py, Kind::Cancelled, node, attempt, at, None);
         via.deliver(run, claim);
     }
 }

@@ -266,6 +266,17 @@ impl Frame {
         }
     }
 
+    /// What Python knows the attempt by: the record of the run, the node, and for an item of a map its indices.
+    pub(crate) fn place(&self, py: Python<'_>) -> PyResult<(Py<PyAny>, u32, Py<PyTuple>)> {
+        Ok(match self.home() {
+            Home::Guest(guest) => (guest.record.clone_ref(py), self.task.node.0, guest.items.clone_ref(py)),
+            Home::Run(run) => {
+                let (node, indices) = items::path(run, self.task);
+                (run.body().record.clone_ref(py), node, PyTuple::new(py, indices)?.unbind())
+            }
+        })
+    }
+
     /// The limits of the run, if it has some.
     pub(crate) fn limits(&self) -> Option<&RunLimits> {
         self.run().and_then(|run| run.body().limits.as_ref())
@@ -429,22 +440,17 @@ fn info(py: Python<'_>, frame: &Frame) -> PyResult<FrameInfo> {
         // Nobody waits for it any more: it is to end.
         return Err(python_errors::attempt_timed_out(py));
     }
+    let (record, node, items) = frame.place(py)?;
     let task = frame.task;
-    let (record, node, items, spec) = match frame.home() {
-        Home::Guest(guest) => (&guest.record, task.node.0, guest.items.clone_ref(py), &guest.spec),
-        Home::Run(run) if task.instance.is_items() => {
-            let (node, indices) = items::path(run, task);
-            (&run.body().record, node, PyTuple::new(py, indices)?.unbind(), items::spec_object(run, task))
-        }
-        Home::Run(run) => {
-            let spec = run.instance(task.instance).program().spec_object(task.node);
-            (&run.body().record, task.node.0, PyTuple::empty(py).unbind(), spec)
-        }
+    let spec = match frame.home() {
+        Home::Guest(guest) => &guest.spec,
+        Home::Run(run) if task.instance.is_items() => items::spec_object(run, task),
+        Home::Run(run) => run.instance(task.instance).program().spec_object(task.node),
     };
     // SAFETY: the operation belongs to the program of the run, to the map that the frame is of, or to whoever runs a guest.
     let operation = unsafe { Bound::from_borrowed_ptr(py, frame.operation) };
     Ok(FrameInfo {
-        run: record.clone_ref(py),
+        run: record,
         node,
         attempt: frame.attempt,
         operation: operation.unbind(),

@@ -12,6 +12,7 @@ use pyo3::types::PyList;
 
 use crate::arrays;
 use crate::body::PythonBody;
+use crate::dimensions;
 use crate::frame::Frame;
 use crate::limits::RunLimits;
 use crate::node_spec::NodeSpec;
@@ -65,7 +66,7 @@ fn borrowed<'a, 'py>(
     }
 }
 
-/// For a node with inputs that take many values, or that may be written.
+/// For a node with inputs that take many values, that may be written, or whose dimensions have names.
 fn gather_specially(
     py: Python<'_>,
     body: &PythonBody,
@@ -81,6 +82,16 @@ fn gather_specially(
     let is_sent = body.goes_to_process(spec);
     for (port, &flags) in plan.input_flags(node).iter().enumerate() {
         let sources = plan.port_sources(node, port as u32);
+        if flags & (INPUT_MANY | INPUT_MUTABLE) == 0 {
+            match sources.first().and_then(|&source| borrowed(py, instance, source)) {
+                Some(value) => {
+                    check(spec, port, flags, value)?;
+                    frame.push_input(value.as_ptr());
+                }
+                None => frame.push_input(default(spec, port)),
+            }
+            continue;
+        }
         let writes = (flags & INPUT_MUTABLE != 0 && !is_sent).then_some(Writes { is_last_attempt, limits });
         let value = if flags & INPUT_MANY != 0 {
             Some(many(py, instance, sources, writes)?)
@@ -95,7 +106,7 @@ fn gather_specially(
             None => frame.push_input(default(spec, port)),
         }
     }
-    Ok(())
+    dimensions::check_inputs(py, spec, frame)
 }
 
 /// The inputs of an operation that stands in for a failed one: for each of them the port of the failed one, -1 for the
@@ -134,7 +145,7 @@ pub(crate) fn gather_instead(
             None => frame.push_input(default(spec, port)),
         }
     }
-    Ok(())
+    dimensions::check_inputs(py, spec, frame)
 }
 
 /// Why an input is missing that has no default, for whoever reads it.
@@ -147,7 +158,7 @@ pub(crate) fn missing(py: Python<'_>, frame: &Frame, port: usize) -> PyErr {
         let ends = instance.plan().port_sources(frame.task.node, port as u32).iter().filter_map(|source| {
             let SourceKind::Slot(slot) = source.kind() else { return None };
             let (node, _) = instance.plan().slot_owner(slot);
-            let name = record.call_method1(intern!(py, "names"), (node.0,)).ok()?;
+            let name = record.call_method1(intern!(py, "names"), (instance.program().number(node),)).ok()?;
             Some(format!("{name} ended {}", instance.status(node).0.name()))
         });
         let ends: Vec<String> = ends.collect();

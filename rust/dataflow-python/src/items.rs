@@ -5,7 +5,6 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use dataflow_core::ids::InstanceId;
 use dataflow_core::items::{ItemEnd, Items};
 use dataflow_core::ready::Task;
 use dataflow_core::run::{FailurePolicy, Step, Stop};
@@ -18,11 +17,12 @@ use crate::body::{CoreRun, LONG_NANOSECONDS, PythonBody};
 use crate::call;
 use crate::conclude::{self, Via};
 use crate::events::{Kind, Moment};
+use crate::expansion;
 use crate::frame::{Frame, Values};
 use crate::host::Host;
 use crate::map_content::{Content, Element, MapRun, content};
 use crate::map_spec::MapSpec;
-use crate::node_spec::{NodeSpec, Place};
+use crate::node_spec::{Expands, NodeSpec, Place};
 use crate::python_errors;
 use crate::results::Column;
 use crate::timed::{self, Ended};
@@ -54,11 +54,7 @@ pub(crate) fn path(run: &CoreRun, task: Task) -> (u32, Vec<u32>) {
         task = run.items(task.instance).parent().0;
     }
     indices.reverse();
-    (task.node.0, indices)
-}
-
-fn of_node(node: u32) -> Task {
-    Task { instance: InstanceId::ROOT, node: dataflow_core::ids::NodeId(node) }
+    (run.instance(task.instance).program().number(task.node), indices)
 }
 
 /// The spec of the operation that an item runs, as an object.
@@ -93,7 +89,7 @@ impl PythonBody {
         let mut frame = Frame::new(run, spec, map.operation.bind(py), task, attempt);
         let mut own: Element = SmallVec::new();
         let is_elsewhere = spec.place >= self.elsewhere;
-        let outlives = is_elsewhere || spec.map.is_some();
+        let outlives = is_elsewhere || spec.expands != Expands::Nothing;
         let ready = content
             .give_inputs(py, &mut frame, task.node.index(), element.as_deref(), &mut own, outlives)
             .and_then(|()| host.renew_isolation(py, &self.base_context));
@@ -104,6 +100,15 @@ impl PythonBody {
             return match expand(py, step, frame, inner) {
                 Ok(()) => End::Expanded,
                 Err(error) => failed(py, run, items, content, task, attempt, error, step.seat() as u32, element),
+            };
+        }
+        if spec.expands != Expands::Nothing && spec.place != Place::Loop {
+            drop(own);
+            let mut element = element;
+            return match expansion::expand_item(py, step, frame, &mut element, host) {
+                Ok(()) => End::Expanded,
+                Err(None) => cancelled(items, content),
+                Err(Some(error)) => failed(py, run, items, content, task, attempt, error, step.seat() as u32, element),
             };
         }
         if is_elsewhere {
@@ -290,7 +295,7 @@ impl Content {
         match told {
             Ok(record) if hears => {
                 let at = Moment { seat, time: run.now() };
-                body.tell(py, Kind::Failed, of_node(node), attempt, at, Some(record.unbind()));
+                body.tell(py, Kind::Failed, node, attempt, at, Some(record.unbind()));
             }
             Ok(_) => {}
             Err(fault) => fault.write_unraisable(py, Some(body.hooks.bind(py))),
@@ -325,7 +330,7 @@ fn failed(
     let spec = map.item.get();
     let error = error.into_value(py);
     let delay = match &spec.retry_policy {
-        Some(policy) if attempt < spec.max_attempts && run.stopped().is_none() => body
+        Some(policy) if attempt < spec.max_attempts && run.goes_on(task) => body
             .hook(py, run, |hooks| hooks.call_method1(intern!(py, "item_retry_delay"), (policy, attempt, &error)))
             .and_then(|delay| delay.extract::<Option<f64>>()),
         _ => Ok(None),
@@ -343,7 +348,7 @@ fn failed(
         match told {
             Ok(payload) => {
                 let at = Moment { seat, time: run.now() };
-                body.tell(py, Kind::Retrying, of_node(node), attempt, at, Some(payload.unbind()));
+                body.tell(py, Kind::Retrying, node, attempt, at, Some(payload.unbind()));
             }
             Err(fault) => fault.write_unraisable(py, Some(body.hooks.bind(py))),
         }
@@ -379,7 +384,7 @@ pub(crate) fn conclude(
     task: Task,
     attempt: u32,
     outcome: Outcome,
-    frame: Option<&Frame>,
+    pulled: Option<Element>,
     via: Via<'_, '_, '_>,
 ) {
     let items = run.items(task.instance);
@@ -395,17 +400,21 @@ pub(crate) fn conclude(
     };
     let end = match outcome {
         None => End::Done,
-        Some(error) => {
-            // An element that was pulled is needed for another attempt; one that has an index is looked up again.
-            let pulled = frame.filter(|_| items.len().is_none()).map(|frame| {
-                let over = content.map.get().over.iter();
-                // SAFETY: the inputs of a live attempt, which its frame owns.
-                over.map(|&port| unsafe { Bound::from_borrowed_ptr(py, frame.input(port)) }.unbind()).collect()
-            });
-            failed(py, run, items, content, task, attempt, error, via.seat(), pulled)
-        }
+        Some(error) => failed(py, run, items, content, task, attempt, error, via.seat(), pulled),
     };
     end_item(run, task, attempt, end, via);
+}
+
+/// What was pulled for an item, which is needed for another attempt; what has an index is looked up again.
+pub(crate) fn pulled(py: Python<'_>, run: &CoreRun, frame: &Frame) -> Option<Element> {
+    let items = run.items(frame.task.instance);
+    // SAFETY: an item that is under way has a slot.
+    let content = unsafe { items.load().content() };
+    items.len().is_none().then(|| {
+        let over = content.map.get().over.iter();
+        // SAFETY: the inputs of a live attempt, which its frame owns.
+        over.map(|&port| unsafe { Bound::from_borrowed_ptr(py, frame.input(port)) }.unbind()).collect()
+    })
 }
 
 /// Ends an attempt of an item with an error of the engine's own.

@@ -1,9 +1,10 @@
 //! What the runs of an engine share in limited amounts: the core's ledger, with tasks of runs as those that wait.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
+use dataflow_core::ids::NodeId;
 use dataflow_core::instance::Instance;
 use dataflow_core::ledger::{Demand, Grants, Ledger, Request, Ticket, Verdict};
 use dataflow_core::plan::{Plan, SourceKind};
@@ -13,7 +14,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::body::{CoreRun, PythonBody};
-use crate::node_spec::NodeSpec;
+use crate::node_spec::{Expands, NodeSpec};
 use crate::value_sizes::{self, ValueSizes};
 
 /// A task that waits to be admitted.
@@ -33,7 +34,7 @@ pub(crate) struct Limits {
 pub(crate) struct RunLimits {
     limits: Py<Limits>,
     /// The group of each kind of operation that is limited, by the address of its spec.
-    groups: HashMap<usize, u32>,
+    groups: RwLock<HashMap<usize, u32>>,
     /// The group of the others, where there is one: they are limited by memory alone.
     others: Option<u32>,
     /// For each node its turn in the order that keeps few values alive, where memory is limited.
@@ -48,11 +49,18 @@ impl RunLimits {
         if limits_memory {
             plan.sequence().iter().zip(0..).for_each(|(&node, turn)| turns[node as usize] = turn);
         }
-        Self { limits, groups, others, turns }
+        Self { limits, groups: RwLock::new(groups), others, turns }
     }
 
     fn group(&self, spec: &Py<NodeSpec>) -> Option<u32> {
-        self.groups.get(&(spec.as_ptr() as usize)).copied().or(self.others)
+        let groups = self.groups.read().unwrap_or_else(PoisonError::into_inner);
+        groups.get(&(spec.as_ptr() as usize)).copied().or(self.others)
+    }
+
+    /// Adds the groups of kinds of operation that an expansion has brought.
+    pub(crate) fn add_groups(&self, groups: &[(Py<NodeSpec>, u32)]) {
+        let mut known = self.groups.write().unwrap_or_else(PoisonError::into_inner);
+        known.extend(groups.iter().map(|(spec, group)| (spec.as_ptr() as usize, *group)));
     }
 
     /// Notes what the outputs of an attempt hold together.
@@ -70,23 +78,18 @@ impl RunLimits {
             run.instance(task.instance).program().spec_object(task.node)
         };
         let Some(group) = self.group(spec) else { return true };
-        if spec.get().map.is_some() {
+        if spec.get().expands != Expands::Nothing && spec.get().expands != Expands::Graph {
             return true;
         }
         let limits = self.limits.get();
         let growth = limits.sizes.as_ref().map_or(0, |sizes| growth(py, sizes, run, task, spec.get()));
-        let node = node_of(run, task);
+        let node = run.node_of(task);
         // Without a limit of memory, those of one priority get their turn as they come.
-        let position = self.turns.get(node.node.index()).map_or(0, |&turn| u64::from(turn));
+        let position = self.turns.get(root_of(run, node).index()).map_or(0, |&turn| u64::from(turn));
         let request = Request { group, growth, priority: priority(py, run, node), position };
         let now = limits.now();
-        let (verdict, grants) = limits.ledger.request(
-            ticket(run, task),
-            request,
-            now,
-            || run.stopped().is_some() && !run.ignores_stop(task),
-            || (run.clone(), task),
-        );
+        let (verdict, grants) =
+            limits.ledger.request(ticket(run, task), request, now, || !run.goes_on(task), || (run.clone(), task));
         dispatch(grants);
         match verdict {
             Verdict::Go => true,
@@ -202,13 +205,13 @@ fn dispatch(grants: Grants<Waiting>) {
     }
 }
 
-/// The node that a task belongs to: that of the map, for an item.
-fn node_of(run: &CoreRun, task: Task) -> Task {
-    let mut task = task;
-    while task.instance.is_items() {
-        task = run.items(task.instance).parent().0;
+/// The node of the run's own plan that a node is, or was expanded from.
+fn root_of(run: &CoreRun, node: Task) -> NodeId {
+    let mut node = node;
+    while let Some((parent, _)) = run.instance(node.instance).parent() {
+        node = run.node_of(parent);
     }
-    task
+    node.node
 }
 
 fn priority(py: Python<'_>, run: &CoreRun, node: Task) -> i64 {

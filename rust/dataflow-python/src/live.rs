@@ -48,7 +48,8 @@ impl LiveAttempt {
             Ok(outputs) => conclude::succeed(py, &self.run, task, attempt, outputs, Via::Elsewhere),
             Err(error) if task.instance.is_items() => {
                 let outcome = Outcome::Failed(error);
-                items::conclude(py, &self.run, task, attempt, outcome, Some(&self.frame), Via::Elsewhere);
+                let pulled = items::pulled(py, &self.run, &self.frame);
+                items::conclude(py, &self.run, task, attempt, outcome, pulled, Via::Elsewhere);
             }
             Err(error) => conclude::fail(py, &self.run, task, attempt, error, None, Via::Elsewhere),
         }

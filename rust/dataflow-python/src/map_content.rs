@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use smallvec::SmallVec;
 
 use crate::conclude;
+use crate::dimensions;
 use crate::frame::{Frame, Values};
 use crate::gather::wrong;
 use crate::map_spec::MapSpec;
@@ -174,7 +175,7 @@ impl Content {
                 }
             }
         }
-        Ok(())
+        dimensions::check_inputs(py, spec, frame)
     }
 
     #[inline]

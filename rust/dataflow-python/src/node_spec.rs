@@ -37,6 +37,19 @@ pub(crate) enum Place {
     Loop,
 }
 
+/// What comes of an attempt of a node, in the place of a call that commits its outputs.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub(crate) enum Expands {
+    /// Nothing: most nodes.
+    Nothing,
+    /// An attempt for each item of its sources: a map.
+    Items,
+    /// The graph that the call returns: a dynamic operation.
+    Graph,
+    /// One plan after another: a loop.
+    Iterations,
+}
+
 /// The immutable description shared by nodes of one kind.
 #[pyclass(frozen, module = "execution_dataflow._core")]
 pub(crate) struct NodeSpec {
@@ -59,10 +72,10 @@ pub(crate) struct NodeSpec {
     pub(crate) keyword_count: usize,
     /// The arguments of the function are its inputs, in the order of ports.
     pub(crate) takes_ports_in_order: bool,
-    /// No input takes many values or may be written: values are passed as they lie in their slots.
+    /// No input takes many values, may be written or has named dimensions: values are passed as they lie in their slots.
     pub(crate) takes_values_as_they_are: bool,
     pub(crate) spread: bool,
-    /// One output; what a function returns is its value.
+    /// One output without named dimensions; what a function returns is its value.
     pub(crate) has_one_output: bool,
     #[pyo3(get)]
     pub(crate) is_coroutine: bool,
@@ -76,6 +89,7 @@ pub(crate) struct NodeSpec {
     pub(crate) settings: Py<PyAny>,
     /// How long one attempt may take.
     pub(crate) timeout: Option<std::time::Duration>,
+    pub(crate) expands: Expands,
     /// Of a node that runs its operation once for each item.
     pub(crate) map: Option<Py<MapSpec>>,
     /// The Python `Fallback` that stands in for it when it has failed; it keeps the spec of an operation that does.
@@ -83,6 +97,9 @@ pub(crate) struct NodeSpec {
     pub(crate) fallback: Option<Py<PyAny>>,
     /// Whether it runs whatever becomes of what it waits for, and of the run.
     pub(crate) always_runs: bool,
+    /// Compares the lengths of the named dimensions of its arrays; see `dimensions.rs`.
+    #[pyo3(get)]
+    pub(crate) dimensions: Option<Py<PyAny>>,
     pub(crate) duration: Duration,
     pub(crate) output_size: OutputSize,
 }
@@ -135,7 +152,8 @@ impl NodeSpec {
     #[new]
     #[pyo3(signature = (*, label, kind, function, input_names, input_flags, input_checks, input_defaults, output_names,
         output_flags, output_checks, settings, arguments=vec![], keyword_names=None, spread=false, is_coroutine=false,
-        executor=None, retry_policy=None, max_attempts=1, map=None, fallback=None))]
+        executor=None, retry_policy=None, max_attempts=1, map=None, fallback=None, expands=None,
+        dimensions=None))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -159,16 +177,25 @@ impl NodeSpec {
         max_attempts: u32,
         map: Option<Py<MapSpec>>,
         fallback: Option<Py<PyAny>>,
+        expands: Option<&str>,
+        dimensions: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let kind = match kind {
             "method" => CallKind::Method,
             "function" => CallKind::Function,
             other => return Err(PyValueError::new_err(format!("kind is 'method' or 'function', not {other:?}"))),
         };
+        let expands = match expands {
+            None if map.is_some() => Expands::Items,
+            None => Expands::Nothing,
+            Some("graph") => Expands::Graph,
+            Some("iterations") => Expands::Iterations,
+            Some(other) => return Err(PyValueError::new_err(format!("nothing expands into {other:?}"))),
+        };
         let place = match executor {
-            // The node of a map stays: its items go where their operation says.
-            _ if map.is_some() => Place::Here,
             _ if is_coroutine => Place::Loop,
+            // What expands stays: what comes of it goes where it says.
+            _ if expands != Expands::Nothing => Place::Here,
             None => Place::Unnamed,
             Some("thread" | "inline") => Place::Here,
             Some("process") => Place::Process,
@@ -199,15 +226,16 @@ impl NodeSpec {
         let checks = |checks: Vec<Bound<'_, PyAny>>| checks.iter().map(Check::from_python).collect::<PyResult<_>>();
         let always_runs = settings.bind(py).getattr(intern!(py, "always_run"))?.is_truthy()?;
         let takes_ports_in_order = arguments.iter().copied().eq(0..inputs as i32);
-        let takes_values_as_they_are =
-            input_flags.as_bytes().iter().all(|flags| flags & (INPUT_MANY | INPUT_MUTABLE) == 0);
+        // Named dimensions take the ways of what is rare, so that nobody else looks for them.
+        let takes_values_as_they_are = dimensions.is_none()
+            && input_flags.as_bytes().iter().all(|flags| flags & (INPUT_MANY | INPUT_MUTABLE) == 0);
         Ok(Self {
             label,
             kind,
             keyword_count: keywords,
             takes_ports_in_order,
             takes_values_as_they_are,
-            has_one_output: outputs == 1 && !spread,
+            has_one_output: outputs == 1 && !spread && dimensions.is_none(),
             duration: Duration::default(),
             output_size: OutputSize::new(settings.bind(py).getattr(intern!(py, "output_bytes"))?.extract()?),
             function,
@@ -227,9 +255,11 @@ impl NodeSpec {
             max_attempts,
             settings,
             timeout,
+            expands,
             map,
             fallback,
             always_runs,
+            dimensions,
         })
     }
 
@@ -245,10 +275,23 @@ impl NodeSpec {
         self.map.is_some()
     }
 
+    /// Whether its attempts run another plan in their place.
+    #[getter]
+    fn is_expanding(&self) -> bool {
+        matches!(self.expands, Expands::Graph | Expands::Iterations)
+    }
+
     /// Whether it calls a function with its inputs: there is no more to the operation.
     #[getter]
     fn is_function(&self) -> bool {
         self.kind == CallKind::Function
+    }
+
+    /// Whether any value is compared with what its port declares.
+    #[getter]
+    fn is_checked(&self) -> bool {
+        let mut checks = self.input_checks.iter().chain(&self.output_checks);
+        self.dimensions.is_some() || checks.any(|check| !matches!(check, Check::Anything))
     }
 
     /// How long attempts took of late: the shortest and the longest to expect, in nanoseconds; 0 if none has ended.
@@ -276,6 +319,7 @@ impl NodeSpec {
         visit.call(&self.settings)?;
         visit.call(&self.map)?;
         visit.call(&self.fallback)?;
+        visit.call(&self.dimensions)?;
         self.input_defaults.iter().try_for_each(|default| visit.call(default))?;
         self.input_checks.iter().chain(&self.output_checks).try_for_each(|check| check.traverse(&visit))
     }

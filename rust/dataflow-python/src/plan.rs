@@ -11,7 +11,7 @@ use pyo3::types::PyTuple;
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::body::LONG_NANOSECONDS;
-use crate::node_spec::NodeSpec;
+use crate::node_spec::{Expands, NodeSpec};
 
 /// Specs, operations and constants of a plan's nodes.
 pub(crate) struct Program {
@@ -19,7 +19,7 @@ pub(crate) struct Program {
     spec_of: Vec<u32>,
     operations: Vec<Py<PyAny>>,
     constants: Vec<Py<PyAny>>,
-    has_maps: bool,
+    may_expand: bool,
     given_count: usize,
 }
 
@@ -51,8 +51,8 @@ impl Program {
             }
             latest = Some(shape);
         }
-        let has_maps = specs.iter().any(|spec| spec.get().map.is_some());
-        Ok(Self { specs, spec_of, operations, constants, has_maps, given_count: given_count as usize })
+        let may_expand = specs.iter().any(|spec| spec.get().expands != Expands::Nothing);
+        Ok(Self { specs, spec_of, operations, constants, may_expand, given_count: given_count as usize })
     }
 
     /// Whether some operation took long in an earlier run. Of a plan with very many kinds the first ones are asked.
@@ -61,9 +61,9 @@ impl Program {
         self.specs.iter().take(ASKED).any(|spec| spec.get().duration.longest() > LONG_NANOSECONDS)
     }
 
-    /// Whether some node runs an operation for each of its items.
-    pub(crate) fn has_maps(&self) -> bool {
-        self.has_maps
+    /// Whether more may come of some node than is known now: items, or other plans.
+    pub(crate) fn may_expand(&self) -> bool {
+        self.may_expand
     }
 
     /// How many values each run is given when it starts.
@@ -115,7 +115,7 @@ impl PyPlan {
         }
     }
 
-    fn output(&self, node: u32, port: u32) -> PyResult<NodeId> {
+    pub(crate) fn output(&self, node: u32, port: u32) -> PyResult<NodeId> {
         let node = self.node(node)?;
         let count = self.plan.slots_of(node).len();
         if (port as usize) < count {
@@ -185,7 +185,7 @@ impl PyPlan {
             spec_of: program.spec_of.clone(),
             operations: clone(&program.operations),
             constants: clone(&program.constants),
-            has_maps: program.has_maps,
+            may_expand: program.may_expand,
             given_count: program.given_count,
         };
         Ok(Self { plan: self.plan.clone(), program: Arc::new(program), identities: OnceLock::new() })

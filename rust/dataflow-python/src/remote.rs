@@ -64,16 +64,17 @@ impl RemoteAttempt {
         }
         let (body, instance) = (run.body(), run.instance(task.instance));
         let launched = instance.timing(task.node);
+        let node = instance.program().number(task.node);
         let time = run.now().saturating_sub(nanoseconds_ago).max(launched.started);
         run.note_begin(task, time);
         if attempt > 1 {
             // The exception of the attempt before becomes text, as where attempts begin at once.
             let hooks = body.hooks.bind(py);
-            if let Err(error) = hooks.call_method1(intern!(py, "attempt_starts"), (task.node.0, attempt)) {
+            if let Err(error) = hooks.call_method1(intern!(py, "attempt_starts"), (node, attempt)) {
                 error.write_unraisable(py, Some(hooks));
             }
         }
-        body.tell(py, Kind::Started, task, attempt, Moment { seat: launched.worker, time }, None);
+        body.tell(py, Kind::Started, node, attempt, Moment { seat: launched.worker, time }, None);
     }
 
     fn end(&self) -> bool {
@@ -170,7 +171,7 @@ impl RemoteAttempt {
     fn is_unwanted(&self) -> bool {
         let (run, task) = (self.live.run(), self.live.frame().task);
         let is_closed = task.instance.is_items() && run.items(task.instance).is_closed();
-        is_closed || run.stopped().is_some() && !run.ignores_stop(task)
+        is_closed || !run.goes_on(task)
     }
 
     /// Whether it goes on after the run has stopped.
@@ -193,7 +194,7 @@ impl RemoteAttempt {
         let values: Values = values.collect();
         self.note_begin(py, 0);
         if self.end() {
-            let checked = conclude::received(py, self.live.frame().spec(), values);
+            let checked = conclude::received(py, self.live.frame(), values);
             self.live.conclude(py, checked);
         }
         Ok(())

@@ -18,6 +18,7 @@ use crate::attempt::Attempt;
 use crate::body::{CoreRun, PythonBody};
 use crate::convoy::{Convoy, has_interpreter_lock};
 use crate::events::{EventQueue, Moment};
+use crate::expansion;
 use crate::frame::Frame;
 use crate::limits::{Limits, RunLimits};
 use crate::missing::Missing;
@@ -135,8 +136,8 @@ impl PyRun {
         let policy = if fail_fast { FailurePolicy::FailFast } else { FailurePolicy::Continue };
         let shared = plan.get();
         // More workers than nodes find nothing to do.
-        // How many items a map has is known when it runs.
-        let useful = if shared.program.has_maps() { usize::MAX } else { shared.plan.node_count().max(1) };
+        // What a node expands into is known when it runs.
+        let useful = if shared.program.may_expand() { usize::MAX } else { shared.plan.node_count().max(1) };
         let max_workers = max_workers.min(useful);
         let keeps = retained(shared, retain)?;
         let mut lent: Vec<SlotId> = lent.into_iter().flatten().map(SlotId).filter(|&slot| !keeps(slot)).collect();
@@ -183,6 +184,14 @@ impl PyRun {
         Ok(())
     }
 
+    /// Has more kinds of operation ask for what is limited: those of an expansion. Their specs live as long as the run.
+    fn limit(&self, groups: Vec<(Py<NodeSpec>, u32)>) -> PyResult<()> {
+        if let Some(limits) = &self.core()?.body().limits {
+            limits.add_groups(&groups);
+        }
+        Ok(())
+    }
+
     /// Begins to revert an operation that has succeeded in a run that has finished.
     fn begin_revert<'py>(
         &self,
@@ -209,8 +218,7 @@ impl PyRun {
     #[pyo3(signature = (kind, node, payload=None))]
     fn tell(&self, py: Python<'_>, kind: u8, node: u32, payload: Option<Py<PyAny>>) -> PyResult<()> {
         let core = self.core()?;
-        let task = Task { instance: InstanceId::ROOT, node: NodeId(node) };
-        core.body().tell_of(py, kind, task, 0, Moment::elsewhere(core.now()), payload);
+        core.body().tell_of(py, kind, node, 0, Moment::elsewhere(core.now()), payload);
         Ok(())
     }
 
@@ -382,8 +390,9 @@ impl PyRun {
         Ok(self.core()?.remaining())
     }
 
-    fn state(&self, py: Python<'_>, node: u32) -> PyResult<u8> {
-        Ok(self.core()?.root().status(self.node(py, node)?).0 as u8)
+    fn state(&self, node: u32) -> PyResult<u8> {
+        let (instance, node) = expansion::place(self.core()?, node)?;
+        Ok(instance.status(node).0 as u8)
     }
 
     /// For each map that has begun: its node, the indices of the item that it is (none for a node), how many items are
@@ -397,8 +406,9 @@ impl PyRun {
         Ok(core.all_items().map(report).collect())
     }
 
-    fn attempts(&self, py: Python<'_>, node: u32) -> PyResult<u32> {
-        Ok(self.core()?.root().status(self.node(py, node)?).1)
+    fn attempts(&self, node: u32) -> PyResult<u32> {
+        let (instance, node) = expansion::place(self.core()?, node)?;
+        Ok(instance.status(node).1)
     }
 
     fn states<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
@@ -408,8 +418,9 @@ impl PyRun {
     }
 
     /// (queued, started, ended) in nanoseconds since the run began, and the worker, -1 when it never ran.
-    fn timing(&self, py: Python<'_>, node: u32) -> PyResult<(u64, u64, u64, i64)> {
-        let timing = self.core()?.root().timing(self.node(py, node)?);
+    fn timing(&self, node: u32) -> PyResult<(u64, u64, u64, i64)> {
+        let (instance, node) = expansion::place(self.core()?, node)?;
+        let timing = instance.timing(node);
         let worker = if timing.worker == dataflow_core::instance::NO_WORKER { -1 } else { i64::from(timing.worker) };
         Ok((timing.queued, timing.started, timing.ended, worker))
     }
@@ -435,11 +446,11 @@ impl PyRun {
     }
 
     /// The failed operation to blame for an UPSTREAM_FAILED one, or -1.
-    fn blame(&self, py: Python<'_>, node: u32) -> PyResult<i64> {
-        let root = self.core()?.root();
-        let node = self.node(py, node)?;
-        let is_upstream = root.status(node).0 == State::UpstreamFailed;
-        Ok(root.blame(node).filter(|_| is_upstream).map_or(-1, |node| i64::from(node.0)))
+    fn blame(&self, node: u32) -> PyResult<i64> {
+        let (instance, node) = expansion::place(self.core()?, node)?;
+        let is_upstream = instance.status(node).0 == State::UpstreamFailed;
+        let blamed = instance.blame(node).filter(|_| is_upstream);
+        Ok(blamed.map_or(-1, |node| i64::from(instance.program().number(node))))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -484,12 +495,4 @@ fn begun_here(py: Python<'_>, core: &Arc<CoreRun>) -> PyResult<Option<Frame>> {
 fn nanoseconds(seconds: f64) -> u64 {
     Duration::try_from_secs_f64(seconds.max(0.0))
         .map_or(u64::MAX, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
-}
-
-/// For each state, by number, the states that may follow it.
-#[pyfunction]
-pub(crate) fn legal_moves() -> Vec<Vec<u8>> {
-    let followers =
-        |state: State| State::ALL.into_iter().filter(move |&next| state.may_become(next)).map(|next| next as u8);
-    State::ALL.into_iter().map(|state| followers(state).collect()).collect()
 }

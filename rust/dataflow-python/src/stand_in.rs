@@ -38,7 +38,8 @@ pub(crate) fn fall_back<'a, 's, 'q>(
         return Some(via);
     }
     let body = run.body();
-    let arguments = (task.node.0, attempt, error, goes_on);
+    let node = run.instance(task.instance).program().number(task.node);
+    let arguments = (node, attempt, error, goes_on);
     let answer = body.hook(py, run, |hooks| hooks.call_method1(intern!(py, "fall_back"), arguments));
     let answer = answer.and_then(|answer| answer.extract::<Answer>()).and_then(|answer| {
         let present = |(told, values): (_, Option<Py<PyTuple>>)| {
@@ -54,7 +55,7 @@ pub(crate) fn fall_back<'a, 's, 'q>(
             return Some(via);
         }
     };
-    body.tell(py, Kind::FellBack, task, attempt, Moment { seat: via.seat(), time: run.now() }, Some(told));
+    body.tell(py, Kind::FellBack, node, attempt, Moment { seat: via.seat(), time: run.now() }, Some(told));
     match (values, via) {
         (Some(values), via) => conclude::succeed(py, run, task, attempt, values, via),
         (None, Via::Step(step)) => {

@@ -156,7 +156,8 @@ class Member:
         if operation.number not in self._operations:
             self._define(operation.needs, definitions)
             self._operations.add(operation.number)
-            self.outbox.put(messages.OPERATION, (operation.number, operation.spec.label, operation.stream))
+            spec = operation.spec
+            self.outbox.put(messages.OPERATION, (operation.number, spec.label, operation.stream, spec.is_checked))
         if run.number not in self._runs:
             stream, needs = run.seed
             self._define(needs, definitions)

@@ -36,7 +36,7 @@ __all__ = [
 DEFINE: Final = 1
 """(key, pickle): what the key of a function or class stands for."""
 OPERATION: Final = 2
-"""(number, label, pickle): an operation."""
+"""(number, label, pickle, whether its values are checked): an operation."""
 RUN: Final = 3
 """(number, pickle of its `RunSeed`): a run; its context is copied."""
 TASKS: Final = 4

@@ -71,6 +71,10 @@ class ProcessRun:
             places = self._place_of = [0] * len(sequence)
             for place, index in enumerate(sequence):
                 places[index] = place
+        if node >= len(places):
+            scopes = self.record.scopes
+            assert scopes is not None
+            node = scopes.root_of(node)
         return places[node]
 
     @property

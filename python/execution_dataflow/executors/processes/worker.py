@@ -35,7 +35,7 @@ from execution_dataflow.executors.processes.values import (
 )
 from execution_dataflow.executors.processes.wire import Inbox, Outbox
 from execution_dataflow.executors.processes.worker_context import GuestRecord
-from execution_dataflow.node_specs import spec_of
+from execution_dataflow.node_specs import spec_of, unchecked_spec_of
 from execution_dataflow.operations import Operation
 from execution_dataflow.process_errors import TransferError
 from execution_dataflow.shared_memory import Accounts, MainLink, become_worker
@@ -85,7 +85,7 @@ class _Worker:
         self._tasks: deque[tuple[TaskMessage, bytearray, list[WirePart]]] = deque()
         self._replies: deque[tuple[bool, bytes]] = deque()
         # What was sent and not needed yet is a pickle: an error in loading it is that of the task.
-        self._operations: dict[int, tuple[str, bytes] | tuple[_core.NodeSpec, Operation]] = {}
+        self._operations: dict[int, tuple[str, bytes, bool] | tuple[_core.NodeSpec, Operation]] = {}
         self._runs: dict[int, bytes | GuestRecord] = {}
         self._cancelled: dict[int, str | None] = {}
         self._halted: set[int] = set()
@@ -126,8 +126,8 @@ class _Worker:
         elif kind == messages.DEFINE:
             receive_definition(*data)
         elif kind == messages.OPERATION:
-            number, label, stream = data
-            self._operations[number] = (label, stream)
+            number, label, stream, is_checked = data
+            self._operations[number] = (label, stream, is_checked)
         elif kind == messages.RUN:
             number, stream = data
             self._runs[number] = stream
@@ -246,12 +246,13 @@ class _Worker:
 
     def _operation(self, number: int) -> tuple[_core.NodeSpec, Operation]:
         known = self._operations[number]
-        if isinstance(known[0], _core.NodeSpec):
+        if len(known) == 2:
             return known
-        label, stream = known
+        label, stream, is_checked = known
         try:
             operation = pickle.loads(stream)
-            made = self._operations[number] = (spec_of(operation), operation)
+            spec = spec_of(operation) if is_checked else unchecked_spec_of(operation)
+            made = self._operations[number] = (spec, operation)
         except Exception as fault:
             raise TransferError(
                 f"{label} cannot be loaded in a worker process: {type(fault).__name__}: {fault}. A worker imports what "

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataflow_core::body::Body;
+use dataflow_core::expansion::Expansion;
 use dataflow_core::graph::{Graph, INPUT_OPTIONAL};
 use dataflow_core::ids::{InstanceId, NodeId, SlotId};
 use dataflow_core::instance::Instance;
@@ -96,20 +97,22 @@ impl Body for Adder {
                 step.deliver(claim);
             }
             Act::RetryLater => step.again(Some(FAR)),
-            Act::Expand => step.run().expand(task, attempt, plan(1, &[]), vec![Act::Add], |_| true),
+            Act::Expand => {
+                step.expand(Expansion::new(plan(1, &[]), vec![Act::Add]), |_| true);
+            }
         }
     }
 
     fn settled(&self, _run: &Run<Self>, _task: Task, _state: State) {}
 
-    fn expanded(&self, run: &Run<Self>, child: &Instance<Self>) {
-        let (task, attempt) = child.parent().expect("a child has a parent");
+    fn expanded(&self, step: &mut Step<'_, '_, Self>, child: &Instance<Self>, (): &mut ()) {
+        let (run, task, attempt) = (step.run(), step.task(), step.attempt());
         // SAFETY: the child has ended, and its values are retained.
         let value = unsafe { child.value(SlotId(0)) }.copied();
         let state = if value.is_some() { State::Succeeded } else { State::Cancelled };
         let mut claim = run.claim(task, attempt, state, 0).expect("nobody else ends it");
         value.map(|value| claim.put(0, value));
-        run.deliver(claim);
+        step.deliver(claim);
     }
 
     fn finished(&self, run: &Run<Self>) {

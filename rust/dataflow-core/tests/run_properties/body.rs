@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use dataflow_core::body::Body;
+use dataflow_core::expansion::Expansion;
 use dataflow_core::ids::{NodeId, SlotId};
 use dataflow_core::instance::Instance;
 use dataflow_core::outcome::Claim;
@@ -219,7 +220,7 @@ impl Body for Scripted {
         }
         if let Some(child) = &node.child {
             let program = Execution::new(child, &self.faults);
-            run.expand(task, attempt, child.plan.clone(), program, |slot| child.retains(slot));
+            step.expand(Expansion::new(child.plan.clone(), program), |slot| child.retains(slot));
             return;
         }
         match node.way {
@@ -265,8 +266,8 @@ impl Body for Scripted {
         execution.expect(state != State::Succeeded, task.node, "succeeded by decree");
     }
 
-    fn expanded(&self, run: &Run<Self>, child: &Instance<Self>) {
-        let (task, attempt) = child.parent().expect("a child has a parent");
+    fn expanded(&self, step: &mut Step<'_, '_, Self>, child: &Instance<Self>, (): &mut ()) {
+        let (run, task, attempt) = (step.run(), step.task(), step.attempt());
         let script = &child.program().script;
         let states: Vec<State> = (0..script.nodes.len() as u32).map(|node| child.status(NodeId(node)).0).collect();
         let execution = run.instance(task.instance).program();
@@ -285,7 +286,7 @@ impl Body for Scripted {
             drop(moved);
             claim
         };
-        run.deliver(claim.expect("nobody else ends it"));
+        step.deliver(claim.expect("nobody else ends it"));
     }
 
     fn finished(&self, _run: &Run<Self>) {

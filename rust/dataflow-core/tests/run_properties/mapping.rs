@@ -190,7 +190,7 @@ impl Body for Mapper {
 
     fn settled(&self, _run: &Run<Self>, _task: Task, _state: State) {}
 
-    fn expanded(&self, _run: &Run<Self>, _child: &Instance<Self>) {}
+    fn expanded(&self, _step: &mut Step<'_, '_, Self>, _child: &Instance<Self>, (): &mut ()) {}
 
     fn finished(&self, _run: &Run<Self>) {}
 

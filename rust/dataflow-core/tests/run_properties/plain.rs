@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataflow_core::body::Body;
+use dataflow_core::expansion::Expansion;
 use dataflow_core::graph::{Graph, INPUT_MANY, INPUT_OPTIONAL};
 use dataflow_core::ids::{NodeId, SlotId};
 use dataflow_core::instance::Instance;
@@ -58,14 +59,16 @@ impl Body for Plain {
             Next::Add(number) => step.deliver(Self::add(run, task, attempt, number)),
             Next::Fail => step.deliver(run.claim(task, attempt, State::Failed, 0).expect("nobody else ends it")),
             Next::Again(delay) => step.again(Some(delay)),
-            Next::Expand(plan) => run.expand(task, attempt, plan, (), |_| true),
+            Next::Expand(plan) => {
+                run.expand(task, attempt, Expansion::new(plan, ()), |_| true);
+            }
         }
     }
 
     fn settled(&self, _run: &Run<Self>, _task: Task, _state: State) {}
 
-    fn expanded(&self, run: &Run<Self>, child: &Instance<Self>) {
-        let (task, attempt) = child.parent().expect("a child has a parent");
+    fn expanded(&self, step: &mut Step<'_, '_, Self>, child: &Instance<Self>, (): &mut ()) {
+        let (run, task, attempt) = (step.run(), step.task(), step.attempt());
         let nodes = (0..child.plan().node_count() as u32).map(|node| child.status(NodeId(node)).0);
         let claim = if nodes.clone().any(State::is_failure) {
             run.claim(task, attempt, State::Failed, 0).expect("nobody else ends it")
@@ -75,7 +78,7 @@ impl Body for Plain {
             let total = slots.filter_map(|slot| unsafe { child.value(slot) }).sum();
             Self::add(run, task, attempt, total)
         };
-        run.deliver(claim);
+        step.deliver(claim);
     }
 
     fn finished(&self, _run: &Run<Self>) {}
