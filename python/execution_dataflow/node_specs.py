@@ -19,15 +19,7 @@ from execution_dataflow.operation_settings import DEFAULT_SETTINGS
 from execution_dataflow.operations import Operation, check_options, label_of
 from execution_dataflow.parameters import is_coroutine_function
 
-__all__ = [
-    "SpecTable",
-    "check_runnable",
-    "checks_of",
-    "kind_of",
-    "spec_of",
-    "spec_that_calls",
-    "unchecked_spec_of",
-]
+__all__ = ["SpecTable", "check_runnable", "checks_of", "kind_of", "spec_of", "spec_that_calls", "unchecked_spec_of"]
 
 # Options that an operation may be given and that no engine of this version acts on.
 # Takes a function, and whether it is a coroutine function, and returns what is called in its place.
@@ -207,7 +199,7 @@ def _new_spec(
         function, label, spread = definition.function, definition.label, definition.spread
         kind, arguments, keyword_names = "function", definition.pattern.arguments, definition.pattern.keyword_names
     is_coroutine = is_coroutine_function(function)
-    checks = checks_of(operation) if is_checked else None
+    checks = checks_of(operation)
     if checks is not None:
         function = checked(function, is_coroutine, checks)
     if around is not None and not isinstance(operation, MappedOperation | RepeatedOperation):
@@ -238,12 +230,6 @@ def _new_spec(
     )
 
 
-def _expansion_of(operation: Operation) -> str | None:
-    if isinstance(operation, RepeatedOperation):
-        return "iterations"
-    return "graph" if operation._settings.dynamic else None
-
-
 def checks_of(operation: Operation) -> PortChecks | None:
     """Return the checks of an operation's ports; those of a map are asked for each of its items.
 
@@ -264,21 +250,22 @@ def checks_of(operation: Operation) -> PortChecks | None:
     """
     if isinstance(operation, MappedOperation | RepeatedOperation):
         return None
-    found = _checks_of_ports(operation)
-    if found is not None and operation._settings.dynamic:
-        raise GraphError(
-            f"{label_of(operation)} is dynamic: the operations inside make what it gives, so checks= belong to "
-            "their ports"
-        )
-    return found
-
-
-def _checks_of_ports(operation: Operation) -> PortChecks | None:
     label, ports = type(operation).__name__, operation.ports
+    if operation._settings.dynamic and any(port.checks for _, port in ports.outputs):
+        raise GraphError(
+            f"{label_of(operation)} returns a graph, whose outputs are checked where they are made: give their checks "
+            "to the operations in that graph, or to the input that takes them"
+        )
     if isinstance(operation, FunctionOperation) and _function_of(operation) is FunctionOperation.execute:
         definition = operation.definition
         return port_checks(definition.label, ports, returns_outputs=True, spread=definition.spread)
     return port_checks(label, ports)
+
+
+def _expansion_of(operation: Operation) -> str | None:
+    if isinstance(operation, RepeatedOperation):
+        return "iterations"
+    return "graph" if operation._settings.dynamic else None
 
 
 def _map_spec(operation: MappedOperation, around: _Around | None, is_checked: bool) -> MapSpec:

@@ -18,6 +18,7 @@ from execution_dataflow import (
     ExecutionEngine,
     ExecutionResult,
     GraphDefinition,
+    GraphValidationError,
     Operation,
     OperationChecked,
     OperationCompleted,
@@ -231,3 +232,18 @@ def test_checks_in_nested_graphs_are_told_by_their_paths() -> None:
 @pytest.mark.parametrize("make", [copy.copy, copy.deepcopy, lambda graph: pickle.loads(pickle.dumps(graph))])
 def test_a_copy_of_an_operation_has_its_checks(make: Any) -> None:
     assert run(make(Load())).checks.warned == 1
+
+
+def test_operations_of_a_graph_that_was_made_while_the_run_went_on_are_checked() -> None:
+    def make() -> GraphDefinition:
+        made = GraphDefinition("made")
+        function = operation(lambda: -1, checks={"result": [in_range(low=0, severity="warn")]}, name="inside")
+        made.output("result", made.add(function))
+        return made
+
+    report = run(operation(make, dynamic=True)).checks
+    assert [(one.operation, one.status) for one in report] == [("make/inside", "warned")]
+    graph = GraphDefinition()
+    graph.add(operation(make, dynamic=True, checks={"result": [in_range(low=0)]}))
+    with pytest.raises(GraphValidationError, match="to the operations in that graph"):
+        graph.compile()

@@ -114,7 +114,8 @@ class CheckLog:
         for check in declared:
             expected.setdefault(check.node, []).append(check)
         summaries = []
-        for node in order:
+        # What was made while the run went on has no place in the order, and comes last.
+        for node in (*order, *sorted(tallies.keys() - set(order))):
             if node not in tallies and node not in expected:
                 continue
             found = tallies.get(node, {})
