@@ -57,7 +57,7 @@ class RunOutcome:
         if scopes is None or not isinstance(operation, str):
             return None
         found = scopes.find(operation)
-        return None if found is None or found < len(self.plan) else found
+        return None if found is None or found < len(self.plan) or not self._began(found) else found
 
     def iterations(self, loop: Operation | str) -> int:
         """Return how many iterations a loop has had."""
@@ -72,7 +72,8 @@ class RunOutcome:
         if found is None or scopes is None:
             return {}
         name = self.record.name_of(*found)
-        return {name + path: self.state(number) for path, number in scopes.inside(*found)}
+        inside = scopes.inside(*found)
+        return {name + path: self.state(number) for path, number in inside if self._began(number)}
 
     def _expanded(self, operation: Operation | str) -> tuple[int, tuple[int, ...]] | None:
         scopes = self.record.scopes
@@ -82,6 +83,14 @@ class RunOutcome:
             # An item of a map that has not expanded is known by that.
             self.node_of(_INDICES.sub("", name))
         return found
+
+    def _began(self, number: int) -> bool:
+        """Whether there is such an operation: what was to be expanded may have been refused."""
+        try:
+            self.run.state(number)
+        except IndexError:
+            return False
+        return True
 
     def released_inside(self, node: int) -> ValueReleasedError:
         """Return the error for who asks for a value of an operation inside of an expansion."""

@@ -239,7 +239,7 @@ fn conclude_child(py: Python<'_>, step: &mut Step<'_, '_, PythonBody>, child: &I
 }
 
 /// The spec of what has expanded, and the operation.
-fn expanded_spec<'r>(run: &'r CoreRun, task: Task) -> &'r NodeSpec {
+fn expanded_spec(run: &CoreRun, task: Task) -> &NodeSpec {
     if task.instance.is_items() {
         // The item is under way until it is concluded.
         items::spec_object(run, task).get()

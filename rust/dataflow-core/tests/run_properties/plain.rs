@@ -21,6 +21,8 @@ pub(crate) enum Next {
     Fail,
     Again(Duration),
     Expand(Arc<Plan>),
+    /// With what its roots are given, and contained.
+    ExpandContained(Arc<Plan>, Vec<(NodeId, Option<u64>)>),
 }
 
 type Act = dyn Fn(&Arc<Run<Plain>>, Task, u32) -> Next + Send + Sync;
@@ -62,6 +64,9 @@ impl Body for Plain {
             Next::Expand(plan) => {
                 run.expand(task, attempt, Expansion::new(plan, ()), |_| true);
             }
+            Next::ExpandContained(plan, given) => {
+                step.expand(Expansion::new(plan, ()).with_given(given).contained(), |_| true);
+            }
         }
     }
 
@@ -70,6 +75,9 @@ impl Body for Plain {
     fn expanded(&self, step: &mut Step<'_, '_, Self>, child: &Instance<Self>, (): &mut ()) {
         let (run, task, attempt) = (step.run(), step.task(), step.attempt());
         let nodes = (0..child.plan().node_count() as u32).map(|node| child.status(NodeId(node)).0);
+        if child.is_contained() && attempt == 1 && nodes.clone().any(State::is_failure) {
+            return step.again(None);
+        }
         let claim = if nodes.clone().any(State::is_failure) {
             run.claim(task, attempt, State::Failed, 0).expect("nobody else ends it")
         } else {
