@@ -94,7 +94,7 @@ impl<B: Body> Run<B> {
         let roots: Vec<NodeId> = roots.filter(|&node| child.status(node).0 == State::Pending).collect();
         let count = roots.len();
         let mut ready = |node| {
-            let state = child.trigger(node, self.policy, false);
+            let state = child.trigger(self, node, false);
             debug_assert_eq!(state, State::Ready);
             self.publish(task(node), &sink);
         };

@@ -329,22 +329,22 @@ impl<B: Body> Instance<B> {
     /// cancelled, the dependents of the failure that was the reason among them (rule R4). A node that always runs is ready
     /// at any rate.
     #[inline]
-    pub(crate) fn trigger(&self, node: NodeId, policy: FailurePolicy, stopped: bool) -> State {
+    pub(crate) fn trigger(&self, run: &Run<B>, node: NodeId, stopped: bool) -> State {
         let cell = self.cell(node);
         // Relaxed: the caller brought the pending counter to zero and so acquired every note.
         let marks = cell.marks.load(Ordering::Relaxed);
-        let state = if marks == 0 && !stopped { State::Ready } else { self.judge(node, marks, policy, stopped) };
+        let state = if marks == 0 && !stopped { State::Ready } else { self.judge(run, node, marks) };
         cell.status.set(state);
         state
     }
 
     #[cold]
-    fn judge(&self, node: NodeId, marks: u32, policy: FailurePolicy, stopped: bool) -> State {
+    fn judge(&self, run: &Run<B>, node: NodeId, marks: u32) -> State {
         if self.plan.always_runs(node) {
             State::Ready
-        } else if marks & SAW_FAILURE != 0 && policy == FailurePolicy::Continue {
+        } else if marks & SAW_FAILURE != 0 && run.policy == FailurePolicy::Continue {
             State::UpstreamFailed
-        } else if stopped || marks & (SAW_CANCEL | SAW_FAILURE) != 0 {
+        } else if marks & (SAW_CANCEL | SAW_FAILURE) != 0 || run.is_over_for(self) {
             State::Cancelled
         } else if marks & SAW_SKIP != 0 && self.lacks_input(node) {
             State::Skipped

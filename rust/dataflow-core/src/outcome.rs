@@ -211,12 +211,12 @@ impl<B: Body> Run<B> {
     #[inline]
     fn settle_success(&self, instance: &Instance<B>, task: Task, now: u64, seat: &Seat<'_>, next: &mut Option<Task>) {
         instance.release_inputs(task.node, |value| self.body().discard(value));
-        let stopped = self.stop.load(Ordering::Relaxed) != 0 && self.is_over_for(instance);
+        let stopped = self.stop.load(Ordering::Relaxed) != 0;
         let mut held = next.take();
         for &successor in instance.plan().successors(task.node).iter().rev() {
             let follower = Task { instance: task.instance, node: NodeId(successor) };
             if instance.arrive(follower.node) {
-                match instance.trigger(follower.node, self.policy, stopped) {
+                match instance.trigger(self, follower.node, stopped) {
                     State::Ready if self.queue.put_behind_gate(follower) => {}
                     State::Ready => {
                         if let Some(earlier) = held.replace(follower) {
@@ -271,7 +271,7 @@ impl<B: Body> Run<B> {
                 }
             }
             let is_full_success = matches!(state, State::Succeeded | State::Restored) && !left_unset;
-            let stopped = self.stop.load(Ordering::Relaxed) != 0 && self.is_over_for(instance);
+            let stopped = self.stop.load(Ordering::Relaxed) != 0;
             // Successors come in the order in which they are to run. In reverse, the first is held back to be run next,
             // and a deque gives the others back in that order.
             for &successor in instance.plan().successors(task.node).iter().rev() {
@@ -281,7 +281,7 @@ impl<B: Body> Run<B> {
                 }
                 if instance.arrive(node) {
                     let follower = Task { instance: task.instance, node };
-                    match instance.trigger(node, self.policy, stopped) {
+                    match instance.trigger(self, node, stopped) {
                         State::Ready if self.queue.put_behind_gate(follower) => pushed += 1,
                         State::Ready => {
                             if let Some(earlier) = held.replace(follower) {

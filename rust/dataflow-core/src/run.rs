@@ -281,7 +281,7 @@ impl<B: Body> Run<B> {
         instance.note_birth(self.now());
         let count = tasks.len();
         let mut push = |(index, task): (usize, Task)| {
-            let state = instance.trigger(task.node, self.policy, false);
+            let state = instance.trigger(self, task.node, false);
             debug_assert_eq!(state, State::Ready);
             match seat {
                 _ if self.queue.put_root_behind_gate(index, task) => {}
