@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from command_lines import CommandLine
 
-from execution_dataflow import GraphDefinition
-
 
 def shown(out: str) -> list[Any]:
     """What the function ``build`` of the module was called with, from what its graph prints."""
@@ -267,22 +265,29 @@ def test_draw_writes_the_language_that_was_asked_for(command: CommandLine) -> No
     assert command("draw", "etl:graph", "-f", "png").code == 2
 
 
-def test_a_definition_file_is_loaded_with_what_is_allowed(
-    command: CommandLine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[Any] = []
+DEFINITION = """\
+version: 1
+name: from a file
+parameters:
+  count: {type: int, default: 4}
+operations:
+  rows: {operation: "etl:rows", inputs: {count: count}}
+  total: {operation: "etl:total", inputs: {rows: rows}}
+outputs: {sum: total}
+"""
 
-    def load(path: str, *, allow: Any) -> GraphDefinition:
-        asked.append((path, list(allow)))
-        if not allow:
-            raise ValueError("etl.total is not allowed")
-        graph = GraphDefinition("from a file")
-        graph.parameter("count", int, default=1)
-        return graph
 
-    monkeypatch.setattr(GraphDefinition, "load", load, raising=False)
-    ended = command("run", "jobs/etl.yaml", "--allow", "etl", "--allow=more", "--count", 3)
-    assert (ended.code, ended.err) == (0, "")
-    assert asked == [("jobs/etl.yaml", ["etl", "more"])]
-    refused = command("validate", "etl.json")
-    assert (refused.code, "--allow MODULE lets a file name the operations" in refused.err) == (2, True)
+def test_a_definition_file_runs_with_what_is_allowed(command: CommandLine) -> None:
+    (command.folder / "job.yaml").write_text(DEFINITION, encoding="utf-8")
+    ended = command("run", "job.yaml", "--allow", "etl", "--count", 3)
+    assert (ended.code, ended.out, ended.err) == (0, "sum: 3\n", "")
+    assert command("validate", "job.yaml", "--allow=etl").code == 0
+    refused = command("validate", "job.yaml")
+    assert (refused.code, refused.out) == (2, "")
+    assert "--allow MODULE lets a file name the operations" in refused.err
+    (command.folder / "job.yaml").write_text(DEFINITION.replace("{rows: rows}", "{row: rows}"), encoding="utf-8")
+    assert (
+        "job.yaml:7:44: operations.total.inputs.row: there is no input 'row'"
+        in command("validate", "job.yaml", "--allow=etl").err
+    )
+    assert command("run", "gone.yaml").code == 2

@@ -246,11 +246,8 @@ def users_traceback(error: BaseException) -> str:
 
 def _definition_in(path: str, allowed: Sequence[str]) -> Graph:
     _make_importable(Path.cwd())
-    load: Callable[..., GraphDefinition] | None = getattr(GraphDefinition, "load", None)
-    if load is None:
-        refuse(f"{path}: this version runs no definition files; name a graph in a module, as module:graph")
     try:
-        return load(path, allow=allowed)
+        return GraphDefinition.load(path, allow=allowed)
     except OSError as error:
         raise Mistake(f"{path} cannot be read: {error.strerror or error}") from None
     except (DataflowError, TypeError, ValueError) as error:
