@@ -10,6 +10,7 @@ from execution_dataflow import _core
 from execution_dataflow.composition.given_values import given_values
 from execution_dataflow.engine_limits import EngineLimits
 from execution_dataflow.errors import ContractError
+from execution_dataflow.expansion.graph_items import BoundGraph
 from execution_dataflow.expansion.graph_outputs import outputs_for
 from execution_dataflow.expansion.repeating import RepeatedOperation
 from execution_dataflow.expansion.scopes import MOST_LEVELS, Scopes
@@ -83,8 +84,11 @@ class ExpansionHooks:
             base = self._begin_plan(scopes, operation.plan, node, at, 0, contained)
             given = tuple(zip(operation.given, value, strict=True))
             return operation.plan.core, base, given, operation.results, contained, ()
+        parameters = None
+        if isinstance(value, BoundGraph):
+            value, parameters = value.graph, value.parameters
         plan, outputs = outputs_for(name, operation, value)
-        values = given_values(plan.name, plan.given, None, None, {}) if plan.given else ()
+        values = given_values(plan.name, plan.given, parameters, None, {}) if plan.given else ()
         return plan.core, self._begin_plan(scopes, plan, node, at, None, contained), (), outputs, contained, values
 
     def _begin_plan(

@@ -18,6 +18,7 @@ from execution_dataflow.contract_levels import ContractLevel, checked_level
 from execution_dataflow.definition_files.saved_graphs import SavedGraph
 from execution_dataflow.errors import ChannelError, GraphValidationError
 from execution_dataflow.expansion.graph_branches import GraphBranches
+from execution_dataflow.expansion.graph_items import mappable
 from execution_dataflow.faults import refuse_addition, refuse_stranger
 from execution_dataflow.functions import FunctionOperation
 from execution_dataflow.graph_blocks import GraphBlock
@@ -160,7 +161,7 @@ class GraphDefinition(GraphBlock, SavedGraph, ComposedGraph, GraphBranches, Grap
 
     def map(
         self,
-        operation: Operation | Callable[..., Any],
+        operation: Operation | GraphDefinition | Callable[..., Any],
         /,
         *,
         over: Any,
@@ -179,8 +180,8 @@ class GraphDefinition(GraphBlock, SavedGraph, ComposedGraph, GraphBranches, Grap
 
         Parameters
         ----------
-        operation : Operation or callable
-            What runs for each item; `mapped` makes one that is a map itself.
+        operation : Operation, callable or GraphDefinition
+            What runs for each item; `mapped` makes one that is a map itself. The inputs of a graph are its parameters.
         over : object
             Where the items come from: an operation of this graph, one of its outputs, or a constant. A dict gives a
             source to each of several inputs, which must have equally many items. An iterator that is given as a
@@ -217,7 +218,7 @@ class GraphDefinition(GraphBlock, SavedGraph, ComposedGraph, GraphBranches, Grap
         >>> ExecutionEngine().run(graph).get_output(total)
         30
         """
-        item = self._building.operation_of(operation)
+        item = mappable(self._building.operation_of(operation))
         if item._ports is None:
             refuse_addition(item)
         check_runnable(item)

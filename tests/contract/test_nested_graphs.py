@@ -14,6 +14,7 @@ from execution_dataflow import (
     ExecutionContext,
     ExecutionEngine,
     GraphDefinition,
+    GraphError,
     GraphValidationError,
     InputPort,
     Operation,
@@ -333,10 +334,42 @@ def test_inputs_that_would_have_one_name_are_refused_with_advice() -> None:
         inner.as_operation()
 
 
-def test_nested_graph_does_not_run_by_itself() -> None:
+@pytest.mark.parametrize("executor", ["thread", "inline", "process"])
+def test_graph_runs_for_each_item_of_a_map(executor: str) -> None:
     inner, graph = GraphDefinition("inner"), GraphDefinition("outer")
-    inner.add(double, x=inner.parameter("x", int))
-    graph.map(inner, over={"x": [1, 2]})
+    x, offset = inner.parameter("x", int), inner.parameter("offset", int, default=1)
+    inner.output("total", inner.add(add, a=inner.add(double, x=x), b=offset))
+    totals = graph.map(inner, over={"x": range(4)})
+    others = graph.map(inner.as_operation("other"), over={"x": [1, 2]}, offset=graph.add(double, x=5))
+    names = []
+    with ExecutionEngine(max_workers=2, executor=executor) as engine:
+        engine.subscribe(lambda event: names.append(event.operation), OperationEvent)
+        result = engine.run(graph)
+    result.raise_if_failed()
+    assert (result.get_output(totals), result.get_output(others)) == ([1, 3, 5, 7], [12, 14])
+    assert {"inner[3]/double", "inner[3]/add", "other[0]/add"} < set(names)
+
+
+def test_failure_in_a_graph_of_a_map_is_told_by_item_and_path() -> None:
+    inner, graph = GraphDefinition("inner"), GraphDefinition("outer")
+    inner.add(double, x=inner.add(lambda x: 6 // x, x=inner.parameter("x", int)))
+    halves = graph.map(inner, over={"x": [1, 0, 3]}, on_error="keep")
+    items = ExecutionEngine().run(graph).get_output(halves)
+    assert (items[0], items[2]) == (12, 4)
+    assert "inner[1]/lambda" in str(items[1].error)
+
+
+def test_graph_with_an_input_that_nothing_feeds_is_not_mapped() -> None:
+    inner = GraphDefinition("inner")
+    inner.add(double)
+    with pytest.raises(GraphError, match=r"nothing feeds its input 'x'; declare it with graph\.parameter\('x'\)"):
+        GraphDefinition().map(inner, over={"x": [1]})
+
+
+def test_nested_graph_stands_in_for_nobody() -> None:
+    inner, graph = GraphDefinition("inner"), GraphDefinition("outer")
+    inner.add(double, x=1)
+    graph.add(operation(lambda: 1, on_failure=inner.as_operation()))
     with pytest.raises(GraphValidationError, match="inner is a nested graph, which is added to a graph as it is"):
         graph.compile()
 

@@ -70,6 +70,7 @@ DEFINITION = [
     "composition.parameter",
     "composition.interface",
     "composition.nested",
+    "expansion.graph_items",
     "composition.levels",
     "composition.given_values",
     "wiring",

@@ -37,7 +37,7 @@ class NestedGraph(Operation):
         The inner graph.
     """
 
-    _never_runs = "is a nested graph, which is added to a graph as it is; it cannot be mapped, nor stand in for others"
+    _never_runs = "is a nested graph, which is added to a graph as it is, and cannot stand in for others"
 
     def __init__(self, graph: Definition, *, name: str | None = None, description: str | None = None) -> None:
         super().__init__(name=name, description=description)
