@@ -168,3 +168,27 @@ class Where(Operation):
 def __getattr__(name: str) -> Any:
     TOUCHED.append(name)
     return load
+
+
+@operation
+def increase(x: int) -> int:
+    return x + 1
+
+
+@operation(outputs="x")
+def grow(x: int) -> int:
+    return 2 * x
+
+
+@operation
+def is_large(x: int) -> bool:
+    return x > 10
+
+
+@operation
+def up_to(x: int) -> list[int]:
+    return list(range(x))
+
+
+def parity(value: int) -> str:
+    return "odd" if value % 2 else "even"

@@ -358,6 +358,9 @@ def _same(before: object, after: object) -> bool:
         return not any(_of_operations(before, after, ""))
     if callable(before) and callable(after) and hasattr(before, "__code__"):
         return _same_code(before, after)
+    compiled = getattr(before, "_compiled_graph", None)  # of a graph that an operation runs
+    if compiled is not None:
+        return not difference_between(compiled(), after._compiled_graph())  # type: ignore[attr-defined]
     try:
         if getattr(before, "shape", None) != getattr(after, "shape", None):
             return False

@@ -44,7 +44,7 @@ def test_everything_that_cannot_be_saved_is_named_at_once() -> None:
     graph.add(ops.accept.new(name="function"), value=math.sin)
     graph.map(ops.accept, over=iter([1, 2]), name="over_an_iterator")
     graph.add(ops.load.new(name="half"), path="\ud800")
-    graph.add(ops.Clean(ending=Local), raw=b"")
+    graph.add(ops.Clean(ending=lambda: "!"), raw=b"")
     changed = graph.add(ops.Clean(3, name="changed"), raw=b"")
     changed.limit = 4
     told = refused(graph)
@@ -75,7 +75,7 @@ def test_everything_that_cannot_be_saved_is_named_at_once() -> None:
             "is code and no data",
             "an iterator cannot be written",
             "half of a surrogate pair",
-            "is code and no data",
+            "a lambda has no name to be imported by; write a function in a module",
             "'limit' was changed after it was made",
         ],
         strict=True,

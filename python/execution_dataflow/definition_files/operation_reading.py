@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from execution_dataflow.composition.parameter import Parameter
@@ -12,6 +12,8 @@ from execution_dataflow.definition_files.operation_writing import POSITIONAL
 from execution_dataflow.definition_files.option_values import decode_option
 from execution_dataflow.definition_files.plain_values import decode
 from execution_dataflow.definition_files.type_texts import type_of_text
+from execution_dataflow.expansion.graph_items import mappable
+from execution_dataflow.expansion.repeating import RepeatedOperation
 from execution_dataflow.fallbacks import FallbackValue
 from execution_dataflow.functions import OperationFunction, operation_of
 from execution_dataflow.mapping import mapped
@@ -19,8 +21,9 @@ from execution_dataflow.operations import OPTIONS, Operation, check_options, lab
 
 __all__ = ["OperationReader", "members_of"]
 
-_MADE_OF = ("operation", "outputs", "arguments", "options")
-_MAP = (*_MADE_OF, "map", "over", "stack", "max_concurrency", "on_error")
+_MADE_OF = ("operation", "outputs", "arguments", "options", "map", "repeat", "graph")
+_MAP = (*_MADE_OF, "over", "stack", "max_concurrency", "on_error")
+_LOOP = (*_MADE_OF, "until", "max_iterations", "on_limit")
 _MARKS = {"$retry_policy": "retry_policy", "$rate_limit": "rate_limit"}
 
 
@@ -74,11 +77,23 @@ class OperationReader:
         What may be named.
     faults : Faults
         Where faults go.
+    nested : callable
+        Returns what stands for a graph, or ``None`` after a fault.
+    new_graph : callable
+        Makes an empty graph with a name.
     """
 
-    def __init__(self, allowed: Allowed, faults: Faults) -> None:
+    def __init__(
+        self,
+        allowed: Allowed,
+        faults: Faults,
+        nested: Callable[[Located, Path], Operation | None],
+        new_graph: Callable[[str], Any],
+    ) -> None:
         self._allowed = allowed
         self._faults = faults
+        self._nested = nested
+        self._new_graph = new_graph
 
     def make(self, members: dict[str, Located], path: Path, at: Located) -> Operation | None:
         """Return the operation that some data describes, or ``None`` after a fault.
@@ -101,6 +116,10 @@ class OperationReader:
                     by_key=True,
                 )
             made = self._map(members["map"], (*path, "map"))
+        elif "repeat" in members:
+            made = self._loop(members["repeat"], (*path, "repeat"))
+        elif "graph" in members:
+            made = self._nested(members["graph"], (*path, "graph"))
         elif "operation" in members:
             made = self._named(members, path)
         else:
@@ -232,6 +251,10 @@ class OperationReader:
             ((mark, part),) = located.value.items()
             if mark in _MARKS:
                 return decode_option(_MARKS[mark], part, (*path, mark), self._allowed, self._faults)
+            if mark == "$type" and isinstance(part.value, str):
+                return self._type(part, (*path, mark))
+            if mark == "$function":
+                return self._found(part, (*path, mark))
         return decode(located, path, self._faults)
 
     def _outputs(self, located: Located | None, path: Path) -> str | tuple[str, ...] | None:
@@ -262,12 +285,34 @@ class OperationReader:
             )
         if "stack" in given and not isinstance(given["stack"], bool):
             self._faults.add("stack is true or false", (*path, "stack"), members["stack"], expected="true or false")
-        item = self.make(
-            {name: member for name, member in members.items() if name in (*_MADE_OF, "map")}, path, located
-        )
+        item = self.make({name: member for name, member in members.items() if name in _MADE_OF}, path, located)
         if item is None or len(self._faults) > before:
             return None
-        made: Operation | None = self._tried(lambda: mapped(item, **given), path, located)
+        made: Operation | None = self._tried(lambda: mapped(mappable(item), **given), path, located)
+        return made
+
+    def _loop(self, located: Located, path: Path) -> Operation | None:
+        required = ("until", "max_iterations")
+        members = members_of(located, path, _LOOP, "a loop", self._faults, required=required)
+        if members is None or not all(name in members for name in required):
+            return None
+        before = len(self._faults)
+        given = {
+            name: decode(members[name], (*path, name), self._faults)
+            for name in ("max_iterations", "on_limit")
+            if name in members
+        }
+        body = self.make({name: member for name, member in members.items() if name in _MADE_OF}, path, located)
+        where = (*path, "until")
+        parts = members_of(members["until"], where, _MADE_OF, "until", self._faults)
+        until = None if parts is None else self.make(parts, where, members["until"])
+        if body is None or until is None or len(self._faults) > before:
+            return None
+        made: Operation | None = self._tried(
+            lambda: RepeatedOperation(body, until, **{"on_limit": "fail", **given}, new_graph=self._new_graph),
+            path,
+            located,
+        )
         return made
 
     def give_options(self, operation: Operation | None, located: Located, path: Path) -> None:
@@ -299,7 +344,7 @@ class OperationReader:
         if located.value is None:
             return None
         members = members_of(
-            located, path, ("value", "fallback_value", "function", *_MADE_OF), "on_failure", self._faults
+            located, path, ("value", "fallback_value", "function", *_MADE_OF[:4]), "on_failure", self._faults
         )
         if members is None:
             return None

@@ -5,11 +5,16 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any
+from types import UnionType
+from typing import Any, get_origin
 
+from execution_dataflow.composition.nested import NestedGraph
 from execution_dataflow.definition_files.option_values import encode_option
 from execution_dataflow.definition_files.plain_values import Encoder, NotPlainError
 from execution_dataflow.definition_files.references import NoReferenceError, reference_of
+from execution_dataflow.definition_files.type_texts import text_of_type
+from execution_dataflow.expansion.graph_items import GraphItem
+from execution_dataflow.expansion.repeating import RepeatedOperation
 from execution_dataflow.fallbacks import FallbackValue
 from execution_dataflow.functions import FunctionOperation, OperationFunction, operation_of
 from execution_dataflow.mapping import MappedOperation, mapped
@@ -39,10 +44,13 @@ class OperationWriter:
     ----------
     encoder : Encoder
         Writes values.
+    nested : callable
+        Takes a graph, where in the operation it stands, and a report; returns the graph as plain data.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: Encoder, nested: Callable[[Any, str, Report], dict[str, Any]]) -> None:
         self._encoder = encoder
+        self._nested = nested
 
     def write(self, operation: Operation, report: Report) -> dict[str, Any]:
         """Return an operation as plain data, without its name and its inputs.
@@ -61,6 +69,11 @@ class OperationWriter:
         """
         if type(operation) is MappedOperation:
             return self._map(operation, report)
+        if type(operation) is RepeatedOperation:
+            return self._loop(operation, report)
+        if isinstance(operation, NestedGraph | GraphItem):
+            written: dict[str, Any] = {"graph": self._nested(operation.graph, "graph", report)}
+            return _with(written, options={"description": operation.description} if operation.description else {})
         if type(operation) is FunctionOperation:
             return self._function(operation, report)
         return self._instance(operation, report)
@@ -74,10 +87,7 @@ class OperationWriter:
 
     def _map(self, operation: MappedOperation, report: Report) -> dict[str, Any]:
         item = operation.item
-        inner = self.write(item, lambda path, problem: report(f"map.{path}", problem))
-        name = explicit_name(item)
-        if name is not None:
-            inner["options"] = {"name": name, **inner.get("options", {})}
+        inner = self._inner(item, "map", report)
         inner["over"] = list(operation.over)
         if operation.stack:
             inner["stack"] = True
@@ -88,6 +98,23 @@ class OperationWriter:
         limit = operation.max_concurrency
         fresh = mapped(item, over=operation.over, stack=operation.stack, max_concurrency=limit)
         return _with({"map": inner}, options=self._options(operation, fresh, report))
+
+    def _inner(self, operation: Operation, part: str, report: Report) -> dict[str, Any]:
+        """Return what another operation runs; its name is among its options."""
+        written = self.write(operation, lambda path, problem: report(f"{part}.{path}", problem))
+        name = explicit_name(operation)
+        if name is not None:
+            written["options"] = {"name": name, **written.get("options", {})}
+        return written
+
+    def _loop(self, operation: RepeatedOperation, report: Report) -> dict[str, Any]:
+        inner = self._inner(operation.body, "repeat", report)
+        inner["until"] = self._inner(operation.until, "repeat.until", report)
+        inner["max_iterations"] = operation.max_iterations
+        if operation.on_limit != "fail":
+            inner["on_limit"] = operation.on_limit
+        fresh = operation.with_options()
+        return _with({"repeat": inner}, options=self._options(operation, fresh, report))
 
     def _function(self, operation: FunctionOperation[Any], report: Report) -> dict[str, Any]:
         definition = operation.definition
@@ -142,8 +169,12 @@ class OperationWriter:
                 mark = _MARKS.get(type(value))
                 if mark is not None:
                     return {f"${mark}": encode_option(mark, value, self._encoder)}
+                if _is_type(value):
+                    return {"$type": text_of_type(value)}
+                if callable(value):
+                    return {"$function": reference_of(value)}
                 return self._encoder.encode(value)
-            except (NotPlainError, NoReferenceError) as error:
+            except (NotPlainError, NoReferenceError, TypeError) as error:
                 report(f"arguments.{name}", str(error))
                 return None
 
@@ -180,11 +211,7 @@ class OperationWriter:
         if isinstance(given, FallbackValue):
             return {"fallback_value": self._encoder.encode(given.value)}
         if isinstance(given, Operation):
-            spec = self.write(given, lambda path, problem: report(f"options.on_failure.{path}", problem))
-            name = explicit_name(given)
-            if name is not None:
-                spec["options"] = {"name": name, **spec.get("options", {})}
-            return spec
+            return self._inner(given, "options.on_failure", report)
         if isinstance(given, OperationFunction) or callable(given):
             return {"function": reference_of(given)}
         return {"value": self._encoder.encode(given)}
@@ -221,6 +248,10 @@ class OperationWriter:
             return bool(self._encoder.encode(value) != self._encoder.encode(other))
         except NotPlainError:
             return False
+
+
+def _is_type(value: Any) -> bool:
+    return value is Any or isinstance(value, type | UnionType) or get_origin(value) is not None
 
 
 def _with(written: dict[str, Any], **parts: Any) -> dict[str, Any]:

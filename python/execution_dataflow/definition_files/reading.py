@@ -23,12 +23,12 @@ from execution_dataflow.operations import Operation, OutputReference
 
 __all__ = ["Reading"]
 
-_GRAPH = ("name", "parameters", "operations", "outputs", "connections", "dependencies")
+_GRAPH = ("name", "contracts", "parameters", "operations", "outputs", "connections", "dependencies")
 _OPERATION = (
-    *("operation", "outputs", "arguments", "options", "map", "graph", "parameter"),
+    *("operation", "outputs", "arguments", "options", "map", "repeat", "graph", "parameter"),
     *("inputs", "constants", "after"),
 )
-_KINDS = ("operation", "map", "graph", "parameter")
+_KINDS = ("operation", "map", "repeat", "graph", "parameter")
 
 
 class Reading:
@@ -50,7 +50,7 @@ class Reading:
 
     def __init__(
         self,
-        new_graph: Callable[[str | None], Any],
+        new_graph: Callable[..., Any],
         allowed: Allowed,
         faults: Faults,
         file: FilePath | None = None,
@@ -61,7 +61,7 @@ class Reading:
         self._faults = faults
         self._file = file
         self._around = around
-        self._reader = OperationReader(allowed, faults)
+        self._reader = OperationReader(allowed, faults, self._nested, new_graph)
 
     def document(self, located: Located) -> Any:
         """Return the graph of a whole file; what is wrong goes to the faults."""
@@ -81,7 +81,13 @@ class Reading:
         if name is not None and not isinstance(name.value, str):
             self._faults.add("the name of a graph is a text", (*path, "name"), name, expected="a text")
             name = None
-        graph = self._new_graph(None if name is None else name.value)
+        level = members.get("contracts")
+        if level is not None and level.value not in ("values", "connect", "off"):
+            expected = "'values', 'connect' or 'off'"
+            self._faults.add("this is no level of contracts", (*path, "contracts"), level, expected=expected)
+            level = None
+        contracts = {} if level is None else {"contracts": level.value}
+        graph = self._new_graph(None if name is None else name.value, **contracts)
         made = _Operations(self, graph, self._faults, path)
         for part in ("parameters", "operations"):
             for key, entry in self._entries(members.get(part), (*path, part)):

@@ -36,6 +36,10 @@ class Definition(Protocol):
         """Its operations and connections."""
 
     @property
+    def _contracts(self) -> str:
+        """How much of the contracts it checks."""
+
+    @property
     def _declared_outputs(self) -> Mapping[str, OutputReference]:
         """The outputs that were declared."""
 
@@ -68,7 +72,7 @@ class _Writing:
         self._names = stable_names(self._operations)
 
     def document(self) -> dict[str, Any]:
-        writer = OperationWriter(self._encoder)
+        writer = OperationWriter(self._encoder, self._nested_in)
         feeds, edges = self._feeds()
         inline = self._is_natural(feeds, edges)
         operations: dict[str, Any] = {}
@@ -86,6 +90,8 @@ class _Writing:
             operations[name] = written
             self._write_inputs(node, feeds[node], written, inline)
         document: dict[str, Any] = {"name": self._building.name}
+        if self._graph._contracts != "values":
+            document["contracts"] = self._graph._contracts
         parameters = [isinstance(operation, Parameter) for operation in self._operations]
         if any(parameters) and parameters == sorted(parameters, reverse=True):
             # Those that come first stand apart, where people look for them.
@@ -111,19 +117,23 @@ class _Writing:
             return {"parameter": self._parameter(operation, report)}
         if type(operation) is not NestedGraph:
             return writer.write(operation, report)
-        inner: Any = operation.graph
-        if any(inner is graph for graph in self._around):
-            report("graph", f"graph {inner.name!r} is nested in itself")
-            return {}
-        path = (*self._path, "operations", self._names[node], "graph")
-        if len(path) > MAX_DEPTH // 2:
-            report("graph", f"graphs nest more than {MAX_DEPTH // 6} deep")
-            return {}
-        document = _Writing(inner, self._encoder, self._faults, path, self._around).document()
-        written: dict[str, Any] = {"graph": document}
+        written = {"graph": self._nested(operation.graph, (self._names[node], "graph"), report)}
         if operation.description is not None:
             written["options"] = {"description": operation.description}
         return written
+
+    def _nested_in(self, inner: Any, part: str, report: Report) -> dict[str, Any]:
+        return self._nested(inner, (part,), report)
+
+    def _nested(self, inner: Any, place: tuple[str, ...], report: Report) -> dict[str, Any]:
+        if any(inner is graph for graph in self._around):
+            report("graph", f"graph {inner.name!r} is nested in itself")
+            return {}
+        path = (*self._path, "operations", *place)
+        if len(path) > MAX_DEPTH // 2:
+            report("graph", f"graphs nest more than {MAX_DEPTH // 6} deep")
+            return {}
+        return _Writing(inner, self._encoder, self._faults, path, self._around).document()
 
     def _parameter(self, parameter: Parameter, report: Report) -> dict[str, Any]:
         written: dict[str, Any] = {}

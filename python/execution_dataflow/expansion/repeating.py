@@ -114,6 +114,7 @@ class RepeatedOperation(Operation):
         self.until = until
         self.max_iterations = max_iterations
         self.on_limit: OnLimit = on_limit
+        self._new_graph = new_graph
         self.fed = tuple(ports.output_index.get(port, -1) for port in ports.input_index)
         self._ports = PortSignature(
             label_of(self),
@@ -134,6 +135,17 @@ class RepeatedOperation(Operation):
         ends = [_place(plan, step, port) for port in ports.output_index]
         same = [(node, 0) for node, fed in zip(self.given, self.fed, strict=True) if fed < 0]
         self.results = (*ends, *same, _place(plan, until, None))
+
+    def with_options(self, **options: Any) -> RepeatedOperation:
+        """Return the same loop with other options; without any, one that was given none."""
+        return RepeatedOperation(
+            self.body,
+            self.until,
+            max_iterations=self.max_iterations,
+            on_limit=self.on_limit,
+            new_graph=self._new_graph,
+            **options,
+        )
 
     def execute(self, context: Any) -> NoReturn:
         """Refuse: the engine runs the body, and never this."""
