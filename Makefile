@@ -128,7 +128,7 @@ loom: rust ## check the concurrent protocols of the core in all their interleavi
 	$(PLAIN_BUILD) CARGO_TARGET_DIR=target/loom RUSTFLAGS='--cfg loom -D warnings' cargo test $(LOCKED) -p dataflow-core --release --test 'loom_*'
 
 test-python: test-env ## test the wheel, installed into a clean environment
-	sh scripts/run_pytest.sh .venv-test tests $(ARGS)
+	@$(FIND_PYTHON) && "$$python" scripts/run_suite.py .venv-test $(ARGS)
 
 doctest: test-env ## run the examples in the docstrings of the installed package
 	sh scripts/run_pytest.sh .venv-test --doctest-modules --pyargs execution_dataflow $(ARGS)
