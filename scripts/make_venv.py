@@ -59,7 +59,8 @@ def make(directory: Path, requirements: list[Path], wheel: Path | None) -> None:
         print(f"making {directory} with {sys.executable}", flush=True)
         venv.create(directory, with_pip=True)
         for path in requirements:
-            pip(directory, "install", "--quiet", "--requirement", str(path))
+            # What is imported is compiled then; most of what large libraries bring never is.
+            pip(directory, "install", "--quiet", "--no-compile", "--requirement", str(path))
         base_stamp.write_text(base)
     if wheel is not None:
         built = fingerprint(wheel.name.encode(), wheel.read_bytes())

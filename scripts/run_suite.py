@@ -1,8 +1,9 @@
-"""Run the Python suite in two halves side by side: much of it waits for deadlines, processes and signals.
+"""Run the Python suite in parts side by side: much of it waits for deadlines, processes and signals.
 
     run_suite.py VENV [ARGUMENTS...]
+    run_suite.py VENV --parts "tests/contract;tests/unit tests/properties"
 
-With arguments for pytest, one pytest runs with them.
+With other arguments for pytest, one pytest runs with them.
 """
 
 from __future__ import annotations
@@ -10,29 +11,47 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 RUN_PYTEST = ["sh", str(Path(__file__).with_name("run_pytest.sh"))]
-# What runs beside all the rest, and takes about as long.
-ONE_HALF = ["tests/contract", "tests/conformance"]
+# The last part is all the rest, whatever folders there are.
+FIRST_PARTS = [["tests/integration"], ["tests/contract", "tests/conformance"]]
+REST = ["tests", *(f"--ignore={folder}" for part in FIRST_PARTS for folder in part)]
+
+
+def run_beside(venv: str, parts: list[list[str]]) -> int:
+    """Run a pytest for each part, and print what they say one after the other."""
+    running: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
+    with ExitStack() as stack:
+        for part in parts:
+            told = stack.enter_context(tempfile.TemporaryFile())
+            running.append((subprocess.Popen([*RUN_PYTEST, venv, *part], stdout=told, stderr=subprocess.STDOUT), told))
+            stack.callback(end, running[-1][0])
+        codes = []
+        for process, told in running:
+            codes.append(process.wait())
+            told.seek(0)
+            sys.stdout.write(told.read().decode(errors="replace"))
+            sys.stdout.flush()
+        return max(codes, key=abs)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a pytest that is not waited for any more."""
+    if process.poll() is None:
+        process.terminate()
+        process.wait()
 
 
 def main() -> int:
     venv, *arguments = sys.argv[1:]
+    if arguments[:1] == ["--parts"]:
+        return run_beside(venv, [part.split() for part in arguments[1].split(";")])
     if arguments:
         return subprocess.run([*RUN_PYTEST, venv, "tests", *arguments], check=False).returncode
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as told:
-        beside = subprocess.Popen([*RUN_PYTEST, venv, *ONE_HALF], stdout=told, stderr=subprocess.STDOUT)
-        try:
-            others = [f"--ignore={folder}" for folder in ONE_HALF]
-            codes = [subprocess.run([*RUN_PYTEST, venv, "tests", *others], check=False).returncode, beside.wait()]
-        except BaseException:
-            beside.terminate()
-            beside.wait()
-            raise
-        told.seek(0)
-        print(told.read(), flush=True)
-    return max(codes, key=abs)
+    return run_beside(venv, [*FIRST_PARTS, REST])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the Python suite on each further interpreter that this machine has; one that it lacks is named and passed over.
 #   test_versions.sh MATURIN PYTHON3.X...
-# TESTS names the folders and files; all of them by default. With STRICT=1 the build aborts when a Python object is dropped
+# TESTS names the folders and files, in parts that run side by side, with semicolons between; all of them by default. With STRICT=1 the build aborts when a Python object is dropped
 # while detached.
 set -eu
 maturin=$1
@@ -22,8 +22,8 @@ for name in "$@"; do
     target=target/$name$build
     CARGO_TARGET_DIR=$target "$python" scripts/build_wheel.py --maturin "$maturin" --out "$target/dist"
     "$python" scripts/make_venv.py ".venv-$name$build" --requirements requirements/test.txt --wheels "$target/dist"
-    # shellcheck disable=SC2086 # several paths
-    sh scripts/run_pytest.sh ".venv-$name$build" ${TESTS:-tests} --ignore=tests/integration/test_wheel_installed.py
+    "$python" scripts/run_suite.py ".venv-$name$build" --parts \
+        "${TESTS:-tests/integration --ignore=tests/integration/test_wheel_installed.py;tests --ignore=tests/integration}"
     ran=$((ran + 1))
 done
 echo "--- the suite ran on $ran further interpreter(s)"
