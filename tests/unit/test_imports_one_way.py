@@ -40,6 +40,8 @@ BOTTOM = [
     "sizes",
     "quantities",
     "shared_memory",
+    "store_errors",
+    "stores",
 ]
 # What a user defines: a graph, down to its ports.
 DEFINITION = [

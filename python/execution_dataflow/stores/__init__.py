@@ -1,0 +1,1 @@
+"""Where checkpoints, state and caches are kept: a journal of small records, and a store of artifacts."""
