@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from execution_dataflow.expansion.scopes import Scopes
 from execution_dataflow.store_errors import NoStateStoreError
@@ -12,9 +12,13 @@ from execution_dataflow.store_errors import NoStateStoreError
 if TYPE_CHECKING:
     from execution_dataflow.persistent_state.overlays import StateOverlays
     from execution_dataflow.persistent_state.state import PersistentState
+    from execution_dataflow.stores.journal import StateChange
     from execution_dataflow.stores.opening import Store
 
-__all__ = ["KeepsState"]
+__all__ = ["KeepsState", "StateTerms", "take_changes"]
+
+StateTerms: TypeAlias = tuple[bytes | None, bool]
+"""The key that signs values, and whether pickles are read that it has not signed."""
 
 
 class KeepsState:
@@ -45,11 +49,21 @@ class KeepsState:
         NoStateStoreError
             The run has no store for it.
         """
+        return self.open_overlays().open(node, items, attempt)
+
+    def open_overlays(self) -> StateOverlays:
+        """Return `overlays`, made when first asked for.
+
+        Raises
+        ------
+        NoStateStoreError
+            The run has no store for state.
+        """
         if self.overlays is None:
             with self._lock:
                 if self.overlays is None:
                     self.overlays = self._new_overlays()
-        return self.overlays.open(node, items, attempt)
+        return self.overlays
 
     def _new_overlays(self) -> StateOverlays:
         if self.state_store is None:
@@ -60,6 +74,12 @@ class KeepsState:
         # No method of this record: a cycle would keep the frames of its errors until it is collected.
         name = self.names if self.scopes is None else self.scopes.operation_name
         return StateOverlays(StoreSource(self.state_store), self.graph_name, name)
+
+    @property
+    def state_terms(self) -> StateTerms | None:
+        """How values of state are encoded; ``None`` in a run that has none."""
+        store = self.state_store
+        return None if store is None else (store.key, store.trust_pickles or store.journal.is_local)
 
     def drop_state(self, node: int, items: tuple[int, ...] = ()) -> None:
         """Forget what the live attempt has changed: it has failed."""
@@ -76,3 +96,26 @@ class KeepsState:
         """
         if self.overlays is not None and self.state_store is not None and (changes := self.overlays.take(node)):
             self.state_store.journal.change_state(changes)
+
+
+def take_changes(record: KeepsState, node: int, items: tuple[int, ...], attempt: int) -> tuple[StateChange, ...]:
+    """Return the changes of state that are to be committed with the outputs of an attempt, which has succeeded.
+
+    Parameters
+    ----------
+    record : RunRecord
+        The run.
+    node : int
+        The index of the operation.
+    items : tuple of int
+        Which item of a map it is.
+    attempt : int
+        The number of the attempt, from 1.
+
+    Returns
+    -------
+    tuple of StateChange
+        To be committed all or none; the attempt can read and write nothing more. Empty if it has changed nothing.
+    """
+    overlays = record.overlays
+    return () if overlays is None else overlays.take(node, items, attempt)

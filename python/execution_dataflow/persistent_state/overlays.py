@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from execution_dataflow.persistent_state.overlay import StateOverlay
 from execution_dataflow.persistent_state.places import operation_namespace
@@ -12,7 +12,7 @@ from execution_dataflow.persistent_state.source import StateSource
 from execution_dataflow.persistent_state.state import PersistentState
 from execution_dataflow.stores.journal import StateChange
 
-__all__ = ["StateOverlays", "take_changes"]
+__all__ = ["StateOverlays"]
 
 
 class _Received(NamedTuple):
@@ -41,7 +41,7 @@ class StateOverlays:
     def __init__(self, source: StateSource, graph_name: str, operation_name: Callable[[int], str]) -> None:
         self.source = source
         self._graph_name = graph_name
-        self._operation_name = operation_name
+        self.operation_name = operation_name
         # By node and item, of which there is one live attempt at a time.
         self._live: dict[tuple[int, tuple[int, ...]], StateOverlay | _Received] = {}
         self._lock = Lock()
@@ -56,7 +56,7 @@ class StateOverlays:
                     self.source,
                     attempt,
                     lambda: self.namespace_of(node),
-                    lambda: self._operation_name(node),
+                    lambda: self.operation_name(node),
                 )
                 # What an attempt writes that another one has followed is not to take the other's place.
                 if live is None or live.attempt <= attempt:
@@ -66,7 +66,7 @@ class StateOverlays:
 
     def namespace_of(self, node: int) -> str:
         """Return the namespace of an operation."""
-        return operation_namespace(self._graph_name, self._operation_name(node))
+        return operation_namespace(self._graph_name, self.operation_name(node))
 
     def receive(self, node: int, items: tuple[int, ...], attempt: int, changes: Sequence[StateChange]) -> None:
         """Note what an attempt in a worker process has changed, before it succeeds here."""
@@ -87,31 +87,3 @@ class StateOverlays:
     def drop(self, node: int, items: tuple[int, ...] = ()) -> None:
         """Forget what an attempt has changed: it has failed."""
         self.take(node, items)
-
-
-class _Record(Protocol):
-    overlays: StateOverlays | None
-
-
-def take_changes(record: _Record, node: int, items: tuple[int, ...], attempt: int) -> tuple[StateChange, ...]:
-    """Return the changes of state that are to be committed with the outputs of an attempt.
-
-    Parameters
-    ----------
-    record : RunRecord
-        The run.
-    node : int
-        The index of the operation.
-    items : tuple of int
-        Which item of a map it is.
-    attempt : int
-        The number of the attempt, from 1.
-
-    Returns
-    -------
-    tuple of StateChange
-        To be committed at once, all or none; the attempt can read and write nothing more. Empty if it has changed
-        nothing.
-    """
-    overlays = record.overlays
-    return () if overlays is None else overlays.take(node, tuple(items), attempt)

@@ -54,17 +54,8 @@ class StoreSource:
         from execution_dataflow.storage_formats import ValueCodec
 
         store = self._store
-        return ValueCodec(store.artifacts, key=store.key, trusts_pickles=self.trusts_pickles, prefix="state")
-
-    @property
-    def key(self) -> bytes | None:
-        """What signs values."""
-        return self._store.key
-
-    @property
-    def trusts_pickles(self) -> bool:
-        """Whether pickles are read that no key has signed."""
-        return self._store.trust_pickles or self._store.journal.is_local
+        trusts_pickles = store.trust_pickles or store.journal.is_local
+        return ValueCodec(store.artifacts, key=store.key, trusts_pickles=trusts_pickles, prefix="state")
 
     def read(self, namespace: str, key: str) -> StateValue | None:
         """Return what is committed; ``None`` if there is nothing."""
