@@ -42,6 +42,7 @@ BOTTOM = [
     "shared_memory",
     "store_errors",
     "stores",
+    "storage_formats",
 ]
 # What a user defines: a graph, down to its ports.
 DEFINITION = [
