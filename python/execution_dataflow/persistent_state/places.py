@@ -18,8 +18,11 @@ class Place(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What errors call its value."""
-        return f"{self.key} of {self.namespace}"
+        """What errors call its value, and what its record is bound to: no other place has it."""
+        key = self.key
+        if " of " in key:
+            key = key.replace("%", "%25").replace(" of ", "%20of%20")
+        return f"{key} of {self.namespace}"
 
 
 def operation_namespace(graph: str, operation: str) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from execution_dataflow.executors.processes.shared_proxy import parent
 from execution_dataflow.stores.journal import StateValue
 
 if TYPE_CHECKING:
     from execution_dataflow.storage_formats import ValueCodec
+    from execution_dataflow.stores.artifacts import ArtifactStore
 
 __all__ = ["StateReader"]
 
@@ -37,7 +38,9 @@ class StateReader:
     def _codec(self) -> ValueCodec:
         from execution_dataflow.storage_formats import ValueCodec
 
-        return ValueCodec(None, key=self._key, trusts_pickles=self._trusts_pickles, prefix="state")
+        # Values of state lie whole in their records: there are no artifacts.
+        nowhere = cast("ArtifactStore", None)
+        return ValueCodec(nowhere, key=self._key, trusts_pickles=self._trusts_pickles, prefix="state")
 
     def _ask(self, what: str, *arguments: Any) -> Any:
         return parent().ask_state(self._run, what, arguments)
