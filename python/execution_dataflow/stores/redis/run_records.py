@@ -212,6 +212,6 @@ def _summary(run_id: str, fields: dict[bytes, bytes], commits: int, now: int) ->
         commits=commits,
         holder=owner,
         lease_seconds_left=(until - now) / 1e6 if owner else 0.0,
-        epoch=epoch,
+        epoch=epoch + 1,
         metadata={name: value.decode("utf-8", "surrogatepass") for name, value in noted.items()},
     )

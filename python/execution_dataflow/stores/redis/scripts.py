@@ -66,7 +66,7 @@ if held[5] == ARGV[6] then return {'held by you', held[4]} end
 if held[1] and held[1] ~= '' and held[1] ~= ARGV[4] and held[1] ~= ARGV[7] and tonumber(held[2]) > time then
   return {'held', held[3], decimal(held[2] - time)}
 end
-local epoch = decimal((tonumber(held[4]) or 0) + 1)
+local epoch = decimal((tonumber(held[4]) or -1) + 1)
 call('HSET', KEYS[1], 'graph', ARGV[2], 'state', 'RUNNING', 'holder', ARGV[3], 'token', ARGV[4], 'epoch', epoch,
      'request', ARGV[6], 'until', decimal(time + ARGV[5]), 'updated', decimal(time))
 call('HSETNX', KEYS[1], 'created', decimal(time))
@@ -253,9 +253,9 @@ call('ZADD', KEYS[2], ARGV[3], ARGV[1])
 return {'written'}
 """)
 
-# KEYS: times of use. ARGV: time of use, keys.
+# KEYS: times of use. ARGV: time of use, keys. A use that is noted late takes no later one back.
 TOUCH_CACHED = Script("""
-for at = 2, #ARGV do call('ZADD', KEYS[1], 'XX', ARGV[1], ARGV[at]) end
+for at = 2, #ARGV do call('ZADD', KEYS[1], 'XX', 'GT', ARGV[1], ARGV[at]) end
 return {'written'}
 """)
 

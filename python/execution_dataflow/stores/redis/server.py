@@ -21,7 +21,7 @@ _Result = TypeVar("_Result")
 _log = logging.getLogger("execution_dataflow.stores")
 
 _FORMAT = b"1"
-_OLDEST = (6, 0)
+_OLDEST = (6, 2)
 _WAITAOF_SINCE = (7, 2)
 # A server that is not there when a store is opened is more likely a wrong address than a restart.
 _SECONDS_TO_OPEN = 5.0
@@ -228,7 +228,7 @@ class Server:
         info = self._client.info()
         version = _version(str(info.get("redis_version", "")))
         if version < _OLDEST:
-            raise StoreError(f"{self.address}: a store needs Redis 6.0 or later, and this is {info['redis_version']}")
+            raise StoreError(f"{self.address}: a store needs Redis 6.2 or later, and this is {info['redis_version']}")
         if info.get("cluster_enabled"):
             raise StoreError(
                 f"{self.address}: this server is a part of a cluster, and a store needs all of its keys on one server: "
