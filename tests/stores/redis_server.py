@@ -37,7 +37,8 @@ class RedisServer:
             self.process = subprocess.Popen([PROGRAM, *place, *self.options], stdout=log, stderr=log)
         deadline = time.monotonic() + 20
         while not self._answers():
-            assert self.process.poll() is None and time.monotonic() < deadline, (self.folder / "log").read_text()
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError((self.folder / "log").read_text())
             time.sleep(0.02)
         return self
 
