@@ -62,7 +62,7 @@ def one(function: Any, name: str = "g", **inputs: Any) -> GraphDefinition:
 
 def kept(path: Path, namespace: str) -> dict[str, Any]:
     with edit_state(path, namespace) as state:
-        return {key: state.get(key) for key in state.keys()}
+        return {key: state.get(key) for key in state}
 
 
 def count(context: ExecutionContext) -> int:
@@ -152,7 +152,7 @@ def test_values_of_all_kinds_come_back_equal(engine: ExecutionEngine) -> None:
 
     def look(done: Any, context: ExecutionContext) -> dict[str, Any]:
         state = context.state.namespace("operation:g/put")
-        return {key: state.get(key) for key in state.keys()}
+        return {key: state.get(key) for key in state}
 
     graph = GraphDefinition("g")
     last = graph.add(look, done=graph.add(put, values=values))

@@ -26,9 +26,8 @@ from execution_dataflow import (
 from execution_dataflow.persistent_state import edit_state
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-ITEMS = 300
-KILLS = 12
-STEPS = 40
+ITEMS = 100
+KILLS = 5
 
 
 @posix
@@ -47,9 +46,10 @@ def test_items_count_once_each_while_their_processes_are_killed(tmp_path: Path) 
     try:
         handle = engine.submit(graph, retain="all")
         while killed < KILLS and not handle.wait(chance.random() * 0.05):
-            for pid in workers_of(engine):
+            candidates = workers_of(engine)
+            if candidates:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                    os.kill(chance.choice(candidates), signal.SIGKILL)
                     killed += 1
         result = handle.result(60)
     finally:
@@ -85,7 +85,8 @@ def test_two_programs_that_race_on_one_counter_lose_nothing(tmp_path: Path) -> N
     for program in programs:
         program.wait_for("ready")
     for program in programs:
-        assert program.end() == 0, program.errors
+        code, _, errors = program.finish()
+        assert code == 0, errors
     with edit_state(tmp_path / "state.db", "operation:race/count") as state:
         assert (state.get("all"), state.version("all")) == (80, 80)
 
@@ -123,7 +124,7 @@ def test_watermark_and_what_was_loaded_agree_whenever_the_program_is_killed(tmp_
         with contextlib.suppress(Exception):
             program.process.wait(0.05 + chance.random() * 0.3)
         program.process.kill()
-        program.end()
+        program.finish()
         with edit_state(tmp_path / "state.db", "orders") as state:
             watermark = state.get("watermark", 0)
             assert state.namespace("totals").get("sum", 0) == watermark * (watermark + 1) // 2
