@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -91,6 +92,12 @@ def test_two_programs_that_race_on_one_counter_lose_nothing(tmp_path: Path) -> N
         assert (state.get("all"), state.version("all")) == (80, 80)
 
 
+def kill_after(program: Program, seconds: float) -> None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        program.process.wait(seconds)
+    program.process.kill()
+
+
 LOADING = """
     import sys
     from pathlib import Path
@@ -109,6 +116,7 @@ LOADING = """
     for step in range(9):
         chain = graph.add(load, step=chain)
     with ExecutionEngine(max_workers=1, state=Path("state.db")) as engine:
+        engine.run(graph).raise_if_failed()
         print("ready", flush=True)
         while True:
             engine.run(graph).raise_if_failed()
@@ -121,9 +129,7 @@ def test_watermark_and_what_was_loaded_agree_whenever_the_program_is_killed(tmp_
     for _ in range(3):
         program = Program(tmp_path, LOADING)
         program.wait_for("ready")
-        with contextlib.suppress(Exception):
-            program.process.wait(0.05 + chance.random() * 0.3)
-        program.process.kill()
+        kill_after(program, chance.random() * 0.2)
         program.finish()
         with edit_state(tmp_path / "state.db", "orders") as state:
             watermark = state.get("watermark", 0)
