@@ -14,6 +14,7 @@ from execution_dataflow.errors import GraphError
 from execution_dataflow.expansion.repeating import RepeatedOperation
 from execution_dataflow.fallbacks import fallback_of
 from execution_dataflow.functions import FunctionOperation
+from execution_dataflow.generic_ports import is_generic
 from execution_dataflow.mapping import MappedOperation
 from execution_dataflow.operation_settings import DEFAULT_SETTINGS
 from execution_dataflow.operations import Operation, check_options, label_of
@@ -40,9 +41,12 @@ class SpecTable:
         What keeps operations from running.
     limited : list of (NodeSpec, object)
         Those that ask for something limited, each with what the operations of its kind have in common.
+    has_type_variables : bool
+        Whether some ports have type variables.
     """
 
     def __init__(self) -> None:
+        self.has_type_variables = False
         self.specs: list[NodeSpec] = []
         self.faults: list[GraphError] = []
         self.limited: list[tuple[NodeSpec, Any]] = []
@@ -74,6 +78,7 @@ class SpecTable:
             else:
                 position = len(self.specs)
                 self.specs.append(spec)
+                self.has_type_variables = self.has_type_variables or is_generic(operation)
                 self._note_limited(operation, spec)
             self._position_of[key] = position
         return position

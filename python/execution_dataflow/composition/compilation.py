@@ -20,6 +20,7 @@ from execution_dataflow.faults import structural_faults
 from execution_dataflow.node_specs import SpecTable
 from execution_dataflow.places import place_in
 from execution_dataflow.plan import Plan
+from execution_dataflow.type_flow import type_faults
 
 __all__ = ["compile_part", "compile_whole"]
 
@@ -153,6 +154,9 @@ def _compile(
     plan = Plan(
         name, core, table.specs, table.limited, layout=layout, given=given, outputs=outputs, contracts=contracts
     )
-    if plan.has_dimensions and contracts != "off":
-        _raise(name, dimension_faults(plan))
+    if contracts != "off":
+        along = type_faults(plan) if table.has_type_variables else []
+        if plan.has_dimensions:
+            along += dimension_faults(plan)
+        _raise(name, along)
     return plan
