@@ -17,6 +17,7 @@ from execution_dataflow.expansion.scopes import MOST_LEVELS, Scopes
 from execution_dataflow.expansion_errors import ExpansionError, IterationLimitError
 from execution_dataflow.plan import Plan
 from execution_dataflow.run_record import RunRecord
+from execution_dataflow.unchecked import level_of, plan_at
 
 __all__ = ["ExpansionHooks"]
 
@@ -81,14 +82,18 @@ class ExpansionHooks:
             self._forget(scopes, node, at)
         contained = self._is_contained(scopes, node, at, attempt, operation)
         if isinstance(operation, RepeatedOperation):
-            base = self._begin_plan(scopes, operation.plan, node, at, 0, contained)
+            plan = plan_at(operation.plan, level_of(self.plan))
+            base = self._begin_plan(scopes, plan, node, at, 0, contained)
             given = tuple(zip(operation.given, value, strict=True))
-            return operation.plan.core, base, given, operation.results, contained, ()
+            return plan.core, base, given, operation.results, contained, ()
         parameters = None
         if isinstance(value, BoundGraph):
             value, parameters = value.graph, value.parameters
         plan, outputs = outputs_for(name, operation, value)
-        values = given_values(plan.name, plan.given, parameters, None, {}) if plan.given else ()
+        plan = plan_at(plan, level_of(self.plan))
+        values = (
+            given_values(plan.name, plan.given, parameters, None, {}, level_of(plan) != "off") if plan.given else ()
+        )
         return plan.core, self._begin_plan(scopes, plan, node, at, None, contained), (), outputs, contained, values
 
     def _begin_plan(
@@ -157,7 +162,8 @@ class ExpansionHooks:
         given = [
             (place, outputs[fed] if fed >= 0 else next(same)) for place, fed in zip(loop.given, loop.fed, strict=True)
         ]
-        return loop.plan.core, scopes.add(loop.plan, node, at, done, contained), given, loop.results, contained, ()
+        plan = plan_at(loop.plan, level_of(self.plan))
+        return plan.core, scopes.add(plan, node, at, done, contained), given, loop.results, contained, ()
 
     def _operation_at(self, node: int, maps: int) -> Any:
         plan, index = self.plan, node

@@ -126,7 +126,9 @@ def _given_port(flat: Flat, port: Port, name: str) -> Given:
     ports = flat.builder.operation(port.node).ports
     declared = (ports.inputs if port.is_input else ports.outputs)[port.port_index][1]
     check = (ports.input_checks if port.is_input else ports.output_checks)[port.port_index]
-    return Given(name, declared.data_type, check, is_parameter=False)
+    # An input is looked at by its operation, which runs.
+    checks = () if port.is_input else declared.checks
+    return Given(name, declared.data_type, check, is_parameter=False, checks=checks)
 
 
 def _raise(name: str, faults: Sequence[Any]) -> None:
