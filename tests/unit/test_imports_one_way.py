@@ -41,6 +41,7 @@ BOTTOM = [
     "quantities",
     "shared_memory",
     "store_errors",
+    "fingerprint_errors",
     "stores",
 ]
 # What a user defines: a graph, down to its ports.
@@ -95,6 +96,7 @@ DEFINITION = [
     "graph",
     "expansion.loops",
     "expansion.graph_outputs",
+    "fingerprinting",
 ]
 # What a run carries: it knows nothing of graphs, nor they of it.
 RUN_DATA = [
