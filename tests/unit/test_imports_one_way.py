@@ -121,7 +121,7 @@ RUN_DATA = [
     "context",
     "events",
 ]
-RESULT = ["result_text", "run_outcome", "expansion.result_inside", "result_views", "result"]
+RESULT = ["checkpoints", "result_text", "run_outcome", "expansion.result_inside", "result_views", "result"]
 ENGINE = [
     "cpus",
     "process_life",
@@ -131,7 +131,6 @@ ENGINE = [
     "event_dispatch",
     "engine_threads",
     "engine_limits",
-    "checkpoints",
     "engine_options",
     "fallback_hooks",
     "map_hooks",
