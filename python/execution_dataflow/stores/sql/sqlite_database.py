@@ -15,8 +15,8 @@ from sqlalchemy.pool import QueuePool
 from execution_dataflow.store_errors import StoreError, StoreFormatError
 from execution_dataflow.stores.sql.addresses import SqliteAddress
 from execution_dataflow.stores.sql.checksums import CommitRow
-from execution_dataflow.stores.sql.damaged_pages import rows_one_by_one
-from execution_dataflow.stores.sql.database import COMMITS_AFTER, Database, fetch_all
+from execution_dataflow.stores.sql.damaged_pages import readable_rows
+from execution_dataflow.stores.sql.database import COMMIT_COLUMNS, COMMITS_AFTER, Database, fetch_all
 
 __all__ = ["SqliteDatabase"]
 
@@ -150,7 +150,7 @@ class SqliteDatabase(Database):
         return isinstance(original, sqlite3.Error) and _code(original) == sqlite3.SQLITE_CORRUPT
 
     def rows_one_by_one(self, connection: Connection, run: int) -> tuple[list[CommitRow], int]:  # noqa: D102
-        return rows_one_by_one(connection, run)
+        return readable_rows(connection, COMMIT_COLUMNS, "commits", "sqlite_autoindex_commits_1", run)
 
     def error_of(self, error: SQLAlchemyError) -> StoreError:  # noqa: D102
         original = error.orig if isinstance(error, DBAPIError) else None
