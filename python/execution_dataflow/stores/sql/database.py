@@ -16,15 +16,13 @@ from execution_dataflow.store_errors import StoreError
 from execution_dataflow.stores.sql.checksums import CommitRow
 from execution_dataflow.stores.sql.schema import STEPS, prepare, stored_version
 
-__all__ = ["COMMITS_AFTER", "Database", "fetch_all"]
+__all__ = ["COMMITS_AFTER", "COMMIT_COLUMNS", "Database", "fetch_all"]
 
 T = TypeVar("T")
 
 # Of a page of commits, with the marks of the driver for run, key and limit.
-COMMITS_AFTER = (
-    "SELECT key, fingerprint, attempt, started, ended, outputs, artifacts, checksum FROM commits "
-    "WHERE run = {0} AND key > {0} ORDER BY key LIMIT {0}"
-)
+COMMIT_COLUMNS = "key, fingerprint, attempt, started, ended, outputs, artifacts, checksum"
+COMMITS_AFTER = f"SELECT {COMMIT_COLUMNS} FROM commits WHERE run = {{0}} AND key > {{0}} ORDER BY key LIMIT {{0}}"
 # Engines that came with a fork. Freeing them would close the parent's connections: SQLite would take the file's log for
 # its own, and a server would be told that the parent is leaving.
 _INHERITED: list[Engine] = []
