@@ -23,7 +23,7 @@ __all__ = ["SqliteDatabase"]
 
 T = TypeVar("T")
 
-# A statement of several rows lets go of the interpreter once for all of them, and has to wait for it once: a thread that
+# A statement of several rows lets go of the interpreter once for all of them, and waits for it once: a thread that
 # runs operations meanwhile would otherwise make each row wait. The number of rows is bounded by SQLite's 32,766 values.
 _ROWS_AT_ONCE = (500, 50, 1)
 _VALUES = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
