@@ -105,7 +105,7 @@ def test_server_that_stays_away_is_given_up_in_the_stated_time(server: RedisServ
 
 def test_server_that_is_not_there_is_reported_when_it_is_opened() -> None:
     began = time.monotonic()
-    with pytest.raises(StoreError, match="redis://127.0.0.1:9/0: .*refused"):
+    with pytest.raises(StoreError, match=r"redis://127\.0\.0\.1:9/0: .*refused"):
         open_store("redis://127.0.0.1:9?retry_seconds=0.2")
     assert time.monotonic() - began < 5
 
@@ -184,7 +184,7 @@ def test_password_is_needed_and_never_shown(
     server = RedisServer(tmp_path, "--requirepass", "SECRETPASS").start()
     try:
         for user in ("", ":WRONGPASS@"):
-            with pytest.raises(StoreError, match="does not let this user in.*REDISCLI_AUTH") as caught:
+            with pytest.raises(StoreError, match=r"does not let this user in.*REDISCLI_AUTH") as caught:
                 open_store(server.address(user=user))
             assert "WRONGPASS" not in "".join(traceback.format_exception(caught.value))
         with caplog.at_level(logging.WARNING), open_store(server.address(user=":SECRETPASS@")) as store:
@@ -202,7 +202,7 @@ def test_password_is_needed_and_never_shown(
 def test_server_of_a_cluster_is_refused(tmp_path: Path) -> None:
     server = RedisServer(tmp_path, "--cluster-enabled", "yes").start()
     try:
-        with pytest.raises(StoreError, match="part of a cluster.*give the address of a server that is no part"):
+        with pytest.raises(StoreError, match=r"part of a cluster.*give the address of a server that is no part"):
             open_store(server.address())
     finally:
         server.kill()
