@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 
 from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, tuple_, update
 
@@ -56,7 +57,7 @@ def results(database: Database) -> Iterator[CachedResult]:
     """Yield all results that are not damaged, the one that was used longest ago first."""
     after: tuple[float, str] | None = None
     while True:
-        rows = database.read(lambda connection, after=after: _page(connection, after))  # type: ignore[misc]
+        rows = database.read(partial(_page, after=after))
         for row in rows:
             result = _result(database, row)
             if result is not None:
