@@ -23,16 +23,9 @@ COMMIT = Commit("key", bytes(48), 1, 1.0, 2.0, b"value", ("a", "b"))
 ON_DISK, NOT_YET = b"*2\r\n:1\r\n:0\r\n", b"*2\r\n:0\r\n:0\r\n"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"), "--appendonly", "yes", "--appendfsync", "everysec").start()
-    yield server
-    server.kill()
-
-
 @pytest.fixture
-def proxy(server: RedisServer) -> Iterator[RedisProxy]:
-    proxy = RedisProxy(server.port)
+def proxy(redis_server: RedisServer) -> Iterator[RedisProxy]:
+    proxy = RedisProxy(redis_server.port)
     yield proxy
     proxy.stop()
 
@@ -41,7 +34,7 @@ def opened(proxy: RedisProxy, prefix: str, query: str = "retry_seconds=10") -> R
     return RedisJournal(f"redis://127.0.0.1:{proxy.port}?prefix={prefix}&{query}")
 
 
-def lose(proxy: RedisProxy, script: scripts.Script, times: int = 2) -> None:
+def lose(proxy: RedisProxy, script: scripts.Script, times: int = 1) -> None:
     proxy.losing, proxy.lost = script.name, times
 
 

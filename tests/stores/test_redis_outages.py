@@ -8,10 +8,9 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from stores.redis_server import RedisServer
+from stores.redis_server import DURABLE, RedisServer
 
 pytest.importorskip("redis")
 
@@ -21,18 +20,15 @@ from execution_dataflow.stores.opening import open_store
 from execution_dataflow.stores.owners import new_owner
 from execution_dataflow.stores.redis.journal import RedisJournal
 
-DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
-
 
 def commits(first: int, count: int = 1) -> list[Commit]:
     return [Commit(f"item[{number}]", bytes(48), 1, 1.0, 2.0, b"value") for number in range(first, first + count)]
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path, *DURABLE).start()
-    yield server
-    server.kill()
+def server() -> Iterator[RedisServer]:
+    with RedisServer(*DURABLE) as server:
+        yield server
 
 
 def kill_connections(server: RedisServer) -> None:
@@ -178,11 +174,8 @@ def test_forked_process_has_connections_of_its_own(server: RedisServer) -> None:
     journal.close()
 
 
-def test_password_is_needed_and_never_shown(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server = RedisServer(tmp_path, "--requirepass", "SECRETPASS").start()
-    try:
+def test_password_is_needed_and_never_shown(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    with RedisServer("--requirepass", "SECRETPASS") as server:
         for user in ("", ":WRONGPASS@"):
             with pytest.raises(StoreError, match=r"does not let this user in.*REDISCLI_AUTH") as caught:
                 open_store(server.address(user=user))
@@ -195,22 +188,16 @@ def test_password_is_needed_and_never_shown(
         assert "SECRETPASS" not in caplog.text
         monkeypatch.setenv("REDISCLI_AUTH", "SECRETPASS")
         open_store(server.address()).close()
-    finally:
-        server.kill()
 
 
-def test_server_of_a_cluster_is_refused(tmp_path: Path) -> None:
-    server = RedisServer(tmp_path, "--cluster-enabled", "yes").start()
-    try:
-        with pytest.raises(StoreError, match=r"part of a cluster.*give the address of a server that is no part"):
-            open_store(server.address())
-    finally:
-        server.kill()
+def test_server_of_a_cluster_is_refused() -> None:
+    refused = pytest.raises(StoreError, match=r"part of a cluster.*give the address of a server that is no part")
+    with RedisServer("--cluster-enabled", "yes") as server, refused:
+        open_store(server.address())
 
 
-def test_what_a_server_does_not_promise_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    server = RedisServer(tmp_path, *DURABLE, "--maxmemory-policy", "allkeys-lru").start()
-    try:
+def test_what_a_server_does_not_promise_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with RedisServer(*DURABLE, "--maxmemory-policy", "allkeys-lru") as server:
         import redis
 
         with caplog.at_level(logging.WARNING, "execution_dataflow.stores"):
@@ -224,5 +211,3 @@ def test_what_a_server_does_not_promise_is_logged(tmp_path: Path, caplog: pytest
             open_store(server.address()).close()
             assert "later than it answers (appendfsync everysec)" in caplog.text
             assert "throw away" not in caplog.text
-    finally:
-        server.kill()

@@ -30,18 +30,11 @@ from execution_dataflow.stores.redis.server import Server
 MIB = 1 << 20
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"), "--appendonly", "yes", "--appendfsync", "always").start()
-    yield server
-    server.kill()
-
-
 @pytest.fixture
-def server(running: RedisServer) -> RedisServer:
-    with redis.Redis(port=running.port) as admin:
+def server(redis_server: RedisServer) -> RedisServer:
+    with redis.Redis(port=redis_server.port) as admin:
         admin.flushall()
-    return running
+    return redis_server
 
 
 @pytest.fixture

@@ -221,9 +221,10 @@ class ObjectArtifacts:
         def fetch(start: int) -> bool:
             end = min(start + _PIECE, size)
             piece = memoryview(self._library.get_range(self._store, name, start=start, end=end))
-            if piece.nbytes == end - start:
-                room[start:end] = piece
-            return piece.nbytes == end - start
+            if piece.nbytes != end - start:
+                return False
+            room[start:end] = piece
+            return True
 
         with ThreadPoolExecutor(_PIECES_AT_ONCE, thread_name_prefix="read artifact") as threads:
             complete = all(threads.map(fetch, range(0, size, _PIECE)))
