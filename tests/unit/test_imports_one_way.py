@@ -41,6 +41,7 @@ BOTTOM = [
     "quantities",
     "shared_memory",
     "store_errors",
+    "fingerprint_errors",
     "stores",
     "storage_formats",
 ]
@@ -98,6 +99,7 @@ DEFINITION = [
     "graph",
     "expansion.loops",
     "expansion.graph_outputs",
+    "fingerprinting",
 ]
 # What a run carries: it knows nothing of graphs, nor they of it.
 RUN_DATA = [
@@ -119,7 +121,7 @@ RUN_DATA = [
     "context",
     "events",
 ]
-RESULT = ["result_text", "run_outcome", "expansion.result_inside", "result_views", "result"]
+RESULT = ["checkpoints", "result_text", "run_outcome", "expansion.result_inside", "result_views", "result"]
 ENGINE = [
     "cpus",
     "process_life",
@@ -129,7 +131,6 @@ ENGINE = [
     "event_dispatch",
     "engine_threads",
     "engine_limits",
-    "checkpoints",
     "engine_options",
     "fallback_hooks",
     "map_hooks",
