@@ -1,7 +1,9 @@
 """Dataflow graphs on a Rust core: operations with typed ports, connected to a DAG, run on threads and event loops."""
 
+import execution_dataflow.program_start
+
 try:
-    import execution_dataflow._core  # noqa: F401 - before all else, for the error below
+    import execution_dataflow._core  # noqa: F401 - before the rest, for the error below
 except ImportError as _error:
     # CPython's own refusal, which does not say what to do.
     if "subinterpreters" in str(_error):

@@ -20,6 +20,7 @@ HOME = Path(execution_dataflow.__file__).parent
 # From the lowest to the highest. A folder stands for its modules, unless they are named one by one. A module may import
 # what stands before it.
 BOTTOM = [
+    "program_start",
     "_version",
     "_core",
     "nearest",

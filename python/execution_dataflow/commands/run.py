@@ -25,8 +25,6 @@ from execution_dataflow.commands.graph_parameters import LoadedGraph
 from execution_dataflow.commands.logs import set_up_logging
 from execution_dataflow.commands.mistakes import RUN_FAILED, Mistake, complain
 from execution_dataflow.commands.parameter_options import GivenGraph, given_graph
-from execution_dataflow.commands.readable_values import readable_outputs
-from execution_dataflow.commands.run_report import run_document
 from execution_dataflow.commands.streams import ResultStream, only_results_on_stdout
 from execution_dataflow.context import ExecutionContext
 from execution_dataflow.engine import ExecutionEngine
@@ -34,7 +32,6 @@ from execution_dataflow.errors import DataflowError, RunInterrupted
 from execution_dataflow.plan import Plan
 from execution_dataflow.result import ExecutionResult
 from execution_dataflow.result_text import duration_text
-from execution_dataflow.terminal.follow import follow
 
 __all__ = ["run"]
 
@@ -151,10 +148,15 @@ def _run(given: GivenGraph, loaded: LoadedGraph, choices: _Choices, results: Res
         try:
             with ExitStack() as stack:
                 if choices.verbosity >= 0:
+                    # Late, as all that only a run needs: --help and completion are to come at once.
+                    from execution_dataflow.terminal.follow import follow
+
                     stack.enter_context(follow(engine, given.console, lines=choices.verbosity > 0, output=given.output))
                 result = engine.run(plan, context, parameters=loaded.parameters)
         except RunInterrupted as interruption:
             if choices.as_json and interruption.result is not None:
+                from execution_dataflow.commands.run_report import run_document
+
                 results.write(run_document(interruption.result, {}))
             raise
         except (DataflowError, TypeError, ValueError) as error:
@@ -167,8 +169,12 @@ def _show(
     result: ExecutionResult, outputs: dict[str, Any], choices: _Choices, console: Console, results: ResultStream
 ) -> None:
     if choices.as_json:
+        from execution_dataflow.commands.run_report import run_document
+
         results.write(run_document(result, outputs))
     elif outputs:
+        from execution_dataflow.commands.readable_values import readable_outputs
+
         results.write(readable_outputs(outputs))
     if not result.is_successful():
         first = result.first_error
