@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from execution_dataflow.caching.engine_cache import CacheChoice, cache_of_engine
 from execution_dataflow.checkpoints.settings import Checkpoint, Durability, checked_checkpoint
 from execution_dataflow.checkpoints.stores_of_engine import StoreAddress
 from execution_dataflow.context import ExecutionContext
@@ -88,6 +89,9 @@ class ExecutionEngine(EngineRuns):
         it over and runs only the rest.
     durability : {"batched", "each"}, optional
         When a success counts as committed: see `Checkpoint`.
+    cache : str, Path, Store, ResultCache or bool, optional
+        Where operations with ``cache=True`` keep their results: the cache of the user by default, see `ResultCache`.
+        ``False``: nowhere, and nothing that was kept is used.
 
     Examples
     --------
@@ -122,6 +126,7 @@ class ExecutionEngine(EngineRuns):
         contracts: ContractLevel = "values",
         checkpoint: StoreAddress | Checkpoint | None = None,
         durability: Durability | None = None,
+        cache: CacheChoice = None,
     ) -> None:
         if max_workers is None:
             max_workers = usable_cpus()
@@ -139,6 +144,7 @@ class ExecutionEngine(EngineRuns):
             grace_seconds,
             contracts,
             checked_checkpoint(checkpoint, durability),
+            cache_of_engine(cache),
         )
         super().__init__(options)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from execution_dataflow import _core
+from execution_dataflow.caching.run_cache import RunCache
 from execution_dataflow.checkpoints.settings import Checkpoint
 from execution_dataflow.composition.nested import NestedGraph
 from execution_dataflow.contract_levels import ContractLevel, checked_level
@@ -52,6 +53,8 @@ class RunOptions:
         How much of the contracts of ports is checked.
     checkpoint : Checkpoint, optional
         Where runs keep what they have done.
+    cache : RunCache, optional
+        Where operations keep results across runs.
 
     Raises
     ------
@@ -60,6 +63,7 @@ class RunOptions:
     """
 
     __slots__ = (
+        "cache",
         "checkpoint",
         "contracts",
         "deadline_seconds",
@@ -93,7 +97,9 @@ class RunOptions:
         grace_seconds: float = 1.0,
         contracts: ContractLevel = "values",
         checkpoint: Checkpoint | None = None,
+        cache: RunCache | None = None,
     ) -> None:
+        self.cache = cache
         self.limits = limits
         checked_retain(retain)
         checked_executor(executor)
@@ -141,6 +147,7 @@ class RunOptions:
             self.grace_seconds,
             self.contracts,
             checkpoint,
+            self.cache,
         )
 
     def retained_in(self, plan: Plan) -> str | list[int]:

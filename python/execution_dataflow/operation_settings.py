@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from math import isfinite
 from typing import Any, overload
 
+from execution_dataflow.caching.policy import CachePolicy, checked_cache
 from execution_dataflow.errors import GraphError
 from execution_dataflow.rate_limits import RateLimit
 
@@ -41,6 +42,8 @@ class OperationSettings:
         Whether it runs whatever happened before.
     dynamic : bool
         Whether it returns a graph, which runs in its place.
+    cache : CachePolicy, optional
+        How its results are kept across runs.
     """
 
     timeout_seconds: float | None = None
@@ -52,6 +55,7 @@ class OperationSettings:
     on_failure: Any = None
     always_run: bool = False
     dynamic: bool = False
+    cache: CachePolicy | None = None
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -155,6 +159,7 @@ _CHECKS = {
     "output_bytes": _size,
     "always_run": _truth,
     "dynamic": _truth,
+    "cache": checked_cache,
 }
 
 DEFAULT_SETTINGS = OperationSettings()
