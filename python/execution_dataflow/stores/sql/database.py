@@ -35,6 +35,7 @@ class Database(ABC):
     """
 
     is_local: bool
+    schema: str
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -56,7 +57,7 @@ class Database(ABC):
     def open(self) -> None:
         """Create what is missing; several processes may do so at once."""
         try:
-            if self.read(lambda connection: stored_version(connection, self.address)) < len(STEPS):
+            if self.read(lambda connection: stored_version(connection, self.address, self.schema)) < len(STEPS):
                 self.write(self._prepare)
         except BaseException:
             self.close()
@@ -78,7 +79,7 @@ class Database(ABC):
 
     def _prepare(self, connection: Connection) -> None:
         self.lock_schema(connection)
-        prepare(connection, self.address)
+        prepare(connection, self.address, self.schema)
 
     @abstractmethod
     def connect(self) -> Engine:

@@ -45,6 +45,7 @@ class SqliteDatabase(Database):
     """
 
     is_local = True
+    schema = "main"
 
     def __init__(self, address: SqliteAddress, clock: Callable[[], float] = time.time) -> None:
         super().__init__(str(address))
