@@ -220,6 +220,11 @@ class RunRecord:
             self._seed = seed_of(self.run_id)
 
     @property
+    def given_seed(self) -> int | None:
+        """The seed that the user gave; ``None`` if the run draws one."""
+        return self._settings.seed
+
+    @property
     def parameters(self) -> Mapping[str, Any]:
         """The parameters of the context, as they were when the run began."""
         return self._settings.parameters

@@ -108,6 +108,11 @@ class ResultCache:
     ) -> None:
         if not isinstance(store, str | Path | Store | None):
             raise TypeError(f"ResultCache takes an address, a path or a Store, not {type(store).__name__}")
+        if isinstance(store, str) and "://" not in store:
+            raise ValueError(
+                f"{store!r} is no address of a store: 'sqlite:///{store}' is a file of that name, as is "
+                f"pathlib.Path({store!r})"
+            )
         own = checked_size("ResultCache", max_bytes)
         if own is None and store is None:
             own = DEFAULT_BYTES
@@ -202,6 +207,18 @@ class ResultCache:
         opened.keeper.wait()
         opened.touches.flush()
         return opened.keeper.evict()
+
+    def flush(self) -> None:
+        """Write what is left to write: when results were last used.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be written.
+        """
+        opened = self._open
+        if opened is not None and opened.process == os.getpid():
+            opened.touches.flush()
 
     def close(self) -> None:
         """Write what is left to write, and close the store if its address was given. A second call does nothing."""

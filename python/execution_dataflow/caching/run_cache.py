@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from execution_dataflow.caching.around import CachedFunction, CachedKind, Place
 from execution_dataflow.caching.flights import Flight, computing
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunCache"]
 
-T = TypeVar("T")
+_log = logging.getLogger("execution_dataflow.caching")
 
 # How often a thread that waits looks whether it still has to: what is raised in it is raised between two looks.
 _SLICE_SECONDS = 0.05
@@ -36,11 +36,24 @@ class RunCache(RemoteCalls):
     ----------
     results : ResultCache
         What is there.
+    is_owned : bool
+        Whether it was made for one engine, and is to be closed with it.
     """
 
-    def __init__(self, results: ResultCache) -> None:
+    def __init__(self, results: ResultCache, *, is_owned: bool = False) -> None:
         super().__init__()
         self.results = results
+        self._is_owned = is_owned
+
+    def engine_closes(self) -> None:
+        """Close it with its engine, or write what is left to write. What goes wrong is logged."""
+        try:
+            if self._is_owned:
+                self.results.close()
+            else:
+                self.results.flush()
+        except Exception as fault:
+            _log.warning("a cache of results could not be closed: %s", fault)
 
     def inquiry(self, kind: CachedKind, place: Place) -> Inquiry | None:
         """Return the search for the result of an attempt; ``None`` if it is to be computed without one."""
