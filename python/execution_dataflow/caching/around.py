@@ -57,8 +57,6 @@ class CachedKind:
         The names of their inputs.
     outputs : tuple of (str, OutputPort)
         Their outputs.
-    takes_context : bool
-        Whether they see the context.
     returns_outputs : bool
         Whether they are functions, whose outputs are what they return.
     spread : bool
@@ -69,7 +67,6 @@ class CachedKind:
     policy: CachePolicy
     inputs: tuple[str, ...]
     outputs: tuple[tuple[str, OutputPort[Any]], ...]
-    takes_context: bool
     returns_outputs: bool
     spread: bool
 
@@ -172,7 +169,8 @@ class CachedFunction:
 def kind_of_cached(operation: Operation) -> CachedKind:
     """Return what the cache has to know of an operation whose results are kept."""
     ports = operation.ports
-    policy: CachePolicy = operation._settings.cache
+    policy = operation._settings.cache
+    assert policy is not None, "it is asked only of operations with a cache"
     is_function = (
         isinstance(operation, FunctionOperation)
         and getattr(operation.execute, "__func__", None) is FunctionOperation.execute
@@ -182,9 +180,8 @@ def kind_of_cached(operation: Operation) -> CachedKind:
         definition = operation.definition
         source: Any = definition.function
         label, spread = definition.label, definition.spread
-        takes_context = -1 in definition.pattern.arguments
     else:
-        source, label, spread, takes_context = type(operation), type(operation).__name__, False, True
+        source, label, spread = type(operation), type(operation).__name__, False
     name = getattr(source, "__qualname__", label)
     module = getattr(source, "__module__", None)
     return CachedKind(
@@ -192,7 +189,6 @@ def kind_of_cached(operation: Operation) -> CachedKind:
         policy=policy,
         inputs=tuple(ports.input_index),
         outputs=ports.outputs,
-        takes_context=takes_context,
         returns_outputs=is_function,
         spread=spread,
     )

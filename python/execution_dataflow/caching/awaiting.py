@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import copy_context
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from execution_dataflow.caching.inquiry import Pause
 
@@ -19,7 +19,7 @@ class Elsewhere:
     """Calls functions on threads of the loop's executor, one after the other, for one coroutine."""
 
     def __init__(self) -> None:
-        self._running: asyncio.Future[object] | None = None
+        self._running: asyncio.Future[Any] | None = None
 
     async def run(self, function: Callable[[], T]) -> T:
         """Call a function on another thread, with the context variables of this one.
@@ -38,7 +38,7 @@ class Elsewhere:
             function()
             return
 
-        def end(future: asyncio.Future[object]) -> None:
+        def end(future: asyncio.Future[Any]) -> None:
             # Looked at, so that nobody reports that an error of it was not.
             if not future.cancelled():
                 future.exception()

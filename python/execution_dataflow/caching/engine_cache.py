@@ -55,5 +55,6 @@ def _cache_of_user() -> RunCache:
     global _of_user
     if _of_user is None:
         with _lock:
-            _of_user = _of_user or RunCache(ResultCache())
+            # Another thread may have been faster.
+            _of_user = _of_user if isinstance(_of_user, RunCache) else RunCache(ResultCache())
     return _of_user

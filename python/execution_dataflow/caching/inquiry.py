@@ -89,7 +89,7 @@ class Inquiry:
         self._stop_waiting()
         try:
             return self._look()
-        except (StoreError, MissingExtraError, OSError) as fault:
+        except Exception as fault:
             # The store itself, not a result: nobody could get what is computed here.
             self._cache.note_failure()
             self._warn("store", f"the cache could not be asked, and {self._operation} was computed: {fault}")

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from execution_dataflow.caching.entries import CacheEntry, entry_of
 from execution_dataflow.caching.eviction import Limits, Usage, to_evict, usage_of
+from execution_dataflow.caching.touches import Touches
 from execution_dataflow.store_errors import StoreError
 from execution_dataflow.stores.artifacts import ArtifactStore
 from execution_dataflow.stores.journal import Journal, Owner
@@ -37,12 +38,17 @@ class Keeper:
         What it refers to.
     owner : Owner
         Who this is.
+    touches : Touches
+        What was used and is not written yet.
     limits : Limits
         Of the whole cache.
     """
 
-    def __init__(self, journal: Journal, artifacts: ArtifactStore, owner: Owner, limits: Limits) -> None:
+    def __init__(
+        self, journal: Journal, artifacts: ArtifactStore, owner: Owner, touches: Touches, limits: Limits
+    ) -> None:
         self._journal = journal
+        self._touches = touches
         self._artifacts = artifacts
         self._owner = owner
         self._limits = limits
@@ -85,7 +91,14 @@ class Keeper:
                 self._thread = thread
 
     def entries(self) -> Iterable[CacheEntry]:
-        """Yield what there is, the one that was used longest ago first."""
+        """Return what there is, the one that was used longest ago first.
+
+        Raises
+        ------
+        StoreError
+            The store cannot be read or written.
+        """
+        self._touches.flush()
         return map(entry_of, self._journal.cached())
 
     def evict(self) -> list[CacheEntry]:

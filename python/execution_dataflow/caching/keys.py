@@ -9,13 +9,14 @@ from weakref import WeakKeyDictionary
 from execution_dataflow.caching.around import CachedKind, Place
 from execution_dataflow.errors import DataflowError
 from execution_dataflow.functions import FunctionOperation
-from execution_dataflow.operations import Operation
 
 if TYPE_CHECKING:
+    from execution_dataflow.operations import Operation
     from execution_dataflow.run_record import RunRecord
 
 __all__ = ["KeyFault", "key_of"]
 
+# Part of every key: what keys are made of changes with this number.
 _VERSION = b"cache 1"
 
 
@@ -23,44 +24,60 @@ class KeyFault(DataflowError):
     """Something has no digest, so that nobody can tell whether it is the same in another run."""
 
 
-class _Digests:
-    """The digests of the code and the configuration of operations, found once in a run: they stay as they are in it."""
+class _RunDigests:
+    """What operations are by themselves, found once in a run: they stay as they are in it.
 
-    __slots__ = ("_known", "_lock")
+    Parameters
+    ----------
+    record : RunRecord
+        The run.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, record: RunRecord) -> None:
+        from execution_dataflow.fingerprinting.operation_digests import OperationDigests
+
+        self._finder = OperationDigests(record.parameters, record.given_seed)
         self._lock = Lock()
         # Each with what it belongs to, so that nothing else gets its address.
-        self._known: dict[int, tuple[Any, bytes | Exception]] = {}
+        self._known: dict[int, tuple[Any, tuple[bytes, bool] | Exception]] = {}
 
-    def of(self, operation: Operation) -> bytes:
-        """Return the digest of an operation.
+    def of(self, operation: Operation) -> tuple[bytes, bool]:
+        """Return the digest of an operation, and whether it may draw random numbers from the run's seed.
 
         Raises
         ------
         UnfingerprintableError
             It has none.
         """
-        # A function is all there is to an operation that calls one.
-        is_function = isinstance(operation, FunctionOperation) and "execute" not in vars(operation)
-        what: Any = operation.definition if is_function else operation  # type: ignore[attr-defined]
+        # All operations of a function that have no options of their own are one.
+        is_plain = type(operation) is FunctionOperation and len(vars(operation)) == 2
+        what: Any = operation.definition if is_plain else operation  # type: ignore[attr-defined]
         known = self._known.get(id(what))
         if known is None:
-            found = _digest_of(operation)
             with self._lock:
-                known = self._known[id(what)] = what, found
-        digest = known[1]
-        if isinstance(digest, Exception):
-            raise digest.with_traceback(None)
-        return digest
+                known = self._known[id(what)] = what, self._find(operation)
+        found = known[1]
+        if isinstance(found, Exception):
+            raise found.with_traceback(None)
+        return found
+
+    def _find(self, operation: Operation) -> tuple[bytes, bool] | Exception:
+        from execution_dataflow.fingerprint_errors import UnfingerprintableError
+        from execution_dataflow.fingerprinting.operation_digests import draws_random_numbers
+        from execution_dataflow.fingerprinting.walks import joined
+
+        try:
+            return joined(*self._finder.of(operation)), draws_random_numbers(operation)
+        except UnfingerprintableError as fault:
+            return fault
 
 
-_digests: WeakKeyDictionary[RunRecord, _Digests] = WeakKeyDictionary()
+_of_runs: WeakKeyDictionary[RunRecord, _RunDigests] = WeakKeyDictionary()
 _lock = Lock()
 
 
 def key_of(kind: CachedKind, place: Place) -> str:
-    """Return the key of the result of an attempt.
+    """Return the key of the result of an attempt: a digest of all that it comes from.
 
     Parameters
     ----------
@@ -78,66 +95,41 @@ def key_of(kind: CachedKind, place: Place) -> str:
     from execution_dataflow.fingerprinting import value_digest
     from execution_dataflow.fingerprinting.walks import joined
 
+    record: RunRecord = place.record
     try:
-        code = _digests_of(place.record).of(place.operation)
+        own, is_random = _digests_of(record).of(place.operation)
     except UnfingerprintableError as fault:
         raise KeyFault(f"it has no fingerprint: {fault}") from fault
+    parts = [_VERSION, own]
     if kind.policy.key is not None:
         try:
             given = kind.policy.key(dict(zip(kind.inputs, place.inputs, strict=True)))
         except Exception as fault:
             raise KeyFault(f"its CachePolicy(key=) has failed: {type(fault).__name__}: {fault}") from fault
         try:
-            return joined(_VERSION, code, b"key", value_digest(given)).hex()
+            parts += (b"key", value_digest(given))
         except UnfingerprintableError as fault:
             raise KeyFault(f"what its CachePolicy(key=) returned has no digest: {fault}") from fault
-    parts = [_VERSION, code, b"inputs"]
-    for name, value in zip(kind.inputs, place.inputs, strict=True):
-        try:
-            parts += (name.encode(), value_digest(value))
-        except UnfingerprintableError as fault:
-            raise KeyFault(
-                f"its input {name!r} has no digest: {fault}; CachePolicy(key=) can say what stands for its inputs"
-            ) from fault
-    if kind.takes_context:
-        try:
-            parts += _context_of(place)
-        except UnfingerprintableError as fault:
-            raise KeyFault(
-                f"it sees the context, whose parameters have no digest: {fault}; CachePolicy(key=) can say what counts"
-            ) from fault
+    else:
+        parts.append(b"inputs")
+        for name, value in zip(kind.inputs, place.inputs, strict=True):
+            try:
+                parts += (name.encode(), value_digest(value))
+            except UnfingerprintableError as fault:
+                raise KeyFault(
+                    f"its input {name!r} has no digest: {fault}; a CachePolicy(key=) can say what stands for its inputs"
+                ) from fault
+    if is_random and record.given_seed is not None:
+        # Streams of random numbers follow from the seed, which is part of the configuration, and from the name.
+        parts += (b"name", record.name_of(place.node, place.items).encode("utf-8", "surrogatepass"))
     return joined(*parts).hex()
 
 
-def _context_of(place: Place) -> list[bytes]:
-    """What an operation may read from the context, and comes out differently for it."""
-    from execution_dataflow.fingerprinting import value_digest
-
-    record: RunRecord = place.record
-    parts = []
-    if record.parameters:
-        parts += (b"parameters", value_digest(dict(record.parameters)))
-    if record.given_seed is not None:
-        # Streams of random numbers follow from the seed and the name of the operation.
-        name = record.name_of(place.node, place.items)
-        parts += (b"seed", str(record.given_seed).encode(), name.encode("utf-8", "surrogatepass"))
-    return parts
-
-
-def _digests_of(record: RunRecord) -> _Digests:
-    known = _digests.get(record)
+def _digests_of(record: RunRecord) -> _RunDigests:
+    known = _of_runs.get(record)
     if known is None:
         with _lock:
-            known = _digests.setdefault(record, _Digests())
+            known = _of_runs.get(record)
+            if known is None:
+                known = _of_runs[record] = _RunDigests(record)
     return known
-
-
-def _digest_of(operation: Operation) -> bytes | Exception:
-    from execution_dataflow.fingerprint_errors import UnfingerprintableError
-    from execution_dataflow.fingerprinting import operation_digests
-    from execution_dataflow.fingerprinting.walks import joined
-
-    try:
-        return joined(*operation_digests(operation))
-    except UnfingerprintableError as fault:
-        return fault

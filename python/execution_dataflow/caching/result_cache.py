@@ -17,7 +17,7 @@ from execution_dataflow.caching.eviction import Limits
 from execution_dataflow.caching.keeper import Keeper
 from execution_dataflow.caching.policy import CachePolicy, checked_entries, checked_expiry, checked_size
 from execution_dataflow.caching.touches import Touches
-from execution_dataflow.caching.user_directory import user_cache_address
+from execution_dataflow.caching.user_directory import file_of, user_cache_address
 from execution_dataflow.stores.journal import CachedResult
 from execution_dataflow.stores.opening import Store, open_store
 from execution_dataflow.stores.owners import new_owner
@@ -154,7 +154,6 @@ class ResultCache:
             The store cannot be read.
         """
         opened = self._opened()
-        opened.touches.flush()
         return [entry for entry in opened.keeper.entries() if operation is None or is_of(entry.operation, operation)]
 
     def clear(
@@ -205,7 +204,6 @@ class ResultCache:
         """
         opened = self._opened()
         opened.keeper.wait()
-        opened.touches.flush()
         return opened.keeper.evict()
 
     def flush(self) -> None:
@@ -408,17 +406,27 @@ class ResultCache:
         from execution_dataflow.storage_formats.codec import ValueCodec
 
         given = self._given
-        store = given if isinstance(given, Store) else open_store(user_cache_address() if given is None else given)
+        store = given if isinstance(given, Store) else open_store(_of_user() if given is None else given)
         owner = new_owner()
+        touches = Touches(store.journal)
         trusts_pickles = store.trust_pickles or (store.journal.is_local and store.artifacts.is_local)
         return _Opened(
             store,
             Claims(store.journal, owner, self._claim_seconds),
-            Touches(store.journal),
-            Keeper(store.journal, store.artifacts, owner, self._limits),
+            touches,
+            Keeper(store.journal, store.artifacts, owner, touches, self._limits),
             ValueCodec(store.artifacts, key=store.key, trusts_pickles=trusts_pickles, prefix="cache"),
             os.getpid(),
         )
+
+
+def _of_user() -> str:
+    address = user_cache_address()
+    file = file_of(address)
+    if file is not None:
+        # Nobody else is to write there: pickles are read from it.
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return address
 
 
 def _seconds(name: str, value: object, least: float = 0.0) -> float:

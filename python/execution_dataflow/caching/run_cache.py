@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from execution_dataflow.caching.around import CachedFunction, CachedKind, Place
 from execution_dataflow.caching.flights import Flight, computing
 from execution_dataflow.caching.inquiry import Found, Inquiry, Pause
-from execution_dataflow.caching.keys import KeyFault, key_of
+from execution_dataflow.caching.keys import key_of
 from execution_dataflow.caching.remote import RemoteCalls
 from execution_dataflow.caching.result_cache import ResultCache
 from execution_dataflow.cancellation import AttemptCancelled
@@ -62,7 +62,8 @@ class RunCache(RemoteCalls):
         warn = partial(place.record.warn_of_cache, kind.operation)
         try:
             key = key_of(kind, place)
-        except KeyFault as fault:
+        except Exception as fault:
+            # A KeyFault, or what some object of the user's raised when it was looked at.
             warn("key", f"{kind.operation} was computed without the cache: {fault}")
             return None
         return Inquiry(self.results, key, kind.operation, kind.policy, warn)

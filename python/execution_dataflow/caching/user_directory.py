@@ -6,32 +6,54 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["VARIABLE", "user_cache_address"]
+__all__ = ["VARIABLE", "address_of", "file_of", "user_cache_address"]
 
 VARIABLE = "EXECUTION_DATAFLOW_CACHE"
-"""The environment variable that names another place: a directory, or the address of a store."""
+"""The environment variable that names another place: a directory, a file, or the address of a store."""
 
 _FILE = "results.db"
+_SUFFIXES = (".db", ".sqlite", ".sqlite3")
 
 
 def user_cache_address() -> str:
-    """Return the address of the store of this user's cache; its directory is created if it does not exist.
+    """Return the address of the store of this user's cache.
 
     It lies where the system keeps what can be made anew: ``$XDG_CACHE_HOME/execution-dataflow`` or
     ``~/.cache/execution-dataflow``, on macOS ``~/Library/Caches/execution-dataflow``, on Windows
     ``%LOCALAPPDATA%\\execution-dataflow\\Cache``.
-
-    Raises
-    ------
-    OSError
-        It cannot be created.
     """
     named = os.environ.get(VARIABLE, "").strip()
+    return address_of(named) if named else _address_in(_directory())
+
+
+def address_of(named: str) -> str:
+    """Return the address of the store that a person means.
+
+    Parameters
+    ----------
+    named : str
+        An address, a file of SQLite, or a directory in which that is ``results.db``.
+
+    Examples
+    --------
+    >>> address_of("postgresql://cache@db/results")
+    'postgresql://cache@db/results'
+    """
     if "://" in named:
         return named
-    directory = Path(named).expanduser().absolute() if named else _directory()
-    # Nobody else is to write there: pickles are read from it.
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = Path(named).expanduser().absolute()
+    is_file = path.is_file() or (path.suffix in _SUFFIXES and not path.is_dir())
+    return f"sqlite:///{path.as_posix()}" if is_file else _address_in(path)
+
+
+def file_of(address: str) -> Path | None:
+    """Return the file of a store that is one."""
+    scheme, _, rest = address.partition(":///")
+    path = rest.partition("?")[0]
+    return Path(path) if scheme.partition("+")[0].lower() == "sqlite" and path not in ("", ":memory:") else None
+
+
+def _address_in(directory: Path) -> str:
     return f"sqlite:///{(directory / _FILE).as_posix()}"
 
 
