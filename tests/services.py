@@ -88,7 +88,9 @@ class Server:
         if self.identity:
             os.chown(self.folder, self.identity["user"], self.identity["group"])  # type: ignore[arg-type]
 
-    def launch(self, command: Sequence[str | Path], environment: Mapping[str, str], answers: Callable[[], bool]) -> None:
+    def launch(
+        self, command: Sequence[str | Path], environment: Mapping[str, str], answers: Callable[[], bool]
+    ) -> None:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [str(part) for part in command],
@@ -168,7 +170,7 @@ class PostgresServer(Server):
         except Exception:
             return False
 
-    def connect(self):  # noqa: ANN201 - psycopg is imported late
+    def connect(self):
         import psycopg
 
         return psycopg.connect(

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from execution_dataflow.caching.engine_cache import CacheChoice, cache_of_engine
 from execution_dataflow.checkpoints.settings import Checkpoint, Durability, checked_checkpoint
-from execution_dataflow.checkpoints.stores_of_engine import StoreAddress
+from execution_dataflow.checkpoints.stores_of_engine import StoreAddress, checked_address
 from execution_dataflow.context import ExecutionContext
 from execution_dataflow.contract_levels import ContractLevel
 from execution_dataflow.cpus import usable_cpus
@@ -89,6 +89,8 @@ class ExecutionEngine(EngineRuns):
         it over and runs only the rest.
     durability : {"batched", "each"}, optional
         When a success counts as committed: see `Checkpoint`.
+    state : str, Path or Store, optional
+        Where ``context.state`` is kept; by default the store of the checkpoint, which it is to be if there is one.
     cache : str, Path, Store, ResultCache or bool, optional
         Where operations with ``cache=True`` keep their results: the cache of the user by default, see `ResultCache`.
         ``False``: nowhere, and nothing that was kept is used.
@@ -126,6 +128,7 @@ class ExecutionEngine(EngineRuns):
         contracts: ContractLevel = "values",
         checkpoint: StoreAddress | Checkpoint | None = None,
         durability: Durability | None = None,
+        state: StoreAddress | None = None,
         cache: CacheChoice = None,
     ) -> None:
         if max_workers is None:
@@ -144,6 +147,7 @@ class ExecutionEngine(EngineRuns):
             grace_seconds,
             contracts,
             checked_checkpoint(checkpoint, durability),
+            checked_address(state, "state"),
             cache_of_engine(cache),
         )
         super().__init__(options)

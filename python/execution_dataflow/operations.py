@@ -96,6 +96,9 @@ class Operation(OperationBase):
         Whether it runs when everything before it has its outcome, whatever that is and however the run was stopped.
     dynamic : bool, optional
         Whether what it returns is a graph, which runs in its place and whose outputs become its own.
+    version : str or int, optional
+        What its code counts as for checkpoints and caches: with it a change of the text changes nothing, and another
+        version makes it run again. By default the text counts, with the functions that it uses.
     cache : bool or CachePolicy, optional
         Whether its results are kept, and used again by any run in which its code, its configuration and its inputs are
         the same; see `CachePolicy`.
@@ -157,6 +160,7 @@ class Operation(OperationBase):
         on_failure: Any
         always_run: bool
         dynamic: bool
+        version: Any
         cache: bool | CachePolicy | None
 
         def __init__(
@@ -176,6 +180,7 @@ class Operation(OperationBase):
             on_failure: Any = None,
             always_run: bool | None = None,
             dynamic: bool | None = None,
+            version: str | int | None = None,
             cache: bool | CachePolicy | None = None,
         ) -> None: ...
 
@@ -389,6 +394,7 @@ def _options(
     on_failure: Any = None,
     always_run: bool | None = None,
     dynamic: bool | None = None,
+    version: str | int | None = None,
     cache: bool | CachePolicy | None = None,
 ) -> None:
     """Take the options; arguments of its own stay with a subclass."""

@@ -41,6 +41,7 @@ BOTTOM = [
     "quantities",
     "shared_memory",
     "store_errors",
+    "fingerprint_errors",
     "stores",
     "storage_formats",
 ]
@@ -65,6 +66,7 @@ DEFINITION = [
     "expansion",
     "expansion.branches",
     "expansion.repeating",
+    "generic_ports",
     "channels",
     "names",
     "places",
@@ -86,6 +88,7 @@ DEFINITION = [
     "graph_views",
     "plan",
     "dimension_flow",
+    "type_flow",
     "faults",
     "composition",
     "bindings",
@@ -98,6 +101,7 @@ DEFINITION = [
     "graph",
     "expansion.loops",
     "expansion.graph_outputs",
+    "fingerprinting",
 ]
 # What a run carries: it knows nothing of graphs, nor they of it.
 RUN_DATA = [
@@ -105,6 +109,8 @@ RUN_DATA = [
     "cancellation",
     "secrets",
     "shared_state",
+    "persistent_state",
+    "idempotency",
     "clients",
     "random_streams",
     "run_logging",
@@ -112,11 +118,12 @@ RUN_DATA = [
     "timing",
     "run_settings",
     "expansion.scopes",
+    "kept_state",
     "run_record",
     "context",
     "events",
 ]
-RESULT = ["result_text", "run_outcome", "expansion.result_inside", "result_views", "result"]
+RESULT = ["checkpoints", "result_text", "run_outcome", "expansion.result_inside", "result_views", "result"]
 ENGINE = [
     "cpus",
     "process_life",
@@ -131,10 +138,10 @@ ENGINE = [
     "engine_options",
     "fallback_hooks",
     "map_hooks",
-    "expansion_hooks",
     "checkpoint_hooks",
-    "write_guard",
     "unchecked",
+    "expansion_hooks",
+    "write_guard",
     "time_hooks",
     "run_hooks",
     "undo",

@@ -19,7 +19,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from execution_dataflow.store_errors import StoreError
 from execution_dataflow.stores.sql.addresses import PostgresqlAddress
-from execution_dataflow.stores.sql.database import Database
+from execution_dataflow.stores.sql.checksums import CommitRow
+from execution_dataflow.stores.sql.database import COMMITS_AFTER, Database, fetch_all
 from execution_dataflow.stores.sql.tables import BATCHES
 
 __all__ = ["PostgresqlDatabase"]
@@ -203,6 +204,9 @@ class PostgresqlDatabase(Database):
         for some in _statements(list({row[1]: row for row in rows}.values())):
             connection.exec_driver_sql(_UPSERT_COMMITS, tuple(list(column) for column in zip(*some, strict=True)))
 
+    def commits_after(self, connection: Connection, run: int, after: str, limit: int) -> list[CommitRow]:  # noqa: D102
+        return fetch_all(connection, COMMITS_AFTER.format("%s"), (run, after, limit))
+
     def error_of(self, error: SQLAlchemyError) -> StoreError:  # noqa: D102
         original = error.orig if isinstance(error, DBAPIError) else None
         if not isinstance(original, psycopg.Error):
@@ -218,7 +222,9 @@ class PostgresqlDatabase(Database):
             case None:
                 return StoreError(f"{self.address} cannot be reached: {said}")
             case "53100":
-                return StoreError(f"the disk of the server of {self.address} is full. What was committed before is kept")
+                return StoreError(
+                    f"the disk of the server of {self.address} is full. What was committed before is kept"
+                )
             case "25006":
                 return StoreError(f"the server of {self.address} takes no writes now, as a standby does: {said}")
             case "42501":
