@@ -14,6 +14,9 @@ except ImportError as _error:
     raise
 
 from execution_dataflow._version import __version__
+from execution_dataflow.caching.entries import CacheEntry
+from execution_dataflow.caching.policy import CachePolicy
+from execution_dataflow.caching.result_cache import ResultCache
 from execution_dataflow.cancellation import AttemptCancelled, AttemptTimedOut
 from execution_dataflow.channels import DataChannel
 from execution_dataflow.check_errors import BrokenCheckError, CheckFailed
@@ -125,6 +128,8 @@ __all__ = [
     "AttemptCancelled",
     "AttemptTimedOut",
     "BrokenCheckError",
+    "CacheEntry",
+    "CachePolicy",
     "ChannelError",
     "Check",
     "CheckFailed",
@@ -207,6 +212,7 @@ __all__ = [
     "RemoteTraceback",
     "RepeatedOperation",
     "ResourceError",
+    "ResultCache",
     "RetryPolicy",
     "RunCancelled",
     "RunFailed",

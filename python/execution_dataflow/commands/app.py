@@ -8,6 +8,7 @@ import typer
 
 from execution_dataflow import __version__
 from execution_dataflow.commands.bench import bench
+from execution_dataflow.commands.cache import cache
 from execution_dataflow.commands.demo import demo
 from execution_dataflow.commands.draw import draw
 from execution_dataflow.commands.parameter_options import GraphCommands, graph_command
@@ -47,3 +48,4 @@ graph_command(app, "plan")(plan)
 graph_command(app, "draw")(draw)
 app.command()(demo)
 graph_command(app, "bench")(bench)
+app.add_typer(cache, name="cache")
