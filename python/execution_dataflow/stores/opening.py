@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
@@ -44,15 +44,12 @@ class Store:
         Signs what is written and has to have signed what is read. Whoever has it can have pickles read, which run code.
     trust_pickles : bool
         Whether pickles of a store that is no part of this machine are read although no key has signed them.
-    metadata : mapping of str to str
-        What is noted with each run that is begun with this store: how to start it again, for instance.
     """
 
     journal: Journal
     artifacts: ArtifactStore
     key: bytes | None = None
     trust_pickles: bool = False
-    metadata: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not isinstance(self.journal, Journal):
