@@ -15,6 +15,7 @@ from execution_dataflow._version import __version__
 from execution_dataflow.cancellation import AttemptCancelled, AttemptTimedOut
 from execution_dataflow.channels import DataChannel
 from execution_dataflow.check_errors import BrokenCheckError, CheckFailed
+from execution_dataflow.checkpoints.settings import Checkpoint
 from execution_dataflow.checks import Check, CheckOutcome, CheckReport, CheckSummary
 from execution_dataflow.clients import ClientPool
 from execution_dataflow.composition.nested import NestedGraph
@@ -66,6 +67,7 @@ from execution_dataflow.events import (
     OperationFailed,
     OperationFellBack,
     OperationProgress,
+    OperationRestored,
     OperationRetrying,
     OperationReverted,
     OperationRevertFailed,
@@ -99,11 +101,24 @@ from execution_dataflow.secrets import Secret
 from execution_dataflow.shared_state import SharedState
 from execution_dataflow.sizes import register_size
 from execution_dataflow.states import OperationState, RunState
+from execution_dataflow.store_errors import (
+    ArtifactNotFoundError,
+    DamagedArtifactError,
+    LeaseLostError,
+    RunHeldError,
+    StateConflictError,
+    StoreError,
+    StoreFormatError,
+    UnstorableValueError,
+    UntrustedArtifactError,
+)
+from execution_dataflow.stores.opening import Store, open_store
 from execution_dataflow.timeout_errors import DeadlineExceeded, OperationTimeout
 from execution_dataflow.timing import OperationTiming
 
 __all__ = [
     "ArraySpec",
+    "ArtifactNotFoundError",
     "AttemptCancelled",
     "AttemptTimedOut",
     "BrokenCheckError",
@@ -113,9 +128,11 @@ __all__ = [
     "CheckOutcome",
     "CheckReport",
     "CheckSummary",
+    "Checkpoint",
     "ClientPool",
     "ContractError",
     "CycleError",
+    "DamagedArtifactError",
     "DataChannel",
     "DataflowError",
     "DeadlineExceeded",
@@ -145,6 +162,7 @@ __all__ = [
     "InputPort",
     "ItemFailure",
     "IterationLimitError",
+    "LeaseLostError",
     "MapError",
     "MappedOperation",
     "MissingExtraError",
@@ -160,6 +178,7 @@ __all__ = [
     "OperationFellBack",
     "OperationFunction",
     "OperationProgress",
+    "OperationRestored",
     "OperationRetrying",
     "OperationRevertFailed",
     "OperationReverted",
@@ -188,6 +207,7 @@ __all__ = [
     "RunCancelled",
     "RunFailed",
     "RunHandle",
+    "RunHeldError",
     "RunInterrupted",
     "RunLost",
     "RunState",
@@ -195,6 +215,10 @@ __all__ = [
     "SharedMemoryFull",
     "SharedState",
     "SharedValueChangedError",
+    "StateConflictError",
+    "Store",
+    "StoreError",
+    "StoreFormatError",
     "Subscription",
     "Switch",
     "SwitchError",
@@ -203,12 +227,15 @@ __all__ = [
     "UnconnectedInputError",
     "UnknownOperationError",
     "UnknownPortError",
+    "UnstorableValueError",
+    "UntrustedArtifactError",
     "ValueReleasedError",
     "ValueTypeError",
     "WorkerDied",
     "WorkerStartError",
     "__version__",
     "mapped",
+    "open_store",
     "operation",
     "register_size",
     "repeated",

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from execution_dataflow import _core
+from execution_dataflow.checkpoints.settings import Checkpoint
 from execution_dataflow.composition.nested import NestedGraph
 from execution_dataflow.contract_levels import ContractLevel, checked_level
 from execution_dataflow.engine_limits import EngineLimits
@@ -49,6 +50,8 @@ class RunOptions:
         How long what has to stop may take to do so.
     contracts : {"values", "connect", "off"}
         How much of the contracts of ports is checked.
+    checkpoint : Checkpoint, optional
+        Where runs keep what they have done.
 
     Raises
     ------
@@ -57,6 +60,7 @@ class RunOptions:
     """
 
     __slots__ = (
+        "checkpoint",
         "contracts",
         "deadline_seconds",
         "debug",
@@ -88,6 +92,7 @@ class RunOptions:
         deadline_seconds: float | None = None,
         grace_seconds: float = 1.0,
         contracts: ContractLevel = "values",
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         self.limits = limits
         checked_retain(retain)
@@ -110,6 +115,7 @@ class RunOptions:
         self.deadline_seconds = checked_deadline(deadline_seconds)
         self.grace_seconds = checked_grace(grace_seconds)
         self.contracts = checked_level(contracts)
+        self.checkpoint = checkpoint
 
     def for_one_run(
         self,
@@ -118,6 +124,7 @@ class RunOptions:
         max_workers: int | None,
         on_failure: str | None = None,
         deadline_seconds: float | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> RunOptions:
         """Return these options with those of one call of ``run`` in their place."""
         return RunOptions(
@@ -133,6 +140,7 @@ class RunOptions:
             self.deadline_seconds if deadline_seconds is None else deadline_seconds,
             self.grace_seconds,
             self.contracts,
+            checkpoint,
         )
 
     def retained_in(self, plan: Plan) -> str | list[int]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from execution_dataflow import _core
 from execution_dataflow.active_run import ActiveRun
+from execution_dataflow.checkpoints.settings import Checkpoint, checked_checkpoint
+from execution_dataflow.checkpoints.stores_of_engine import EngineStores, StoreAddress
 from execution_dataflow.context import ExecutionContext
 from execution_dataflow.engine_options import RunOptions
 from execution_dataflow.engine_threads import EngineThreads
@@ -48,6 +50,7 @@ class EngineRuns:
         self._threads = EngineThreads()
         # Reentrant: what happens under it may collect garbage, and a finaliser may run a graph on this engine.
         self._lock = threading.RLock()
+        self._stores = EngineStores()
         self._closed = False
         # The seats of the submitted runs that have not ended.
         self._submitted_seats = 0
@@ -79,6 +82,7 @@ class EngineRuns:
         for run in self._runs():
             run.wait()
         self._stop_threads()
+        self._stores.close()
 
     def _runs(self) -> list[ActiveRun]:
         return [thing for thing in watched() if isinstance(thing, ActiveRun) and thing.threads is self._threads]
@@ -112,6 +116,7 @@ class EngineRuns:
         max_workers: int | None,
         on_failure: OnFailure | None,
         deadline_seconds: float | None,
+        checkpoint: StoreAddress | Checkpoint | Literal[False] | None,
         driven: bool,
         host: Callable[[], CoroutineHost] | None = None,
     ) -> ActiveRun:
@@ -130,9 +135,10 @@ class EngineRuns:
             raise TypeError(f"the context of a run is an ExecutionContext, not {type(context).__name__}")
         options = self._options
         has_own = failure_policy is not None or retain is not None or max_workers is not None
-        if has_own or on_failure is not None or deadline_seconds is not None:
-            options = options.for_one_run(failure_policy, retain, max_workers, on_failure, deadline_seconds)
-        run = ActiveRun(plan, context, options, self._threads, driven, host, given)
+        if has_own or on_failure is not None or deadline_seconds is not None or checkpoint is not None:
+            own = options.checkpoint if checkpoint is None else checked_checkpoint(checkpoint, None)
+            options = options.for_one_run(failure_policy, retain, max_workers, on_failure, deadline_seconds, own)
+        run = ActiveRun(plan, context, options, self._threads, driven, host, given, self._stores)
         seats = run.core.seats
         try:
             # Under the lock: close() either refuses this run or waits for it, with the threads that it needs.
@@ -174,6 +180,7 @@ class EngineRuns:
         self._lock = threading.RLock()
         self._threads.after_fork_in_child()
         self._options.limits.after_fork_in_child()
+        self._stores.after_fork_in_child()
         self._submitted_seats = 0
 
     def at_exit(self, step: ExitStep, deadline: float) -> None:

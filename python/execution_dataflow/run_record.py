@@ -13,7 +13,7 @@ from execution_dataflow.checks.log import CheckLog
 from execution_dataflow.clients import ClientPool
 from execution_dataflow.error_record import ErrorRecord, exception_text
 from execution_dataflow.expansion.scopes import Scopes
-from execution_dataflow.random_streams import array_stream, fresh_seed, plain_stream
+from execution_dataflow.random_streams import array_stream, fresh_seed, plain_stream, seed_of
 from execution_dataflow.run_logging import RunLogger
 from execution_dataflow.run_settings import RunSettings
 
@@ -87,6 +87,10 @@ class RunRecord:
         The deadline, in seconds, if the run was cancelled because that was over; set by the engine.
     left_behind : list of str
         The operations that did not stop when the run was cancelled, and were left to themselves.
+    checkpoint : RunCheckpoint or None
+        What keeps what it has done, where something does.
+    checkpoint_error : BaseException or None
+        After what nothing could be kept any more.
     checks : CheckLog or None
         What checks of ports found; ``None`` until the first one was asked.
     emit_check : callable or None
@@ -109,6 +113,8 @@ class RunRecord:
         "_settings",
         "cancel_reason",
         "cancel_requested",
+        "checkpoint",
+        "checkpoint_error",
         "checks",
         "context",
         "deadline_exceeded",
@@ -167,6 +173,8 @@ class RunRecord:
         self.deadline_exceeded: float | None = None
         self.left_behind: list[str] = []
         self.checks: CheckLog | None = None
+        self.checkpoint: Any = None
+        self.checkpoint_error: BaseException | None = None
         self.emit_check: Callable[[int, CheckOutcome], object] | None = None
         self.emit_progress: Callable[[int, tuple[int, ...], float, str], object] | None = None
         self.run_awaitable: Callable[[Awaitable[Any]], Any] | None = None
@@ -195,6 +203,16 @@ class RunRecord:
                 if self._seed is None:
                     self._seed = fresh_seed()
         return self._seed
+
+    def derive_seed(self) -> None:
+        """Have a seed that nobody gave follow from the name of the run: one that is resumed has the same."""
+        if self._seed is None:
+            self._seed = seed_of(self.run_id)
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The parameters of the context, as they were when the run began."""
+        return self._settings.parameters
 
     @property
     def clients(self) -> ClientPool:
@@ -390,6 +408,10 @@ class RunRecord:
         # Not self.redact: this record holds that one, and a cycle would keep the frames until it is collected.
         redact = self._settings.secrets.redact
         return ErrorRecord(node, self.names(node), attempt, max_attempts, error, earlier, redact, fallback)
+
+    def error_beside(self, error: BaseException, what: str) -> ErrorRecord:
+        """Return the record of something that went wrong beside the operations."""
+        return ErrorRecord(-1, what, 1, 1, error, (), self._settings.secrets.redact)
 
     def redact(self, text: str) -> str:
         """Return a text without the secrets of this run's context.

@@ -42,6 +42,7 @@ BOTTOM = [
     "shared_memory",
     "store_errors",
     "stores",
+    "storage_formats",
 ]
 # What a user defines: a graph, down to its ports.
 DEFINITION = [
@@ -123,10 +124,12 @@ ENGINE = [
     "event_dispatch",
     "engine_threads",
     "engine_limits",
+    "checkpoints",
     "engine_options",
     "fallback_hooks",
     "map_hooks",
     "expansion_hooks",
+    "checkpoint_hooks",
     "write_guard",
     "unchecked",
     "time_hooks",

@@ -283,6 +283,11 @@ impl<B: Body> Instance<B> {
         pending.load(Ordering::Acquire) == 1 || pending.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
+    /// Has a node that will not run expect an outcome that never comes. Relaxed: nothing of the instance is published yet.
+    pub(crate) fn expect_one_more(&self, node: NodeId) {
+        self.cell(node).pending.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Has the processor fetch what the outcome of `node` will touch at its successors, while the node runs. Each arrival
     /// there is a barrier that would wait for its cache line alone.
     #[inline(always)]

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use dataflow_core::expansion::Expansion;
+use dataflow_core::given::Given;
 use dataflow_core::ids::{NodeId, SlotId};
 use dataflow_core::instance::Instance;
 use dataflow_core::ready::Task;
@@ -173,16 +174,16 @@ fn next(
     let given = given.into_iter().map(|(node, value)| {
         let id = plan.output(node, 0)?;
         if value.is(missing) {
-            return Ok((id, None));
+            return Ok(Given::one(id, None));
         }
         let is_consumed = plan.plan.consumer_counts()[plan.plan.slot(id, 0).index()] > 0;
         let value = if is_consumed && arrays::is_plain_array(&value) { arrays::share(value)? } else { value };
         if let Some(limits) = limits {
             limits.value_comes(&value);
         }
-        Ok((id, Some(value.unbind())))
+        Ok(Given::one(id, Some(value.unbind())))
     });
-    let given = given.collect::<PyResult<Vec<(NodeId, Option<Py<PyAny>>)>>>()?;
+    let given = given.collect::<PyResult<Vec<Given<Py<PyAny>>>>>()?;
     let kept = outputs.iter().flatten().copied().collect();
     // An item is attempted again, or leaves its failure to the map.
     let is_contained = is_contained || task.instance.is_items();

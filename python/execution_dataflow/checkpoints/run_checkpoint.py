@@ -1,0 +1,268 @@
+"""The checkpoint of one run: what it takes over, what it keeps, and how that ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from execution_dataflow import _core
+from execution_dataflow.checkpoints.commit_writer import CommitWriter
+from execution_dataflow.checkpoints.resume_report import ResumeReport
+from execution_dataflow.checkpoints.resumption import Resumption, reasons_to_run
+from execution_dataflow.checkpoints.settings import Checkpoint
+from execution_dataflow.fingerprinting import item_fingerprint, plan_fingerprints, what_changed
+from execution_dataflow.storage_formats import ValueCodec
+from execution_dataflow.store_errors import UnstorableValueError
+from execution_dataflow.stores.journal import Commit, StateChange
+from execution_dataflow.stores.owners import new_owner
+
+if TYPE_CHECKING:
+    from execution_dataflow.checkpoints.stores_of_engine import EngineStores
+    from execution_dataflow.plan import Plan
+    from execution_dataflow.run_record import RunRecord
+
+__all__ = ["RunCheckpoint"]
+
+
+class RunCheckpoint:
+    """Keeps what a run has done in a store, and gives it what earlier runs of the same id have done.
+
+    Parameters
+    ----------
+    stores : EngineStores
+        Opens the store.
+    settings : Checkpoint
+        Where, and how.
+    plan : Plan
+        What runs.
+    given : sequence of object
+        A value for each of the plan's `given`.
+    record : RunRecord
+        The run.
+    on_failure : callable
+        Told of the error after which nothing can be kept any more.
+
+    Raises
+    ------
+    RunHeldError
+        Another process runs this run id.
+    StoreError
+        The store cannot be read or written.
+    """
+
+    def __init__(
+        self,
+        stores: EngineStores,
+        settings: Checkpoint,
+        plan: Plan,
+        given: Sequence[Any],
+        record: RunRecord,
+        on_failure: Callable[[BaseException], object],
+    ) -> None:
+        record.derive_seed()
+        self._store = store = stores.get(settings.store)
+        self._plan = plan
+        self._record = record
+        self._waits = settings.durability == "each"
+        self._resumption: Resumption | None = None
+        self._began = 0.0
+        self._not_kept: dict[str, str] = {}
+        self._codec = ValueCodec(
+            store.artifacts,
+            key=store.key,
+            trusts_pickles=store.trust_pickles or (store.artifacts.is_local and store.journal.is_local),
+            prefix=record.run_id,
+        )
+        journal = store.journal
+        self._lease = journal.acquire(record.run_id, plan.name, new_owner(), settings.lease_seconds, settings.metadata)
+        try:
+            self._fingerprints = plan_fingerprints(plan, given, context_parameters=record.parameters)
+            self._by_node = self._fingerprints.all
+            self._earlier = {commit.key: commit for commit in journal.commits(record.run_id)}
+            self._writer = CommitWriter(journal, self._lease, on_failure)
+        except BaseException:
+            journal.release(self._lease, "FAILED")
+            raise
+
+    # ------------------------------------------------------------ at the start
+
+    def restore(self, run: _core.Run, retain: str | Sequence[int], lent: Sequence[int] | None) -> None:
+        """Give a native run that has not started what earlier ones have done.
+
+        Parameters
+        ----------
+        run : _core.Run
+            The run.
+        retain : str or sequence of int
+            Which values it keeps, in the form that it takes.
+        lent : sequence of int or None
+            The slots whose values may be needed to undo it.
+
+        Raises
+        ------
+        UntrustedArtifactError
+            A value is a pickle that must not be read.
+        StoreError
+            The store cannot be read.
+        """
+        self._began = run.began_ns * 1e-9
+        if lent and retain != "all":
+            retain = [*(() if isinstance(retain, str) else retain), *lent]
+        self._resumption = resumption = Resumption(self._plan, self._by_node, self._earlier, self._codec, retain)
+        if not self._earlier:
+            return
+        try:
+            _core.restore(run, resumption.nodes())
+        except BaseException:
+            self.close("FAILED")
+            raise
+
+    def restored_items(self, node: int, items: Sequence[int]) -> Callable[[int], tuple[Any, ...] | None] | None:
+        """Return what gives the outputs of those items of a map that have committed; ``None`` if there are none."""
+        fingerprint = self._fingerprint_of(node, items)
+        if fingerprint is None or not self._earlier:
+            return None
+        key, find, codec = self._record.name_of(node, tuple(items)), self._earlier.get, self._codec
+        if find(f"{key}[0]") is None and not any(name.startswith(f"{key}[") for name in self._earlier):
+            return None
+
+        def restored(index: int) -> tuple[Any, ...] | None:
+            commit = find(f"{key}[{index}]")
+            if commit is None or commit.fingerprint != item_fingerprint(fingerprint, index):
+                return None
+            try:
+                return tuple(codec.decode_outputs(commit.outputs, _core.MISSING))
+            except UnstorableValueError:
+                return None
+
+        return restored
+
+    # ------------------------------------------------------------ while it runs
+
+    def commit(
+        self,
+        node: int,
+        items: Sequence[int],
+        attempt: int,
+        values: Sequence[object],
+        started: int,
+        ended: int,
+        changes: Sequence[StateChange] = (),
+    ) -> None:
+        """Keep the outputs of an attempt that has succeeded, before anybody else gets them.
+
+        Parameters
+        ----------
+        node : int
+            The operation.
+        items : sequence of int
+            Which item of a map it is.
+        attempt : int
+            From 1.
+        values : sequence of object
+            The outputs in the order of ports, MISSING for one that was not set.
+        started, ended : int
+            In nanoseconds since the run began.
+        changes : sequence of StateChange
+            What it has changed of persistent state: written together with the outputs, at once.
+
+        Raises
+        ------
+        StateConflictError
+            A value of the state was changed by somebody else; nothing was kept.
+        StoreError, LeaseLostError
+            Nothing can be kept any more.
+        """
+        commit = self._commit_of(node, items, attempt, values, started, ended)
+        if changes or (self._waits and commit is not None):
+            self._writer.write(commit, changes)
+        elif commit is not None:
+            self._writer.add(commit)
+
+    def _commit_of(
+        self, node: int, items: Sequence[int], attempt: int, values: Sequence[object], started: int, ended: int
+    ) -> Commit | None:
+        fingerprint = self._fingerprint_of(node, items)
+        if fingerprint is None:
+            return None
+        name = self._plan.names[node]
+        if items:
+            name += "".join(f"[{index}]" for index in items)
+        names = tuple(self._plan.operations[node].ports.output_index)
+        try:
+            encoded = self._codec.encode_outputs(names, values, _core.MISSING)
+        except UnstorableValueError as error:
+            self._not_kept[name] = str(error)
+            return None
+        began = self._began
+        return Commit(
+            name,
+            fingerprint,
+            attempt,
+            began + started * 1e-9,
+            began + ended * 1e-9,
+            encoded.record,
+            encoded.artifacts,
+        )
+
+    def _fingerprint_of(self, node: int, items: Sequence[int]) -> bytes | None:
+        # What runs in the place of an operation is kept as the outputs of that.
+        fingerprint = self._by_node[node] if node < len(self._by_node) else None
+        if fingerprint is not None:
+            for index in items:
+                fingerprint = item_fingerprint(fingerprint, index)
+        return fingerprint
+
+    # ------------------------------------------------------------ at the end
+
+    def flush(self) -> BaseException | None:
+        """Return when all that has committed is durable; with the error that kept it from being so."""
+        self._writer.flush()
+        return self._writer.error
+
+    def close(self, state: str, reverted: Sequence[str] = ()) -> None:
+        """End it: what was reverted does not count as committed any more, and others may take the run up.
+
+        Parameters
+        ----------
+        state : str
+            How the run ended.
+        reverted : sequence of str
+            The operations that were undone.
+        """
+        if self._writer.error is None:
+            for name in reverted:
+                self._writer.add(Commit(name, b"", 0, 0.0, 0.0, b""))
+        self._writer.close()
+        self._store.journal.release(self._lease, state)
+
+    # ------------------------------------------------------------ afterwards
+
+    def restored_nodes(self) -> list[int]:
+        """Return the operations that were restored."""
+        flags = b"" if self._resumption is None else self._resumption.restored
+        return [node for node, is_restored in enumerate(flags) if is_restored]
+
+    @property
+    def restored(self) -> list[str]:
+        """The names of the operations that were restored."""
+        names = self._plan.names
+        return [names[node] for node in self.restored_nodes()]
+
+    @cached_property
+    def report(self) -> ResumeReport:
+        """What was taken over, and why the rest ran."""
+        resumption, without = self._resumption, self._fingerprints.reason
+        not_kept = dict(self._not_kept)
+        for node, fingerprint in enumerate(self._by_node):
+            if fingerprint is None:
+                not_kept[self._plan.names[node]] = f"what it is computed from cannot be told: {without(node)}"
+        reasons = {}
+        if resumption is not None and self._earlier:
+            reasons = reasons_to_run(
+                self._plan, resumption.restored, self._by_node, without, self._earlier, resumption.damaged, what_changed
+            )
+        return ResumeReport(
+            self._record.run_id, self._store.address, bool(self._earlier), tuple(self.restored), reasons, not_kept
+        )
