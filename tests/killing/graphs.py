@@ -1,7 +1,7 @@
 """Graphs of all kinds of operations, each execution of which leaves a line in a file.
 
-The lines are what the harness believes: they are written with O_APPEND when an operation has begun, in one call, so that
-no kill can lose one or tear it.
+The lines are what the harness believes: they are written with O_APPEND when an operation has begun, in one call, so
+that no kill can lose one or tear it.
 """
 
 from __future__ import annotations

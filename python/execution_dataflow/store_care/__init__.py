@@ -7,6 +7,7 @@ artifact, and says what is damaged. ``execution-dataflow runs prune`` and ``arti
 from execution_dataflow.store_care.pruning import prune_runs
 from execution_dataflow.store_care.reports import Finding, PruneReport, VerifyReport
 from execution_dataflow.store_care.standing import is_held, standing_of
+from execution_dataflow.store_care.verifying import verify_artifacts
 
 __all__ = [
     "Finding",
@@ -15,4 +16,5 @@ __all__ = [
     "is_held",
     "prune_runs",
     "standing_of",
+    "verify_artifacts",
 ]
