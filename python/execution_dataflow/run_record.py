@@ -13,6 +13,7 @@ from execution_dataflow.checks.log import CheckLog
 from execution_dataflow.clients import ClientPool
 from execution_dataflow.error_record import ErrorRecord, exception_text
 from execution_dataflow.expansion.scopes import Scopes
+from execution_dataflow.kept_state import KeepsState
 from execution_dataflow.random_streams import array_stream, fresh_seed, plain_stream, seed_of
 from execution_dataflow.run_logging import RunLogger
 from execution_dataflow.run_settings import RunSettings
@@ -35,7 +36,7 @@ class RunConfiguration(Protocol):
     _settings: RunSettings
 
 
-class RunRecord:
+class RunRecord(KeepsState):
     """One run, as the context and the result see it. The engine makes one per run and gives it to the native run.
 
     The run id, the seed, the logger and the clients are made when first asked for, so that a run which needs none of
@@ -101,6 +102,10 @@ class RunRecord:
         The expansions, of a run that may have some; `names` is theirs then.
     run_awaitable : callable or None
         Runs an awaitable on the engine's event loop to its end; set by the engine once it has one.
+    state_store : Store or None
+        Where persistent state is kept; set by the engine.
+    overlays : StateOverlays or None
+        What live attempts have read and written of the state; ``None`` until the first one asks for it.
     """
 
     __slots__ = (
@@ -178,6 +183,8 @@ class RunRecord:
         self.emit_check: Callable[[int, CheckOutcome], object] | None = None
         self.emit_progress: Callable[[int, tuple[int, ...], float, str], object] | None = None
         self.run_awaitable: Callable[[Awaitable[Any]], Any] | None = None
+        self.state_store = None
+        self.overlays = None
         # Kept here, since a context that a user changes during a run must not change the run.
         self._settings = settings = context._settings
         self._run_id = run_id if run_id is not None else settings.run_id
@@ -357,6 +364,7 @@ class RunRecord:
         str
             The text, without secrets.
         """
+        self.drop_state(node)
         text = self.redact(exception_text(error))
         self.superseded.setdefault(node, []).append(text)
         return text
@@ -403,6 +411,7 @@ class RunRecord:
         ErrorRecord
             Its texts are without secrets.
         """
+        self.drop_state(node)
         # Not the text of this attempt: it was noted as superseded when the run ended during the wait for the next one.
         earlier = tuple(self.superseded.get(node, ())[: attempt - 1])
         # Not self.redact: this record holds that one, and a cycle would keep the frames until it is collected.

@@ -216,6 +216,7 @@ class Undo:
             context = self._context.copy()
             if hasattr(context.run(attempt.revert), "send"):
                 context.run(self._run_awaitable, attempt)
+            self._record.commit_state(node)
         finally:
             attempt.leave()
             del attempt  # it holds the run, and the run the error whose traceback leads here

@@ -173,6 +173,15 @@ class Scopes:
             node = scope.parent
         return self._root.names[node] + text
 
+    def operation_name(self, node: int) -> str:
+        """Return what an operation is called in every item and every iteration: ``"solve/step"``."""
+        text = ""
+        while node >= len(self._root):
+            scope = self._of(node)
+            text = "/" + scope.plan.names[(node - scope.base) % scope.size] + text
+            node = scope.parent
+        return self._root.names[node] + text
+
     def iterations(self, node: int, items: tuple[int, ...] = ()) -> int | None:
         """Return how many iterations the last attempt of a loop has begun; ``None`` for what is no loop."""
         known = self._by_parent.get((node, items))
