@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from execution_dataflow import ExecutionContext, ExecutionEngine
+from execution_dataflow.checkpoints.settings import Checkpoint, Durability
 from execution_dataflow.stores.opening import open_store
 from killing.graphs import GRAPHS
 from killing.moments import Points
@@ -46,7 +47,7 @@ class Task:
     run_id: str
     folder: str
     execution: int = 1
-    durability: str = "batched"
+    durability: Durability = "batched"
     workers: int = 2
     point: str | None = None
     count: int = 0
@@ -82,6 +83,12 @@ class Report:
     states: dict[str, str]
     points: dict[str, int] = field(default_factory=dict)
     explanation: str = ""
+    modules: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, path: Path) -> Report:
+        """Read what a process has written."""
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
 
 
 def environment(task: Task) -> dict[str, str]:
@@ -103,8 +110,7 @@ def execute(task: Task) -> int:
         result = engine.run(
             GRAPHS[task.graph](),
             ExecutionContext(run_id=task.run_id, seed=SEED),
-            checkpoint=store,
-            durability=task.durability,
+            checkpoint=Checkpoint(store, task.durability),
         )
         report = Report(
             result.is_successful(),
@@ -114,6 +120,7 @@ def execute(task: Task) -> int:
             {name: state.name for name, state in result.states.items()},
             {},
             str(result.explain_resume()),
+            sorted(sys.modules),
         )
     written = {**asdict(report), "points": dict(points.seen)}
     unnamed = task.report.with_suffix(".unfinished")

@@ -11,10 +11,12 @@ import os
 import subprocess
 import sys
 import traceback
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Self
 
-from killing.child import Task
+from killing.child import Task, execute
 
 __all__ = ["Nursery", "Process"]
 
@@ -55,6 +57,13 @@ class Nursery:
         self._process.stdin.flush()
         return Process(self, int(self.answer("begun")))
 
+    def learn(self, modules: list[str]) -> None:
+        """Import modules, so that no child has to."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{json.dumps(modules)}\n")
+        self._process.stdin.flush()
+        self.answer("learnt")
+
     def answer(self, word: str) -> str:
         """Return what the nursery says next."""
         assert self._process.stdout is not None
@@ -79,25 +88,27 @@ class Nursery:
 
 
 def serve(tasks: IO[str], answers: IO[str]) -> None:
-    """Fork a child for each task."""
-    # What a run imports late, so that no child has to.
-    import execution_dataflow.checkpoints.run_checkpoint
-    import execution_dataflow.stores.directory
-    import execution_dataflow.stores.sql.opening  # noqa: F401
-    from killing.child import execute
-
+    """Fork a child for each task, and import modules for each list of their names."""
     say(answers, "ready")
     for line in tasks:
-        task = Task(**json.loads(line))
+        asked = json.loads(line)
+        if isinstance(asked, list):
+            for module in asked:
+                # What began by itself in a child may not be there for everybody.
+                with suppress(Exception):
+                    import_module(module)
+            say(answers, "learnt")
+            continue
+        task = Task(**asked)
         pid = os.fork()
         if pid == 0:
-            os._exit(child(task, execute))
+            os._exit(child(task))
         say(answers, f"begun {pid}")
         _, status = os.waitpid(pid, 0)
         say(answers, f"ended {status}")
 
 
-def child(task: Task, execute: Any) -> int:
+def child(task: Task) -> int:
     """Do what a child does; what it prints goes into a file of its folder."""
     os.setsid()
     with open(Path(task.folder, f"output-{task.execution}.txt"), "wb") as output:
@@ -106,7 +117,7 @@ def child(task: Task, execute: Any) -> int:
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     try:
-        code: int = execute(task)
+        code = execute(task)
     except BaseException:
         traceback.print_exc()
         code = 70

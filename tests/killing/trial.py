@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -113,16 +112,15 @@ class Trial:
         assert code == 0, f"execution {task.execution} of {self.folder} ended with {code}:\n{self.output(task)}"
         return self.report_of(task)
 
-    def kill_at(self, kind: str, act: Callable[[Process], bool], point: str | None = None, count: int = 0) -> bool:
-        """Execute, and do something that kills; return whether the process was gone before it had ended."""
+    def kill_at(self, kind: str, act: Callable[[Process], object], point: str | None = None, count: int = 0) -> bool:
+        """Execute, and do something that may kill the process; return whether it did."""
         task = self.task(point, count)
         process = self.nursery.start(task)
-        acted = act(process)
+        act(process)
         code = process.wait()
-        if acted:
-            self.kills[kind] += 1
         self.judge()
         if code == -signal.SIGKILL:
+            self.kills[kind] += 1
             return True
         assert code == 0, f"execution {task.execution} of {self.folder} ended with {code}:\n{self.output(task)}"
         return False
@@ -134,35 +132,51 @@ class Trial:
 
     def report_of(self, task: Task) -> Report:
         """Return what came of an execution."""
-        return Report(**json.loads(task.report.read_text(encoding="utf-8")))
+        return Report.read(task.report)
 
     # ------------------------------------------------------------ kills
 
     def kill_by_the_clock(self, whole: float) -> bool:
         """Kill the process at a random moment of its life."""
 
-        def act(process: Process) -> bool:
+        def act(process: Process) -> None:
             time.sleep(self.chance.uniform(0.0, whole))
-            return kill(process.pid)
+            kill(process.pid)
 
         return self.kill_at("by the clock", act)
 
     def kill_at_a_point(self, points: dict[str, int]) -> bool:
         """Have the process die at a random one of the points of its work."""
         point = self.chance.choice(sorted(points))
-        return self.kill_at(point, lambda _: True, point, self.chance.randint(1, points[point]))
+        # Early ones more often: an execution that goes on from another one has less to do.
+        count = 1 + int(points[point] * self.chance.random() ** 2)
+        return self.kill_at(point, lambda _: True, point, count)
 
-    def kill_a_worker(self, whole: float) -> bool:
-        """Kill one of the worker processes at a random moment."""
+    def kill_workers(self, times: int) -> None:
+        """Kill worker processes at random moments, so many of them, while the run goes on."""
 
-        def act(process: Process) -> bool:
-            until = time.monotonic() + self.chance.uniform(0.2, 1.0) * whole
-            while time.monotonic() < until and is_there(process.pid):
-                time.sleep(0.002)
-            workers = children_of(process.pid)
-            return bool(workers) and kill(self.chance.choice(workers))
+        def act(process: Process) -> None:
+            killed = 0
+            while killed < times and is_there(process.pid):
+                time.sleep(self.chance.uniform(0.0, 0.1))
+                workers = children_of(process.pid)
+                if workers and kill(self.chance.choice(workers)):
+                    killed += 1
+            self.kills["a worker process"] += killed
 
-        return self.kill_at("of a worker", act)
+        self.run_to_its_end(act)
+
+    def kill_until_it_ends(self, expected: Undisturbed) -> None:
+        """Kill executions until one gets to its end, and judge that."""
+        for _ in range(MOST_KILLS):
+            by_the_clock = self.chance.random() < 0.5
+            if not (
+                self.kill_by_the_clock(expected.seconds)
+                if by_the_clock
+                else self.kill_at_a_point(expected.report.points)
+            ):
+                break
+        self.judge_the_end(self.run_to_its_end(), expected)
 
     # ------------------------------------------------------------ judgement
 
@@ -247,6 +261,7 @@ def undisturbed(
         began = time.monotonic()
         report = trial.run_to_its_end()
         seconds = time.monotonic() - began
+        nursery.learn(report.modules)
     with trial.store() as store:
         keys = frozenset(commit.key for commit in store.journal.commits(trial.run_id))
     return Undisturbed(report, seconds, keys)
