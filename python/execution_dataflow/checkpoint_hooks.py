@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from execution_dataflow.run_record import RunRecord
 from execution_dataflow.states import RunState
@@ -11,8 +11,12 @@ from execution_dataflow.states import RunState
 if TYPE_CHECKING:
     from execution_dataflow import _core
     from execution_dataflow.checkpoints.run_checkpoint import RunCheckpoint
+    from execution_dataflow.plan import Plan
 
-__all__ = ["CheckpointHooks"]
+__all__ = ["CheckpointHooks", "RestoredNode"]
+
+RestoredNode: TypeAlias = tuple[int, Sequence[tuple[int, Any]], bool]
+"""A node, values of its outputs by port, and whether it left an output unset."""
 
 
 class CheckpointHooks:
@@ -43,6 +47,12 @@ class CheckpointHooks:
     def restored_items(self, node: int, items: tuple[int, ...]) -> Callable[[int], tuple[Any, ...] | None] | None:
         """Return what gives the outputs of those items of a map that an earlier run has done."""
         return None if self.checkpoint is None else self.checkpoint.restored_items(node, items)
+
+    def restored_inside(
+        self, plan: Plan, base: int, outside: Sequence[int], outputs: Sequence[tuple[int, int]]
+    ) -> Sequence[RestoredNode]:
+        """Return what an earlier run has done of a plan that runs in the place of an operation."""
+        return () if self.checkpoint is None else self.checkpoint.restored_inside(plan, base, outside, outputs)
 
     def _finish_checkpoint(self, state: RunState) -> RunState:
         """Return when all that has committed is durable, with how the run has ended; others may take it up then."""

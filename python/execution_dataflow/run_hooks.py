@@ -90,7 +90,7 @@ class ShieldedTasks:
         self._hooks.end_task(attempt)
 
 
-class RunHooks(MapHooks, FallbackHooks, ExpansionHooks, TimeHooks, CheckpointHooks):
+class RunHooks(CheckpointHooks, MapHooks, FallbackHooks, ExpansionHooks, TimeHooks):
     """The Python part of one run.
 
     Parameters

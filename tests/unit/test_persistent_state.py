@@ -12,6 +12,7 @@ from kept_values import OWN, KeptValues
 
 from execution_dataflow.errors import OutsideRunError
 from execution_dataflow.kept_state import KeepsState, take_changes
+from execution_dataflow.persistent_state import PersistentState
 from execution_dataflow.persistent_state.overlays import StateOverlays
 from execution_dataflow.persistent_state.places import operation_namespace
 from execution_dataflow.store_errors import UnstorableValueError
@@ -189,22 +190,33 @@ def test_transaction_is_rolled_back_as_a_whole(kept: KeptValues) -> None:
     kept.put("alice", 100)
     state, overlay = kept.attempt()
     state.put("before", 1)
-    with pytest.raises(TypeError), state.transaction() as inside:
-        inside.put("alice", 70)
-        inside.put("before", 2)
-        state.namespace("log").put("entry", 1)
-        state.put("bob", state.get("bob") + 30)
+
+    def transfer() -> None:
+        with state.transaction() as inside:
+            inside.put("alice", 70)
+            inside.put("before", 2)
+            state.namespace("log").put("entry", 1)
+            state.put("bob", state.get("bob") + 30)
+
+    with pytest.raises(TypeError):
+        transfer()
     assert (state.get("alice"), state.get("before"), state.namespace("log").get("entry")) == (100, 1, None)
     assert changes_of(kept, overlay.finish()) == [("before", 1, None)]
+
+
+def fail_after(state: PersistentState, **values: int) -> None:
+    with state.transaction():
+        for key, value in values.items():
+            state.put(key, value)
+        raise ZeroDivisionError
 
 
 def test_transaction_that_ends_well_stays(kept: KeptValues) -> None:
     state, overlay = kept.attempt()
     with state.transaction():
         state.put("a", 1)
-    with pytest.raises(ZeroDivisionError), state.transaction():
-        state.put("a", 2)
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        fail_after(state, a=2)
     assert changes_of(kept, overlay.finish()) == [("a", 1, None)]
 
 
@@ -212,16 +224,19 @@ def test_inner_transaction_is_rolled_back_alone_or_with_the_outer_one(kept: Kept
     state, _ = kept.attempt()
     with state.transaction():
         state.put("a", 1)
-        with pytest.raises(ZeroDivisionError), state.transaction():
-            state.put("a", 2)
-            state.put("b", 2)
-            raise ZeroDivisionError
+        with pytest.raises(ZeroDivisionError):
+            fail_after(state, a=2, b=2)
         assert (state.get("a"), state.get("b")) == (1, None)
-    with pytest.raises(ZeroDivisionError), state.transaction():
+
+    def fail_outside() -> None:
         with state.transaction():
-            state.put("a", 3)
-            state.put("c", 3)
-        raise ZeroDivisionError
+            with state.transaction():
+                state.put("a", 3)
+                state.put("c", 3)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_outside()
     assert (state.get("a"), state.get("c")) == (1, None)
 
 
@@ -252,9 +267,14 @@ def test_transaction_of_an_attempt_leaves_another_attempt_alone(kept: KeptValues
     """As when an operation runs a graph inside a transaction."""
     outer, _ = kept.attempt()
     inner, inner_overlay = kept.attempt()
-    with pytest.raises(ZeroDivisionError), outer.transaction():
-        inner.put("a", 1)
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with outer.transaction():
+            inner.put("a", 1)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert changes_of(kept, inner_overlay.finish()) == [("a", 1, None)]
 
 

@@ -13,12 +13,12 @@ from execution_dataflow.store_errors import (
     StoreFormatError,
     UnstorableValueError,
 )
-from execution_dataflow.stores.journal import Commit
+from execution_dataflow.stores.journal import Commit, record_binding
 
-__all__ = ["Decoder", "Resumption", "reasons_to_run"]
+__all__ = ["USELESS", "Decoder", "Resumption", "reasons_to_run"]
 
-# What makes a record useless, and its operation run again; everything else is for the user to hear of at once.
-_USELESS = (ArtifactNotFoundError, DamagedArtifactError, StoreFormatError, UnstorableValueError)
+USELESS = (ArtifactNotFoundError, DamagedArtifactError, StoreFormatError, UnstorableValueError)
+"""What makes a record useless, and its operation run again; everything else is for the user to hear of at once."""
 
 _Outputs = list[tuple[int, Any]]
 
@@ -26,7 +26,9 @@ _Outputs = list[tuple[int, Any]]
 class Decoder(Protocol):
     """What reads the values of outputs."""
 
-    def decode_outputs(self, record: bytes, missing: object, wanted: Collection[int] | None = None) -> Sequence[object]:
+    def decode_outputs(
+        self, record: bytes, missing: object, wanted: Collection[int] | None = None, *, bound_to: bytes = b""
+    ) -> Sequence[object]:
         """Return the values in the order of ports, `missing` for what was not set or is not wanted."""
         ...
 
@@ -39,16 +41,20 @@ class Resumption:
 
     Parameters
     ----------
-    plan : Plan
+    plan : _core.Plan
         What runs.
+    keys : sequence of str
+        The identity of each operation in the run.
     fingerprints : sequence of bytes or None
-        What each operation is computed from; ``None`` where that cannot be told.
+        What each is computed from; ``None`` where that cannot be told.
     commits : mapping of str to Commit
         What has committed before, by its key.
     decoder : Decoder
         Reads values.
     retain : str or sequence of int
         Which values the run keeps, in the form that the native run takes.
+    outside : sequence of int
+        Nodes that stand for what comes from outside of the plan, and are there in any case.
 
     Attributes
     ----------
@@ -60,13 +66,17 @@ class Resumption:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: _core.Plan,
+        keys: Sequence[str],
         fingerprints: Sequence[bytes | None],
         commits: Mapping[str, Commit],
         decoder: Decoder,
         retain: str | Sequence[int],
+        outside: Sequence[int] = (),
     ) -> None:
         self._plan = plan
+        self._keys = keys
+        self._outside = frozenset(outside)
         self._commits = commits
         self._decoder = decoder
         self._retain = retain
@@ -75,34 +85,39 @@ class Resumption:
         self._candidates = bytearray(len(fingerprints))
         if commits:
             find = commits.get
-            for node, (name, fingerprint) in enumerate(zip(plan.names, fingerprints, strict=True)):
-                commit = find(name)
+            for node, (key, fingerprint) in enumerate(zip(keys, fingerprints, strict=True)):
+                commit = find(key)
                 if commit is not None and commit.fingerprint == fingerprint:
                     self._candidates[node] = 1
+            for node in outside:
+                self._candidates[node] = 1
 
     def nodes(self) -> list[tuple[int, _Outputs, bool]]:
         """Return what the native run is given: nodes, values by port, and whether an output was left unset."""
         decoded: dict[int, _Outputs] = {}
         while True:
-            self.restored = _core.restorable(self._plan.core, bytes(self._candidates))
-            wanted = _by_node(_core.wanted_outputs(self._plan.core, self.restored, self._retain))
+            self.restored = _core.restorable(self._plan, bytes(self._candidates))
+            wanted = _by_node(_core.wanted_outputs(self._plan, self.restored, self._retain))
             useless = [node for node, ports in wanted.items() if not self._decode(node, ports, decoded)]
             if not useless:
                 break
             # What depends on them runs too, which may need other values.
             for node in useless:
                 self._candidates[node] = 0
-        restored = (node for node, is_restored in enumerate(self.restored) if is_restored)
+        restored = (node for node, flag in enumerate(self.restored) if flag and node not in self._outside)
         return [(node, *_given(decoded.get(node, ()), wanted.get(node, ()))) for node in restored]
 
     def _decode(self, node: int, ports: Sequence[int], decoded: dict[int, _Outputs]) -> bool:
         known = decoded.get(node)
+        if node in self._outside:
+            return True
         if known is not None and {port for port, _ in known} >= set(ports):
             return True
-        commit = self._commits[self._plan.names[node]]
+        commit = self._commits[self._keys[node]]
+        bound_to = record_binding(commit.key, commit.fingerprint)
         try:
-            values = self._decoder.decode_outputs(commit.outputs, _core.MISSING, ports)
-        except _USELESS as error:
+            values = self._decoder.decode_outputs(commit.outputs, _core.MISSING, ports, bound_to=bound_to)
+        except USELESS as error:
             self.damaged[node] = str(error)
             return False
         decoded[node] = [(port, values[port]) for port in ports]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from execution_dataflow import _core
 from execution_dataflow.checkpoints.commit_writer import CommitWriter
 from execution_dataflow.checkpoints.resume_report import ResumeReport
-from execution_dataflow.checkpoints.resumption import Resumption, reasons_to_run
+from execution_dataflow.checkpoints.resumption import USELESS, Resumption, reasons_to_run
+from execution_dataflow.checkpoints.run_fingerprints import RunFingerprints
 from execution_dataflow.checkpoints.settings import Checkpoint
-from execution_dataflow.fingerprinting import item_fingerprint, plan_fingerprints, what_changed
+from execution_dataflow.fingerprinting import item_fingerprint, what_changed
 from execution_dataflow.storage_formats import ValueCodec
 from execution_dataflow.store_errors import UnstorableValueError
-from execution_dataflow.stores.journal import Commit, StateChange
+from execution_dataflow.stores.journal import Commit, StateChange, record_binding
 from execution_dataflow.stores.owners import new_owner
 
 if TYPE_CHECKING:
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from execution_dataflow.run_record import RunRecord
 
 __all__ = ["RunCheckpoint"]
+
+
+# What an output is called in a message when it cannot be stored.
+_PORTS = tuple(f"output {port}" for port in range(1024))
 
 
 class RunCheckpoint:
@@ -68,17 +74,17 @@ class RunCheckpoint:
         self._resumption: Resumption | None = None
         self._began = 0.0
         self._not_kept: dict[str, str] = {}
+        self._damaged_items: dict[str, str] = {}
         self._codec = ValueCodec(
             store.artifacts,
             key=store.key,
             trusts_pickles=store.trust_pickles or (store.artifacts.is_local and store.journal.is_local),
-            prefix=record.run_id,
+            prefix=f"runs/{_as_name(record.run_id)}",
         )
         journal = store.journal
         self._lease = journal.acquire(record.run_id, plan.name, new_owner(), settings.lease_seconds, settings.metadata)
         try:
-            self._fingerprints = plan_fingerprints(plan, given, context_parameters=record.parameters)
-            self._by_node = self._fingerprints.all
+            self._fingerprints = RunFingerprints(plan, given, record.parameters, record.scopes)
             self._earlier = {commit.key: commit for commit in journal.commits(record.run_id)}
             self._writer = CommitWriter(journal, self._lease, on_failure)
         except BaseException:
@@ -109,7 +115,10 @@ class RunCheckpoint:
         self._began = run.began_ns * 1e-9
         if lent and retain != "all":
             retain = [*(() if isinstance(retain, str) else retain), *lent]
-        self._resumption = resumption = Resumption(self._plan, self._by_node, self._earlier, self._codec, retain)
+        plan, fingerprints = self._plan, self._fingerprints.all
+        self._resumption = resumption = Resumption(
+            plan.core, plan.names, fingerprints, self._earlier, self._codec, retain
+        )
         if not self._earlier:
             return
         try:
@@ -120,23 +129,53 @@ class RunCheckpoint:
 
     def restored_items(self, node: int, items: Sequence[int]) -> Callable[[int], tuple[Any, ...] | None] | None:
         """Return what gives the outputs of those items of a map that have committed; ``None`` if there are none."""
-        fingerprint = self._fingerprint_of(node, items)
-        if fingerprint is None or not self._earlier:
+        if not self._earlier:
             return None
-        key, find, codec = self._record.name_of(node, tuple(items)), self._earlier.get, self._codec
-        if find(f"{key}[0]") is None and not any(name.startswith(f"{key}[") for name in self._earlier):
+        key, fingerprint = self._record.name_of(node, tuple(items)), self._fingerprints.of(node, items)
+        if fingerprint is None or not any(name.startswith(f"{key}[") for name in self._earlier):
             return None
+        find, codec, damaged = self._earlier.get, self._codec, self._damaged_items
 
         def restored(index: int) -> tuple[Any, ...] | None:
-            commit = find(f"{key}[{index}]")
+            name = f"{key}[{index}]"
+            commit = find(name)
             if commit is None or commit.fingerprint != item_fingerprint(fingerprint, index):
                 return None
+            bound_to = record_binding(name, commit.fingerprint)
             try:
-                return tuple(codec.decode_outputs(commit.outputs, _core.MISSING))
-            except UnstorableValueError:
+                return tuple(codec.decode_outputs(commit.outputs, _core.MISSING, bound_to=bound_to))
+            except USELESS as error:
+                damaged[name] = str(error)
                 return None
 
         return restored
+
+    def restored_inside(
+        self, plan: Plan, base: int, outside: Sequence[int], outputs: Sequence[tuple[int, int]]
+    ) -> list[tuple[int, list[tuple[int, Any]], bool]]:
+        """Return what an earlier run has done of a plan that runs in the place of an operation.
+
+        Parameters
+        ----------
+        plan : Plan
+            The plan.
+        base : int
+            The number of its first operation.
+        outside : sequence of int
+            The nodes that stand for what it is given.
+        outputs : sequence of (int, int)
+            The outputs that are wanted: node and port, -1 as node for none.
+        """
+        numbers = range(base, base + len(plan))
+        keys = [self._record.names(number) for number in numbers]
+        if not any(key in self._earlier for key in keys):
+            return []
+        fingerprints = [self._fingerprints.of(number) for number in numbers]
+        retain = [plan.core.slot(node, port) for node, port in outputs if node >= 0]
+        resumption = Resumption(plan.core, keys, fingerprints, self._earlier, self._codec, retain, outside)
+        nodes = resumption.nodes()
+        self._damaged_items.update({keys[node]: reason for node, reason in resumption.damaged.items()})
+        return nodes
 
     # ------------------------------------------------------------ while it runs
 
@@ -183,15 +222,13 @@ class RunCheckpoint:
     def _commit_of(
         self, node: int, items: Sequence[int], attempt: int, values: Sequence[object], started: int, ended: int
     ) -> Commit | None:
-        fingerprint = self._fingerprint_of(node, items)
+        fingerprint = self._fingerprints.of(node, items)
         if fingerprint is None:
             return None
-        name = self._plan.names[node]
-        if items:
-            name += "".join(f"[{index}]" for index in items)
-        names = tuple(self._plan.operations[node].ports.output_index)
+        name = self._record.name_of(node, tuple(items)) if items else self._record.names(node)
+        bound_to = record_binding(name, fingerprint)
         try:
-            encoded = self._codec.encode_outputs(names, values, _core.MISSING)
+            encoded = self._codec.encode_outputs(_PORTS[: len(values)], values, _core.MISSING, bound_to=bound_to)
         except UnstorableValueError as error:
             self._not_kept[name] = str(error)
             return None
@@ -205,14 +242,6 @@ class RunCheckpoint:
             encoded.record,
             encoded.artifacts,
         )
-
-    def _fingerprint_of(self, node: int, items: Sequence[int]) -> bytes | None:
-        # What runs in the place of an operation is kept as the outputs of that.
-        fingerprint = self._by_node[node] if node < len(self._by_node) else None
-        if fingerprint is not None:
-            for index in items:
-                fingerprint = item_fingerprint(fingerprint, index)
-        return fingerprint
 
     # ------------------------------------------------------------ at the end
 
@@ -255,14 +284,27 @@ class RunCheckpoint:
         """What was taken over, and why the rest ran."""
         resumption, without = self._resumption, self._fingerprints.reason
         not_kept = dict(self._not_kept)
-        for node, fingerprint in enumerate(self._by_node):
+        for node, fingerprint in enumerate(self._fingerprints.all):
             if fingerprint is None:
                 not_kept[self._plan.names[node]] = f"what it is computed from cannot be told: {without(node)}"
         reasons = {}
         if resumption is not None and self._earlier:
             reasons = reasons_to_run(
-                self._plan, resumption.restored, self._by_node, without, self._earlier, resumption.damaged, what_changed
+                self._plan,
+                resumption.restored,
+                self._fingerprints.all,
+                without,
+                self._earlier,
+                resumption.damaged,
+                what_changed,
             )
+        reasons.update(self._damaged_items)
         return ResumeReport(
             self._record.run_id, self._store.address, bool(self._earlier), tuple(self.restored), reasons, not_kept
         )
+
+
+def _as_name(run_id: str) -> str:
+    """Return what artifacts of a run are called: no two runs the same, and readable where that is possible."""
+    readable = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in run_id[:40])
+    return f"{readable}-{blake2b(run_id.encode(errors='surrogatepass'), digest_size=8).hexdigest()}"

@@ -141,6 +141,13 @@ class Scopes:
         scope = self._of(node)
         return scope.plan, (node - scope.base) % scope.size
 
+    def origin(self, node: int) -> tuple[Any, int, int, tuple[int, ...], int | None]:
+        """Return where an expanded operation comes from: plan, index, what was expanded, its item, the iteration."""
+        scope = self._of(node)
+        inner = node - scope.base
+        iteration = None if scope.first is None else scope.first + inner // scope.size
+        return scope.plan, inner % scope.size, scope.parent, scope.items, iteration
+
     def root_of(self, node: int) -> int:
         """Return the operation of the run's own plan that an operation is, or is in the place of."""
         while node >= len(self._root):

@@ -38,7 +38,7 @@ class _Transaction:
     def __init__(self, overlay: StateOverlay, outer: _Transaction | None) -> None:
         self.overlay = overlay
         self.outer = outer
-        self.before: dict[Place, bytes | None | _Unwritten] = {}
+        self.before: dict[Place, bytes | _Unwritten | None] = {}
         self.is_open = True
 
 
@@ -187,6 +187,6 @@ class StateOverlay:
     def _check_not_over(self) -> None:
         if self._is_over:
             raise OutsideRunError(
-                f"the state of {self._label()} was used when attempt {self.attempt} had ended: what it wrote then would "
-                "be lost. Use context.state in execute(), and wait there for the tasks and threads that use it"
+                f"the state of {self._label()} was used when attempt {self.attempt} had ended: what it wrote then "
+                "would be lost. Use context.state in execute(), and wait there for the tasks and threads that use it"
             )

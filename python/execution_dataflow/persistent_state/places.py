@@ -84,7 +84,7 @@ def checked_prefix(prefix: str) -> str:
     TypeError, ValueError
         It is not.
     """
-    return prefix if isinstance(prefix, str) and not prefix else _checked(prefix, "a prefix of keys")
+    return prefix if prefix == "" else _checked(prefix, "a prefix of keys")
 
 
 def _checked(text: str, what: str) -> str:

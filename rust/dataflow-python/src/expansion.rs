@@ -6,7 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use dataflow_core::expansion::Expansion;
-use dataflow_core::given::Given;
 use dataflow_core::ids::{NodeId, SlotId};
 use dataflow_core::instance::Instance;
 use dataflow_core::ready::Task;
@@ -17,7 +16,6 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use crate::arrays;
 use crate::body::{CoreRun, PythonBody, internal_error};
 use crate::call;
 use crate::conclude::{self, Via};
@@ -28,13 +26,15 @@ use crate::map_content::Element;
 use crate::missing::Missing;
 use crate::node_spec::{Expands, NodeSpec, Place};
 use crate::plan::PyPlan;
+use crate::resuming::{self, Restored};
 use crate::run_program::{Ending, RunProgram};
 use crate::timed::{self, Ended};
 
 /// What the hooks say is to run next: the plan, the number of its first node, what its roots are given, which outputs of
-/// its nodes are those of the expanded one (-1 for none), whether a failure in it may come to nothing, and the values of its
-/// parameters.
-type Answer<'py> = (Bound<'py, PyPlan>, u32, Vec<(u32, Bound<'py, PyAny>)>, Vec<(i64, u32)>, bool, Vec<Py<PyAny>>);
+/// its nodes are those of the expanded one (-1 for none), whether a failure in it may come to nothing, the values of its
+/// parameters, and what an earlier run has done of it.
+type Answer<'py> =
+    (Bound<'py, PyPlan>, u32, Vec<(u32, Bound<'py, PyAny>)>, Vec<(i64, u32)>, bool, Vec<Py<PyAny>>, Vec<Restored<'py>>);
 
 /// What runs in the place of an attempt.
 struct Next {
@@ -158,7 +158,7 @@ fn next(
     answer: Bound<'_, PyAny>,
     element: &mut Option<Element>,
 ) -> PyResult<Next> {
-    let (plan, base, given, outputs, is_contained, parameters): Answer<'_> = answer.extract()?;
+    let (plan, base, given, outputs, is_contained, parameters, restored): Answer<'_> = answer.extract()?;
     let plan = plan.get();
     let count = plan.plan.node_count();
     if base.checked_add(count as u32).is_none() {
@@ -169,21 +169,7 @@ fn next(
         Err(_) => Ok(None),
     });
     let outputs = outputs.collect::<PyResult<Box<[Option<SlotId>]>>>()?;
-    let missing = Missing::object(py)?;
-    let limits = run.body().limits.as_ref();
-    let given = given.into_iter().map(|(node, value)| {
-        let id = plan.output(node, 0)?;
-        if value.is(missing) {
-            return Ok(Given::one(id, None));
-        }
-        let is_consumed = plan.plan.consumer_counts()[plan.plan.slot(id, 0).index()] > 0;
-        let value = if is_consumed && arrays::is_plain_array(&value) { arrays::share(value)? } else { value };
-        if let Some(limits) = limits {
-            limits.value_comes(&value);
-        }
-        Ok(Given::one(id, Some(value.unbind())))
-    });
-    let given = given.collect::<PyResult<Vec<Given<Py<PyAny>>>>>()?;
+    let given = resuming::given(py, &plan.plan, run.body().limits.as_ref(), restored, &given)?;
     let kept = outputs.iter().flatten().copied().collect();
     // An item is attempted again, or leaves its failure to the map.
     let is_contained = is_contained || task.instance.is_items();
@@ -289,7 +275,7 @@ fn outputs_of(
 
 /// Whether the hooks have answered with what is to run next: its first part is a plan, which no output is.
 fn is_next(answer: &Bound<'_, PyTuple>) -> bool {
-    answer.len() == 6 && answer.get_item(0).is_ok_and(|first| first.is_instance_of::<PyPlan>())
+    answer.len() == 7 && answer.get_item(0).is_ok_and(|first| first.is_instance_of::<PyPlan>())
 }
 
 /// Takes what was kept of an expansion; the values are let go there.

@@ -2,17 +2,20 @@
 
 use dataflow_core::given::Given;
 use dataflow_core::ids::NodeId;
+use dataflow_core::plan::Plan;
 use dataflow_core::resuming;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
 use crate::arrays;
+use crate::limits::RunLimits;
+use crate::missing::Missing;
 use crate::plan::PyPlan;
 use crate::retention::retained;
 use crate::run::PyRun;
 
 /// A node, the values of some of its outputs by port, and whether it left an output unset.
-type Restored<'py> = (u32, Vec<(u32, Bound<'py, PyAny>)>, bool);
+pub(crate) type Restored<'py> = (u32, Vec<(u32, Bound<'py, PyAny>)>, bool);
 
 /// One byte for each node: of those that may be restored for their own part, which may be with all that is before them.
 #[pyfunction]
@@ -53,7 +56,26 @@ pub(crate) fn restore(py: Python<'_>, run: &PyRun, nodes: Vec<Restored<'_>>) -> 
     if run.has_started() {
         return Err(PyRuntimeError::new_err("a run is restored before it starts"));
     }
-    let plan = core.root().plan();
+    let given = given(py, core.root().plan(), core.body().limits.as_ref(), nodes, &[])?;
+    py.detach(|| core.restore(given));
+    Ok(())
+}
+
+/// The nodes of a plan that are given their outputs: those that have none to wait for, since they stand for what comes
+/// from outside, and those that an earlier run has done.
+pub(crate) fn given(
+    py: Python<'_>,
+    plan: &Plan,
+    limits: Option<&RunLimits>,
+    restored: Vec<Restored<'_>>,
+    from_outside: &[(u32, Bound<'_, PyAny>)],
+) -> PyResult<Vec<Given<Py<PyAny>>>> {
+    let missing = Missing::object(py)?;
+    let outside = from_outside.iter().map(|(node, value)| match value.is(missing) {
+        true => (*node, Vec::new(), true),
+        false => (*node, vec![(0, value.clone())], false),
+    });
+    let nodes: Vec<Restored<'_>> = outside.chain(restored).collect();
     let mut is_restored = vec![false; plan.node_count()];
     for (node, ..) in &nodes {
         match is_restored.get_mut(*node as usize) {
@@ -73,14 +95,12 @@ pub(crate) fn restore(py: Python<'_>, run: &PyRun, nodes: Vec<Restored<'_>>) -> 
             }
             let is_consumed = plan.consumer_counts()[(own.start + port) as usize] > 0;
             let value = if is_consumed && arrays::is_plain_array(&value) { arrays::share(value)? } else { value };
-            if let Some(limits) = &core.body().limits {
+            if let Some(limits) = limits {
                 limits.value_comes(&value);
             }
             Ok((port, value.unbind()))
         });
         Ok(Given::new(node, values.collect::<PyResult<Vec<_>>>()?, left_unset))
     });
-    let given = given.collect::<PyResult<Vec<_>>>()?;
-    py.detach(|| core.restore(given));
-    Ok(())
+    given.collect()
 }

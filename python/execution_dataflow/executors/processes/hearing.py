@@ -1,4 +1,4 @@
-"""What worker processes say besides results: questions to shared and persistent state, log records, progress, checks."""
+"""What worker processes say besides results: questions to state, log records, progress, checks, changes of state."""
 
 from __future__ import annotations
 
