@@ -50,11 +50,9 @@ def mixed(nursery: Nursery, folder: Path) -> Undisturbed:
 
 
 @needs_fork
-def test_an_undisturbed_run_gives_what_one_without_a_checkpoint_gives(mixed: Undisturbed) -> None:
-    graph = GRAPHS["mixed"]()
-    assert mixed.keys == set(graph.compile().names) | {
-        f"piece_{branch}[{item}]" for branch in "abc" for item in range(6)
-    }
+def test_an_undisturbed_run_commits_every_operation_and_every_item(mixed: Undisturbed) -> None:
+    items = {f"piece_{branch}[{item}]" for branch in "abc" for item in range(6)}
+    assert mixed.keys == {*GRAPHS["mixed"]().compile().names, *items}
     assert {"before a batch", "before an artifact", "before the end of a transaction"} <= set(mixed.report.points)
     assert mixed.report.restored == []
 
@@ -147,7 +145,7 @@ def test_the_judge_sees_that_an_operation_was_executed_again(ended: Trial) -> No
     task = ended.task()
     with open(task.effects, "a", encoding="utf-8") as file:
         file.write(f"limits_a {task.execution} 1\n")
-    with pytest.raises(AssertionError, match="had committed and was executed again: .*limits_a"):
+    with pytest.raises(AssertionError, match=r"had committed and was executed again: .*limits_a"):
         ended.judge()
 
 

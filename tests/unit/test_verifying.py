@@ -10,7 +10,7 @@ from stores_in_memory import MemoryStore, cached_of
 
 from execution_dataflow.storage_formats import ValueCodec
 from execution_dataflow.store_care import verify_artifacts
-from execution_dataflow.stores.journal import Commit, Owner, StateChange
+from execution_dataflow.stores.journal import Commit, Owner, StateChange, record_binding
 
 ARRAY = np.arange(4000.0)
 
@@ -33,8 +33,9 @@ def add(memory: MemoryStore, run_id: str, key: bytes | None, **values: object) -
     codec = ValueCodec(memory.artifacts, key=key, trusts_pickles=True, prefix=run_id)
     lease = memory.journal.acquire(run_id, "etl", Owner("token", "elsewhere", 1, ""), 60.0, {})
     for number, (name, value) in enumerate(values.items()):
-        encoded = codec.encode_outputs(["out"], [value], None)
-        commit = Commit(name, b"f" * 48, 1, 0.0, 1.0, encoded.record, encoded.artifacts)
+        fingerprint = b"f" * 48
+        encoded = codec.encode_outputs(["out"], [value], None, bound_to=record_binding(name, fingerprint))
+        commit = Commit(name, fingerprint, 1, 0.0, 1.0, encoded.record, encoded.artifacts)
         memory.journal.append(lease, number + 1, [commit])
     memory.journal.release(lease, "SUCCEEDED")
 

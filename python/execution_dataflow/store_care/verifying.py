@@ -16,7 +16,7 @@ from execution_dataflow.store_errors import (
     StoreFormatError,
     UntrustedArtifactError,
 )
-from execution_dataflow.stores.journal import RunSummary
+from execution_dataflow.stores.journal import RunSummary, record_binding
 from execution_dataflow.stores.opening import Store
 
 __all__ = ["verify_artifacts"]
@@ -96,7 +96,9 @@ class _Verifying:
             read += 1
             # What was reverted is committed once more, with nothing in it.
             if commit.outputs:
-                self._check(partial(self._codec.verify_outputs, commit.outputs), run_id, commit.key)
+                bound = record_binding(commit.key, commit.fingerprint)
+                read_it = partial(self._codec.verify_outputs, commit.outputs, bound_to=bound)
+                self._check(read_it, run_id, commit.key)
             self.names.update(commit.artifacts)
         self.records += read
         now = journal.find_run(run_id)
