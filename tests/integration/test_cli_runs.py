@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_lines import ENVIRONMENT, CommandLine, run_process
+from command_lines import CommandLine
 
 from execution_dataflow import ExecutionContext, ExecutionEngine, GraphDefinition
 from execution_dataflow.stores.opening import open_store
@@ -277,20 +277,13 @@ def test_durability_without_a_checkpoint_is_a_mistake(job: CommandLine) -> None:
     assert "--checkpoint" in ended.err
 
 
-def test_the_tab_key_completes_runs_and_states(job: CommandLine) -> None:
+def test_the_tab_key_completes_runs_and_states(job: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     fail_once(job)
+    monkeypatch.setenv("_EXECUTION_DATAFLOW_COMPLETE", "complete_zsh")
     for words, expected in (
         (f"runs resume --store {STORE} nig", "nightly"),
         (f"artifacts verify --store {STORE} n", "nightly"),
         (f"runs prune --store {STORE} --state int", "interrupted"),
     ):
-        line = f"execution-dataflow {words}"
-        ended = run_process(
-            cwd=job.folder,
-            environment={
-                **ENVIRONMENT,
-                "_EXECUTION_DATAFLOW_COMPLETE": "complete_zsh",
-                "_TYPER_COMPLETE_ARGS": line,
-            },
-        )
-        assert expected in ended.out, ended
+        monkeypatch.setenv("_TYPER_COMPLETE_ARGS", f"execution-dataflow {words}")
+        assert expected in job().out
