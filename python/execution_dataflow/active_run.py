@@ -152,11 +152,16 @@ class ActiveRun:
             lent = lent_slots(plan, nodes)
             self._undoing = _Undoing(nodes, base_context)
         checkpoint = None
+        commits: Callable[..., object] | None = None
+        if options.state is not None and stores is not None:
+            record.state_store = stores.get(options.state)
+            commits = record.commit_changes
         if options.checkpoint is not None and stores is not None:
             from execution_dataflow.checkpoints.run_checkpoint import RunCheckpoint
 
             checkpoint = RunCheckpoint(stores, options.checkpoint, plan, given, record, hooks.checkpoint_failed)
             record.checkpoint = hooks.checkpoint = checkpoint
+            record.state_store, commits = checkpoint.store, checkpoint.commit
         if not driven and (hooks.undoes or record.has_clients or checkpoint is not None):
             hooks.on_undo = self._start_undo
         core = plan.core
@@ -185,7 +190,7 @@ class ActiveRun:
             lent,
             options.grace_seconds,
             given,
-            None if checkpoint is None else checkpoint.commit,
+            commits,
         )
         if checkpoint is not None:
             checkpoint.restore(self.core, retain, lent)

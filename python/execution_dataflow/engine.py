@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from execution_dataflow.checkpoints.settings import Checkpoint, Durability, checked_checkpoint
-from execution_dataflow.checkpoints.stores_of_engine import StoreAddress
+from execution_dataflow.checkpoints.stores_of_engine import StoreAddress, checked_address
 from execution_dataflow.context import ExecutionContext
 from execution_dataflow.contract_levels import ContractLevel
 from execution_dataflow.cpus import usable_cpus
@@ -88,6 +88,8 @@ class ExecutionEngine(EngineRuns):
         it over and runs only the rest.
     durability : {"batched", "each"}, optional
         When a success counts as committed: see `Checkpoint`.
+    state : str, Path or Store, optional
+        Where ``context.state`` is kept; by default the store of the checkpoint, which it is to be if there is one.
 
     Examples
     --------
@@ -122,6 +124,7 @@ class ExecutionEngine(EngineRuns):
         contracts: ContractLevel = "values",
         checkpoint: StoreAddress | Checkpoint | None = None,
         durability: Durability | None = None,
+        state: StoreAddress | None = None,
     ) -> None:
         if max_workers is None:
             max_workers = usable_cpus()
@@ -139,6 +142,7 @@ class ExecutionEngine(EngineRuns):
             grace_seconds,
             contracts,
             checked_checkpoint(checkpoint, durability),
+            checked_address(state, "state"),
         )
         super().__init__(options)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from execution_dataflow import _core
 from execution_dataflow.checkpoints.settings import Checkpoint
+from execution_dataflow.checkpoints.stores_of_engine import StoreAddress
 from execution_dataflow.composition.nested import NestedGraph
 from execution_dataflow.contract_levels import ContractLevel, checked_level
 from execution_dataflow.engine_limits import EngineLimits
@@ -52,6 +53,8 @@ class RunOptions:
         How much of the contracts of ports is checked.
     checkpoint : Checkpoint, optional
         Where runs keep what they have done.
+    state : str, Path or Store, optional
+        Where the persistent state of operations is.
 
     Raises
     ------
@@ -76,6 +79,7 @@ class RunOptions:
         "on_failure",
         "retain",
         "retain_word",
+        "state",
     )
 
     def __init__(
@@ -93,6 +97,7 @@ class RunOptions:
         grace_seconds: float = 1.0,
         contracts: ContractLevel = "values",
         checkpoint: Checkpoint | None = None,
+        state: StoreAddress | None = None,
     ) -> None:
         self.limits = limits
         checked_retain(retain)
@@ -116,6 +121,12 @@ class RunOptions:
         self.grace_seconds = checked_grace(grace_seconds)
         self.contracts = checked_level(contracts)
         self.checkpoint = checkpoint
+        self.state = state
+        if state is not None and checkpoint is not None and state != checkpoint.store:
+            raise ValueError(
+                "state= and checkpoint= are to be the same store, since what an attempt changes of the state is "
+                "committed together with its outputs: leave out state="
+            )
 
     def for_one_run(
         self,
@@ -141,6 +152,7 @@ class RunOptions:
             self.grace_seconds,
             self.contracts,
             checkpoint,
+            self.state,
         )
 
     def retained_in(self, plan: Plan) -> str | list[int]:

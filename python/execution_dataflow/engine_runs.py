@@ -21,6 +21,7 @@ from execution_dataflow.plan import Plan
 from execution_dataflow.planning import Asked, planned
 from execution_dataflow.policies import FailurePolicy
 from execution_dataflow.process_life import ExitStep, watch, watched
+from execution_dataflow.unchecked import unchecked_plan
 
 if TYPE_CHECKING:
     from execution_dataflow.executors.event_loop import CoroutineHost
@@ -128,12 +129,14 @@ class EngineRuns:
         if parameters is None and targets is None and overrides is None and isinstance(graph, GraphDefinition):
             plan = graph.compile()  # which was mostly done before
         if plan is None or plan.given:
-            plan, given = planned(graph, context, asked)
+            plan, given = planned(graph, context, asked, self._options.contracts)
         if context is None:
             context = _new_context(ExecutionContext)
         elif not isinstance(context, ExecutionContext):
             raise TypeError(f"the context of a run is an ExecutionContext, not {type(context).__name__}")
         options = self._options
+        if options.contracts == "off":
+            plan = unchecked_plan(plan, "off")
         has_own = failure_policy is not None or retain is not None or max_workers is not None
         if has_own or on_failure is not None or deadline_seconds is not None or checkpoint is not None:
             own = options.checkpoint if checkpoint is None else checked_checkpoint(checkpoint, None)

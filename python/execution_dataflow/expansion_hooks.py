@@ -18,6 +18,7 @@ from execution_dataflow.expansion.scopes import MOST_LEVELS, Scopes
 from execution_dataflow.expansion_errors import ExpansionError, IterationLimitError
 from execution_dataflow.plan import Plan
 from execution_dataflow.run_record import RunRecord
+from execution_dataflow.unchecked import level_of, plan_at
 
 __all__ = ["ExpansionHooks"]
 
@@ -90,15 +91,19 @@ class ExpansionHooks:
             self._forget(scopes, node, at)
         contained = self._is_contained(scopes, node, at, attempt, operation)
         if isinstance(operation, RepeatedOperation):
-            base = self._begin_plan(scopes, operation.plan, node, at, 0, contained)
+            plan = plan_at(operation.plan, level_of(self.plan))
+            base = self._begin_plan(scopes, plan, node, at, 0, contained)
             given = tuple(zip(operation.given, value, strict=True))
-            done = self.restored_inside(operation.plan, base, operation.given, operation.results)
-            return operation.plan.core, base, given, operation.results, contained, (), done
+            done = self.restored_inside(plan, base, operation.given, operation.results)
+            return plan.core, base, given, operation.results, contained, (), done
         parameters = None
         if isinstance(value, BoundGraph):
             value, parameters = value.graph, value.parameters
         plan, outputs = outputs_for(name, operation, value)
-        values = given_values(plan.name, plan.given, parameters, None, {}) if plan.given else ()
+        plan = plan_at(plan, level_of(self.plan))
+        values = (
+            given_values(plan.name, plan.given, parameters, None, {}, level_of(plan) != "off") if plan.given else ()
+        )
         base = self._begin_plan(scopes, plan, node, at, None, contained)
         done = self.restored_inside(plan, base, (), outputs)
         return plan.core, base, (), outputs, contained, values, done
@@ -169,9 +174,10 @@ class ExpansionHooks:
         given = [
             (place, outputs[fed] if fed >= 0 else next(same)) for place, fed in zip(loop.given, loop.fed, strict=True)
         ]
-        base = scopes.add(loop.plan, node, at, done, contained)
-        restored = self.restored_inside(loop.plan, base, loop.given, loop.results)
-        return loop.plan.core, base, given, loop.results, contained, (), restored
+        plan = plan_at(loop.plan, level_of(self.plan))
+        base = scopes.add(plan, node, at, done, contained)
+        restored = self.restored_inside(plan, base, loop.given, loop.results)
+        return plan.core, base, given, loop.results, contained, (), restored
 
     def _operation_at(self, node: int, maps: int) -> Any:
         plan, index = self.plan, node

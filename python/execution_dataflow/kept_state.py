@@ -86,6 +86,20 @@ class KeepsState:
         if self.overlays is not None:
             self.overlays.drop(node, items)
 
+    def commit_changes(
+        self, node: int, items: tuple[int, ...], attempt: int, values: object, started: int, ended: int
+    ) -> None:
+        """Commit what an attempt has changed, which has succeeded, in a run without a checkpoint.
+
+        Raises
+        ------
+        StateConflictError
+            Somebody else has changed it meanwhile.
+        """
+        store, changes = self.state_store, take_changes(self, node, items, attempt)
+        if changes and store is not None:
+            store.journal.change_state(changes)
+
     def commit_state(self, node: int) -> None:
         """Commit what the revert of an operation has changed.
 

@@ -82,7 +82,7 @@ def test_keys_are_the_store_s_with_the_changes_of_the_attempt(kept: KeptValues) 
     state.put("day/3", 0)
     state.put("more", 0)
     assert state.keys("day/") == ["day/2", "day/3"]
-    assert state.keys() == ["day/2", "day/3", "more", "other"]
+    assert state.keys() == list(state) == ["day/2", "day/3", "more", "other"]
 
 
 def test_update_needs_a_value_or_a_default(kept: KeptValues) -> None:

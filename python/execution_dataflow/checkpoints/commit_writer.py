@@ -57,6 +57,7 @@ class CommitWriter:
         self._condition = Condition()
         self._is_urgent = False
         self._ends = False
+        self._is_writing = False
         self._waiting_bytes = 0
         self._batch = 0
         self._renew_at = time.monotonic() + lease.seconds / _RENEWALS
@@ -115,8 +116,8 @@ class CommitWriter:
             self._ends = True
             self._condition.notify_all()
         self._thread.join()
-
-    _is_writing = False
+        # Who is told has this, by way of others.
+        self._on_failure = _ignored
 
     def _press(self, entry: _Entry | None) -> None:
         """Have the thread write now, and wait for one entry to be written."""
@@ -187,3 +188,7 @@ class CommitWriter:
         commits = [entry.commit for entry in entries if entry.commit is not None]
         changes = [change for entry in entries for change in entry.changes]
         self._journal.append(self._lease, self._batch, commits, changes)
+
+
+def _ignored(error: BaseException) -> None:
+    """Say nothing to a run that has ended."""

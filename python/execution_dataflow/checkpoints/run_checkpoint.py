@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from execution_dataflow import _core
 from execution_dataflow.checkpoints.commit_writer import CommitWriter
@@ -14,9 +15,10 @@ from execution_dataflow.checkpoints.resumption import USELESS, Resumption, reaso
 from execution_dataflow.checkpoints.run_fingerprints import RunFingerprints
 from execution_dataflow.checkpoints.settings import Checkpoint
 from execution_dataflow.fingerprinting import item_fingerprint, what_changed
+from execution_dataflow.kept_state import take_changes
 from execution_dataflow.storage_formats import ValueCodec
 from execution_dataflow.store_errors import UnstorableValueError
-from execution_dataflow.stores.journal import Commit, StateChange, record_binding
+from execution_dataflow.stores.journal import Commit, record_binding
 from execution_dataflow.stores.owners import new_owner
 
 if TYPE_CHECKING:
@@ -67,9 +69,11 @@ class RunCheckpoint:
         on_failure: Callable[[BaseException], object],
     ) -> None:
         record.derive_seed()
-        self._store = store = stores.get(settings.store)
+        self.store = store = stores.get(settings.store)
         self._plan = plan
-        self._record = record
+        # The record holds this: without a cycle, what it keeps goes as soon as nobody has the result.
+        self._record_ref = ref(record)
+        self._run_id = record.run_id
         self._waits = settings.durability == "each"
         self._resumption: Resumption | None = None
         self._began = 0.0
@@ -90,6 +94,12 @@ class RunCheckpoint:
         except BaseException:
             journal.release(self._lease, "FAILED")
             raise
+
+    @property
+    def _record(self) -> RunRecord:
+        record = self._record_ref()
+        assert record is not None, "a run has its record until it has ended"
+        return record
 
     # ------------------------------------------------------------ at the start
 
@@ -187,9 +197,8 @@ class RunCheckpoint:
         values: Sequence[object],
         started: int,
         ended: int,
-        changes: Sequence[StateChange] = (),
     ) -> None:
-        """Keep the outputs of an attempt that has succeeded, before anybody else gets them.
+        """Keep the outputs of an attempt that has succeeded, and its changes of state, before anybody gets them.
 
         Parameters
         ----------
@@ -203,8 +212,6 @@ class RunCheckpoint:
             The outputs in the order of ports, MISSING for one that was not set.
         started, ended : int
             In nanoseconds since the run began.
-        changes : sequence of StateChange
-            What it has changed of persistent state: written together with the outputs, at once.
 
         Raises
         ------
@@ -213,6 +220,7 @@ class RunCheckpoint:
         StoreError, LeaseLostError
             Nothing can be kept any more.
         """
+        changes = take_changes(self._record, node, tuple(items), attempt)
         commit = self._commit_of(node, items, attempt, values, started, ended)
         if changes or (self._waits and commit is not None):
             self._writer.write(commit, changes)
@@ -264,7 +272,7 @@ class RunCheckpoint:
             for name in reverted:
                 self._writer.add(Commit(name, b"", 0, 0.0, 0.0, b""))
         self._writer.close()
-        self._store.journal.release(self._lease, state)
+        self.store.journal.release(self._lease, state)
 
     # ------------------------------------------------------------ afterwards
 
@@ -300,7 +308,7 @@ class RunCheckpoint:
             )
         reasons.update(self._damaged_items)
         return ResumeReport(
-            self._record.run_id, self._store.address, bool(self._earlier), tuple(self.restored), reasons, not_kept
+            self._run_id, self.store.address, bool(self._earlier), tuple(self.restored), reasons, not_kept
         )
 
 

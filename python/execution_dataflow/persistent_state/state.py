@@ -246,6 +246,9 @@ class PersistentState:
     def __contains__(self, key: str) -> bool:
         return self._overlay.look(Place(self.name, checked_key(key))) is not None
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("persistent state belongs to the attempt that uses it and cannot be passed on; pass its values")
 

@@ -149,7 +149,9 @@ def _layout(version: int, content: bytes) -> tuple[Any, bool, tuple[int, ...]]:
         dtype = npy.descr_to_dtype(header["descr"])
     except TypeError as error:
         # Such as one of 16 bytes, which not every processor has.
-        raise StoreFormatError(f"an array of dtype {header['descr']!r} cannot be read on this machine: {error}") from error
+        raise StoreFormatError(
+            f"an array of dtype {header['descr']!r} cannot be read on this machine: {error}"
+        ) from error
     if dtype.hasobject:
         raise ValueError("an array of objects is no .npy file here")
     return dtype, header["fortran_order"] is True, shape

@@ -21,9 +21,28 @@ _HOME = "execution_dataflow.storage_formats"
 # Module and function; the modules import libraries.
 _READERS = {
     "npy": (f"{_HOME}.arrays", "read_array"),
+    "arrow": (f"{_HOME}.arrow_tables", "read_arrow"),
+    "pandas": (f"{_HOME}.pandas_frames", "read_pandas"),
+    "polars": (f"{_HOME}.polars_frames", "read_polars"),
     "pickle": (f"{_HOME}.pickles", "read_pickle"),
 }
-_SUFFIXES = {"json": ".json", "exact": ".json", "text": ".txt", "bytes": ".bin", "npy": ".npy", "pickle": ".pickle"}
+# By the first part of the name of a type's module.
+_WRITERS = {
+    "pyarrow": (f"{_HOME}.arrow_tables", "arrow_payload"),
+    "pandas": (f"{_HOME}.pandas_frames", "pandas_payload"),
+    "polars": (f"{_HOME}.polars_frames", "polars_payload"),
+}
+_SUFFIXES = {
+    "json": ".json",
+    "exact": ".json",
+    "text": ".txt",
+    "bytes": ".bin",
+    "npy": ".npy",
+    "arrow": ".arrows",
+    "pandas": ".arrows",
+    "polars": ".arrows",
+    "pickle": ".pickle",
+}
 
 
 def _read_bytes(data: memoryview, _: object) -> bytes:
@@ -64,25 +83,33 @@ def suffix_of(format: str, is_compressed: bool) -> str:
     return _SUFFIXES[format] + (".zst" if is_compressed else "")
 
 
-def _text_payload(value: Any) -> Payload | None:
-    text = text_of(value)
-    if text is not None:
-        return Payload("json", text=text)
+def _exact_payload(value: Any) -> Payload | None:
     try:
         return Payload("exact", text=exact_text(value))
     except NotPlainError:
         return None
 
 
+def _list_payload(value: list[Any]) -> Payload | None:
+    if len(value) < LONG_LIST:
+        return None
+    from execution_dataflow.storage_formats.arrays import list_payload
+
+    payload = list_payload(value)
+    if payload is None and (text := text_of(value)) is not None:
+        payload = Payload("json", text=text)
+    return payload
+
+
 def payload_of(name: str, value: Any) -> Payload:
-    """Return a value in the first format that can hold it exactly.
+    """Return a value in the first format that can hold it exactly, of those that a record has no short form for.
 
     Parameters
     ----------
     name : str
         Whose value it is, for the message of an error.
     value : object
-        The value.
+        The value; of lists and dicts, those that `text_of` has no text for, and long lists.
 
     Raises
     ------
@@ -90,28 +117,32 @@ def payload_of(name: str, value: Any) -> Payload:
         There is none.
     """
     kind = type(value)
-    payload: Payload | None = None
-    if kind is dict:
-        payload = _text_payload(value)
-    elif kind is bytes:
-        return Payload("bytes", (value,))
+    payload: Payload | None
+    if kind is bytes:
+        payload = Payload("bytes", (value,))
     elif kind is str:
-        return Payload("text", text=value)
-    elif kind is list and len(value) >= LONG_LIST:
-        from execution_dataflow.storage_formats import arrays
-
-        payload = arrays.list_payload(value) or _text_payload(value)
+        payload = Payload("text", text=value)
+    elif kind is list:
+        payload = _list_payload(value) or _exact_payload(value)
+    elif kind is dict:
+        payload = _exact_payload(value)
     elif (numpy := sys.modules.get("numpy")) is not None and issubclass(kind, numpy.ndarray | numpy.generic):
-        from execution_dataflow.storage_formats import arrays
-
-        if kind is numpy.ndarray:
-            payload = arrays.array_payload(value)
-        elif issubclass(kind, numpy.generic):
-            payload = arrays.scalar_payload(value)
+        payload = _numpy_payload(value, numpy)
+    elif (library := str(kind.__module__).partition(".")[0]) in _WRITERS:
+        module, function = _WRITERS[library]
+        payload = getattr(import_module(module), function)(value)
     else:
-        payload = _text_payload(value)
+        payload = _exact_payload(value)
     if payload is None:
         from execution_dataflow.storage_formats.pickles import pickle_payload
 
         payload = pickle_payload(name, value)
     return payload
+
+
+def _numpy_payload(value: Any, numpy: Any) -> Payload | None:
+    from execution_dataflow.storage_formats import arrays
+
+    if type(value) is numpy.ndarray:
+        return arrays.array_payload(value)
+    return arrays.scalar_payload(value) if isinstance(value, numpy.generic) else None

@@ -75,9 +75,9 @@ def pickle_payload(name: str, value: object) -> Payload:
             raise UnstorableValueError(name, _reason(value, error)) from error
     if not buffers.views:
         return Payload("pickle", (stream,))
-    parts: list[Bytes] = []
-    for part in (stream, *buffers.views):
-        parts += [part, bytes(-len(part) % _ALIGNMENT)]
+    parts: list[Bytes] = [stream, bytes(-len(stream) % _ALIGNMENT)]
+    for view in buffers.views:
+        parts += [view, bytes(-len(view) % _ALIGNMENT)]
     sizes = [[len(view), 0 if view.readonly else 1] for view in buffers.views]
     return Payload("pickle", parts, {"stream": len(stream), "buffers": sizes}, is_mapped=True)
 

@@ -1,8 +1,8 @@
 """Plain data as JSON, exactly: what is read is equal, of the same types, and in the same order.
 
-There are two forms. The first is JSON as everybody knows it, for values of `str`, `int`, `float`, `bool`, `None`, lists,
-and dicts whose keys are text; ``NaN`` and ``Infinity`` are written as Python writes them. The second has an object with
-one name that begins with ``$`` for each value that JSON lacks: ``{"$tuple": [1, 2]}``.
+There are two forms. The first is JSON as everybody knows it, for values of `str`, `int`, `float`, `bool`, `None`,
+lists, and dicts whose keys are text; ``NaN`` and ``Infinity`` are written as Python writes them. The second has an
+object with one name that begins with ``$`` for each value that JSON lacks: ``{"$tuple": [1, 2]}``.
 
 Subclasses, such as enumerations, named tuples and ordered dicts, are no plain data. Nor is what refers to itself, or
 has the same list, dict or set at two places, since that would come back as two.
@@ -16,7 +16,17 @@ from decimal import Decimal
 from json.encoder import encode_basestring
 from typing import Any
 
-__all__ = ["MAX_DEPTH", "SCALARS", "NotPlainError", "exact_text", "read_exact", "read_exact_value", "read_text", "scalar_text", "text_of"]
+__all__ = [
+    "MAX_DEPTH",
+    "SCALARS",
+    "NotPlainError",
+    "exact_text",
+    "read_exact",
+    "read_exact_value",
+    "read_text",
+    "scalar_text",
+    "text_of",
+]
 
 MAX_DEPTH = 100
 """How deep values may be nested: far more than data is, and far from where the interpreter's own limit lies."""
@@ -46,7 +56,7 @@ scalar_text: dict[type, Callable[[Any], str]] = {
     bool: {True: "true", False: "false"}.__getitem__,
     type(None): {None: "null"}.__getitem__,
 }
-"""How a scalar is written, by its exact type. Integers of more digits than the interpreter lets pass are a ValueError."""
+"""How a scalar is written, by its exact type. An integer with more digits than the interpreter takes is a ValueError."""
 
 
 def _make_encoder() -> Callable[[Any], str]:
@@ -71,7 +81,7 @@ _written = _make_encoder()
 
 
 def _is_plain(value: Any, depth: int, seen: set[int]) -> bool:
-    """Whether a list or dict is plain data in the first form. `seen` has the identities of the containers met so far."""
+    """Whether a list or dict has the first form. `seen` has the identities of the containers met so far."""
     if type(value) is dict:
         if not _TEXT.issuperset(map(type, value)):
             return False
@@ -105,7 +115,11 @@ def text_of(value: Any) -> str | None:
     True
     """
     kind = type(value)
-    if (kind is not dict and kind is not list) or not _is_plain(value, 0, set()):
+    if kind is dict and SCALARS.issuperset(map(type, value.values())):
+        # Most are so small that a set of what was met would cost more than the text.
+        if not _TEXT.issuperset(map(type, value)):
+            return None
+    elif (kind is not dict and kind is not list) or not _is_plain(value, 0, set()):
         return None
     try:
         return _written(value)
@@ -143,8 +157,14 @@ def _long_integer(digits: str) -> int:
         return int(Decimal(digits))
 
 
-_scan = json.JSONDecoder().scan_once
-_scan_slowly = json.JSONDecoder(parse_int=_long_integer).scan_once
+def _scanner(**options: Any) -> Any:
+    # JSONDecoder.decode looks for space around the value by two regular expressions; this is what it calls between.
+    decoder: Any = json.JSONDecoder(**options)
+    return decoder.scan_once
+
+
+_scan = _scanner()
+_scan_slowly = _scanner(parse_int=_long_integer)
 
 
 def read_text(text: str) -> Any:

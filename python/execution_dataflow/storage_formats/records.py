@@ -16,7 +16,8 @@ place. A later version may change all but the first four bytes.
 from __future__ import annotations
 
 from hashlib import blake2b, sha256
-from struct import Struct, pack
+from hmac import compare_digest
+from struct import Struct
 
 from execution_dataflow.store_errors import DamagedArtifactError, StoreFormatError, UntrustedArtifactError
 
@@ -31,6 +32,7 @@ _SIGNED = b"\xa5\xaa" + bytes((VERSION, VERSION ^ 0xFF))
 _CHECKSUM = 16
 _SIGNATURE = 32
 _HEAD = Struct("<4sI")
+_LENGTH = Struct("<Q")
 
 
 class Seal:
@@ -57,11 +59,11 @@ class Seal:
         bound_to : bytes
             What it belongs to.
         """
-        bound = pack("<Q", len(bound_to)) + bound_to
+        bound = _LENGTH.pack(len(bound_to)) + bound_to
         record = _HEAD.pack(self._magic, len(directory)) + directory + blobs
         if self._keyed is not None:
             record += self._signature(bound, record)
-        return record + _checksum(bound, record)
+        return record + sha256(bound + record).digest()[:_CHECKSUM]
 
     def opened(self, record: bytes, bound_to: bytes, what: str) -> tuple[bytes, memoryview]:
         """Return the directory of a record, and what follows it.
@@ -85,16 +87,13 @@ class Seal:
             It is of a later version.
         """
         magic = record[:4]
-        if magic == _UNSIGNED:
-            end = len(record) - _CHECKSUM
-        elif magic == _SIGNED:
-            end = len(record) - _CHECKSUM - _SIGNATURE
-        else:
+        if magic != self._magic and magic not in (_UNSIGNED, _SIGNED):
             raise _of_unknown_kind(magic, what)
+        end = len(record) - (_CHECKSUM if magic == _UNSIGNED else _CHECKSUM + _SIGNATURE)
         if end < _HEAD.size:
             raise DamagedArtifactError(what, f"it ends after {len(record)} bytes")
-        bound = pack("<Q", len(bound_to)) + bound_to
-        if _checksum(bound, record[:-_CHECKSUM]) != record[-_CHECKSUM:]:
+        bound = _LENGTH.pack(len(bound_to)) + bound_to
+        if sha256(bound + record[:-_CHECKSUM]).digest()[:_CHECKSUM] != record[-_CHECKSUM:]:
             raise DamagedArtifactError(what, "its checksum differs, or it belongs to something else")
         if self._keyed is not None:
             if magic != _SIGNED:
@@ -102,7 +101,7 @@ class Seal:
                     f"{what} is not signed, and a key was given: it was written without one, or by somebody who does "
                     "not have it. Read it without key= if you trust the store, or let it be computed again"
                 )
-            if self._signature(bound, record[:end]) != record[end:-_CHECKSUM]:
+            if not compare_digest(self._signature(bound, record[:end]), record[end:-_CHECKSUM]):
                 raise UntrustedArtifactError(
                     f"{what} was signed with another key, or changed by somebody who does not have the key: give the "
                     "key= that it was written with, or let it be computed again"
@@ -118,10 +117,6 @@ class Seal:
         state.update(bound)
         state.update(record)
         return state.digest()
-
-
-def _checksum(bound: bytes, record: bytes) -> bytes:
-    return sha256(bound + record).digest()[:_CHECKSUM]
 
 
 def _of_unknown_kind(magic: bytes, what: str) -> DamagedArtifactError | StoreFormatError:

@@ -162,7 +162,7 @@ class Member:
             self._define(operation.needs, definitions)
             self._operations.add(operation.number)
             spec = operation.spec
-            self.outbox.put(messages.OPERATION, (operation.number, spec.label, operation.stream, spec.is_checked))
+            self.outbox.put(messages.OPERATION, (operation.number, spec.label, operation.stream, spec.contracts))
         if run.number not in self._runs:
             stream, needs = run.seed
             self._define(needs, definitions)

@@ -14,6 +14,7 @@ from contextvars import Context
 from typing import Any, NoReturn
 
 from execution_dataflow import _core
+from execution_dataflow.contract_levels import ContractLevel
 from execution_dataflow.executors.processes import messages
 from execution_dataflow.executors.processes.definitions import forget_definitions, receive_definition
 from execution_dataflow.executors.processes.failures import pack_failure
@@ -36,7 +37,7 @@ from execution_dataflow.executors.processes.values import (
 from execution_dataflow.executors.processes.wire import Inbox, Outbox
 from execution_dataflow.executors.processes.worker_context import GuestRecord
 from execution_dataflow.kept_state import take_changes
-from execution_dataflow.node_specs import spec_of, unchecked_spec_of
+from execution_dataflow.node_specs import spec_at_level
 from execution_dataflow.operations import Operation
 from execution_dataflow.process_errors import TransferError
 from execution_dataflow.shared_memory import Accounts, MainLink, become_worker
@@ -86,7 +87,7 @@ class _Worker:
         self._tasks: deque[tuple[TaskMessage, bytearray, list[WirePart]]] = deque()
         self._replies: deque[tuple[bool, bytes]] = deque()
         # What was sent and not needed yet is a pickle: an error in loading it is that of the task.
-        self._operations: dict[int, tuple[str, bytes, bool] | tuple[_core.NodeSpec, Operation]] = {}
+        self._operations: dict[int, tuple[str, bytes, ContractLevel] | tuple[_core.NodeSpec, Operation]] = {}
         self._runs: dict[int, bytes | GuestRecord] = {}
         self._cancelled: dict[int, str | None] = {}
         self._halted: set[int] = set()
@@ -127,8 +128,8 @@ class _Worker:
         elif kind == messages.DEFINE:
             receive_definition(*data)
         elif kind == messages.OPERATION:
-            number, label, stream, is_checked = data
-            self._operations[number] = (label, stream, is_checked)
+            number, label, stream, contracts = data
+            self._operations[number] = (label, stream, contracts)
         elif kind == messages.RUN:
             number, stream = data
             self._runs[number] = stream
@@ -256,10 +257,10 @@ class _Worker:
         known = self._operations[number]
         if len(known) == 2:
             return known
-        label, stream, is_checked = known
+        label, stream, contracts = known
         try:
             operation = pickle.loads(stream)
-            spec = spec_of(operation) if is_checked else unchecked_spec_of(operation)
+            spec = spec_at_level(operation, contracts)
             made = self._operations[number] = (spec, operation)
         except Exception as fault:
             raise TransferError(

@@ -68,7 +68,10 @@ def cached_results_are_listed_by_use(open_journal: Callable[[], Journal]) -> Non
 def many_cached_results_are_listed(open_journal: Callable[[], Journal]) -> None:
     """More than a page of a query holds, among them many of one time; and deleted at once."""
     with opened(open_journal) as journal:
-        keys = {journal.put_cached(result) or result.key for result in (_result(7.0) for _ in range(40))}
+        results = [_result(7.0) for _ in range(40)]
+        for result in results:
+            journal.put_cached(result)
+        keys = {result.key for result in results}
         found = [result.key for result in journal.cached() if result.key in keys]
         equal(sorted(found), sorted(keys), "the listed keys")
         journal.delete_cached([*keys, "ca-unknown"])

@@ -26,7 +26,7 @@ __all__ = ["CHECKS"]
 CHECKS: Checks[JournalCheck] = Checks()
 
 # A lease that ends while a check waits. Long enough that a busy machine does not end it before.
-_SHORT = 0.5
+_SHORT = 0.4
 
 
 @CHECKS

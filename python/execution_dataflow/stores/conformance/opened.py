@@ -49,6 +49,7 @@ class Checks(Generic[C]):
     checks: dict[str, C] = field(default_factory=dict)
 
     def __call__(self, check: C) -> C:
+        """Add a check."""
         self.checks[check.__name__] = check
         return check
 

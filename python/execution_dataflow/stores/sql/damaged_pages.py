@@ -7,10 +7,11 @@ not, ids are tried. Ranges of ids are halved around what cannot be read, so a da
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
+
+from execution_dataflow.stores.sql.checksums import CommitRow
 
 __all__ = ["rows_one_by_one"]
 
@@ -25,7 +26,7 @@ _IDS_TRIED = 1 << 24
 _MOST_FAILURES = 100_000
 
 
-def rows_one_by_one(connection: Connection, run: int) -> tuple[list[tuple[Any, ...]], int]:
+def rows_one_by_one(connection: Connection, run: int) -> tuple[list[CommitRow], int]:
     """Read what can be read of the commits of a run.
 
     Parameters
@@ -46,7 +47,7 @@ def rows_one_by_one(connection: Connection, run: int) -> tuple[list[tuple[Any, .
         known = True
     except DBAPIError:
         ids, known = range(1, _last_id(connection) + 1), False
-    found: list[tuple[Any, ...]] = []
+    found: list[CommitRow] = []
     lost = failures = 0
     waiting = [(0, len(ids))] if len(ids) else []
     while waiting:

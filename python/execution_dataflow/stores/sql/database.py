@@ -13,12 +13,18 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from execution_dataflow.store_errors import StoreError
+from execution_dataflow.stores.sql.checksums import CommitRow
 from execution_dataflow.stores.sql.schema import STEPS, prepare, stored_version
 
-__all__ = ["Database"]
+__all__ = ["COMMITS_AFTER", "Database", "fetch_all"]
 
 T = TypeVar("T")
 
+# Of a page of commits, with the marks of the driver for run, key and limit.
+COMMITS_AFTER = (
+    "SELECT key, fingerprint, attempt, started, ended, outputs, artifacts, checksum FROM commits "
+    "WHERE run = {0} AND key > {0} ORDER BY key LIMIT {0}"
+)
 # Engines that came with a fork. Freeing them would close the parent's connections: SQLite would take the file's log for
 # its own, and a server would be told that the parent is leaving.
 _INHERITED: list[Engine] = []
@@ -35,6 +41,7 @@ class Database(ABC):
     """
 
     is_local: bool
+    schema: str
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -56,7 +63,7 @@ class Database(ABC):
     def open(self) -> None:
         """Create what is missing; several processes may do so at once."""
         try:
-            if self.read(lambda connection: stored_version(connection, self.address)) < len(STEPS):
+            if self.read(lambda connection: stored_version(connection, self.address, self.schema)) < len(STEPS):
                 self.write(self._prepare)
         except BaseException:
             self.close()
@@ -78,7 +85,7 @@ class Database(ABC):
 
     def _prepare(self, connection: Connection) -> None:
         self.lock_schema(connection)
-        prepare(connection, self.address)
+        prepare(connection, self.address, self.schema)
 
     @abstractmethod
     def connect(self) -> Engine:
@@ -109,16 +116,29 @@ class Database(ABC):
         """Write rows of the table of commits in the order of its columns; one of the same run and key is replaced."""
 
     @abstractmethod
+    def commits_after(self, connection: Connection, run: int, after: str, limit: int) -> list[CommitRow]:
+        """Read the next rows of the commits of a run, in the order of their keys."""
+
+    @abstractmethod
     def error_of(self, error: SQLAlchemyError) -> StoreError:
         """Say what went wrong, for people."""
 
-    def is_damage(self, error: SQLAlchemyError) -> bool:
+    def is_damage(self, error: BaseException | None) -> bool:
         """Return whether an error says that what is stored is damaged, and reading around it may help."""
         return False
 
-    def rows_one_by_one(self, connection: Connection, run: int) -> tuple[list[tuple[Any, ...]], int]:
+    def rows_one_by_one(self, connection: Connection, run: int) -> tuple[list[CommitRow], int]:
         """Read what can still be read of the commits of a run, and count those that cannot."""
         return [], 0
+
+
+def fetch_all(connection: Connection, statement: str, parameters: tuple[object, ...]) -> list[CommitRow]:
+    """Return the driver's own tuples: rows of SQLAlchemy would be a third of the time that reading commits takes."""
+    result = connection.exec_driver_sql(statement, parameters)
+    assert result.cursor is not None, "a SELECT has a cursor"
+    rows = result.cursor.fetchall()
+    result.close()
+    return list(rows)
 
 
 def _after_fork() -> None:

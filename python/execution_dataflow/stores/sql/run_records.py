@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
-from sqlalchemy.exc import DBAPIError
 
 from execution_dataflow.store_errors import RunHeldError, StoreError
 from execution_dataflow.stores.journal import Commit, Lease, RunSummary, StateChange
 from execution_dataflow.stores.sql import leases, state_values
-from execution_dataflow.stores.sql.checksums import checked_commit, commit_row
+from execution_dataflow.stores.sql.checksums import checked_commits, commit_row
 from execution_dataflow.stores.sql.database import Database
 from execution_dataflow.stores.sql.tables import BATCHES, COMMITS, RUNS
 
@@ -56,42 +56,24 @@ def commits(database: Database, run_id: str) -> Iterator[Commit]:
     )
     if run is None:
         return
-    after = ""
     damaged: list[str] = []
-    lost = 0
-    while True:
+    after, lost, more = "", 0, True
+    while more:
         try:
-            rows = database.read(lambda connection, after=after: _page(connection, run, after))  # type: ignore[misc]
+            rows = database.read(partial(database.commits_after, run=run, after=after, limit=_PAGE))
+            more = len(rows) == _PAGE
         except StoreError as error:
-            found = _salvaged(database, run, error)
-            _LOGGER.warning("%s; reading around the damage, row by row", error)
-            rows, lost = [row for row in found[0] if not isinstance(row[0], str) or row[0] > after], found[1]
-            last = True
-        else:
-            last = len(rows) < _PAGE
-        for row in rows:
-            commit = checked_commit(run, row)
-            if commit is None:
-                damaged.append(str(row[0]))
-            else:
-                yield commit
-        if last:
-            break
-        after = rows[-1][0]
+            if not database.is_damage(error.__cause__):
+                raise
+            _LOGGER.warning("%s. Until then what can be read is read around the damage", error)
+            found, lost = database.read(partial(database.rows_one_by_one, run=run))
+            # A key that is no text, or not the right one, is found out by its checksum.
+            rows = [row for row in found if not (isinstance(row[0], str) and row[0] <= after)]
+            more = False
+        yield from checked_commits(run, rows, damaged)
+        if more:
+            after = rows[-1][0]
     _report(database, run_id, damaged, lost)
-
-
-def _page(connection: Connection, run: int, after: str) -> list[tuple[object, ...]]:
-    columns = [column for column in COMMITS.c if column.name != "run"]
-    chosen = select(*columns).where(COMMITS.c.run == run, COMMITS.c.key > after).order_by(COMMITS.c.key).limit(_PAGE)
-    return connection.execute(chosen).fetchall()  # type: ignore[return-value]
-
-
-def _salvaged(database: Database, run: int, error: StoreError) -> tuple[list[tuple[object, ...]], int]:
-    """Read around damage, if that is what the error was."""
-    if not isinstance(error.__cause__, DBAPIError) or not database.is_damage(error.__cause__):
-        raise error
-    return database.read(lambda connection: database.rows_one_by_one(connection, run))
 
 
 def _report(database: Database, run_id: str, damaged: Sequence[str], lost: int) -> None:

@@ -136,15 +136,14 @@ STEPS: list[Sequence[str]] = [_VERSION_1]
 """Step ``n`` makes version ``n + 1`` of version ``n``; version 0 is an empty database."""
 
 
-def stored_version(connection: Connection, address: str) -> int:
-    """Return the version of what is in a database, 0 if it is empty.
+def stored_version(connection: Connection, address: str, schema: str) -> int:
+    """Return the version of what is in a schema of a database, 0 if it is empty.
 
     Raises
     ------
     StoreFormatError
         It is no store, or one of a later version of this package.
     """
-    schema = "main" if connection.dialect.name == "sqlite" else None
     tables = set(inspect(connection).get_table_names(schema=schema))
     if not tables:
         return 0
@@ -164,10 +163,10 @@ def stored_version(connection: Connection, address: str) -> int:
     return version
 
 
-def prepare(connection: Connection, address: str) -> None:
-    """Bring a database to the present version, within the transaction of a connection that nobody else may write in."""
+def prepare(connection: Connection, address: str, schema: str) -> None:
+    """Bring a schema to the present version, within the transaction of a connection that nobody else may write in."""
     types = TYPES[connection.dialect.name]
-    for number in range(stored_version(connection, address), len(STEPS)):
+    for number in range(stored_version(connection, address, schema), len(STEPS)):
         for statement in STEPS[number]:
             connection.exec_driver_sql(statement.format(**types))
         connection.execute(text("UPDATE store_format SET version = :version"), {"version": number + 1})

@@ -14,8 +14,9 @@ from sqlalchemy.pool import QueuePool
 
 from execution_dataflow.store_errors import StoreError, StoreFormatError
 from execution_dataflow.stores.sql.addresses import SqliteAddress
+from execution_dataflow.stores.sql.checksums import CommitRow
 from execution_dataflow.stores.sql.damaged_pages import rows_one_by_one
-from execution_dataflow.stores.sql.database import Database
+from execution_dataflow.stores.sql.database import COMMITS_AFTER, Database, fetch_all
 
 __all__ = ["SqliteDatabase"]
 
@@ -45,6 +46,7 @@ class SqliteDatabase(Database):
     """
 
     is_local = True
+    schema = "main"
 
     def __init__(self, address: SqliteAddress, clock: Callable[[], float] = time.time) -> None:
         super().__init__(str(address))
@@ -140,11 +142,14 @@ class SqliteDatabase(Database):
     def upsert_commits(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:  # noqa: D102
         connection.exec_driver_sql(_UPSERT_COMMIT, list(rows))
 
-    def is_damage(self, error: SQLAlchemyError) -> bool:  # noqa: D102
-        original = error.orig if isinstance(error, DBAPIError) else None
+    def commits_after(self, connection: Connection, run: int, after: str, limit: int) -> list[CommitRow]:  # noqa: D102
+        return fetch_all(connection, COMMITS_AFTER.format("?"), (run, after, limit))
+
+    def is_damage(self, error: BaseException | None) -> bool:  # noqa: D102
+        original = error.orig if isinstance(error, DBAPIError) else error
         return isinstance(original, sqlite3.Error) and _code(original) == sqlite3.SQLITE_CORRUPT
 
-    def rows_one_by_one(self, connection: Connection, run: int) -> tuple[list[tuple[Any, ...]], int]:  # noqa: D102
+    def rows_one_by_one(self, connection: Connection, run: int) -> tuple[list[CommitRow], int]:  # noqa: D102
         return rows_one_by_one(connection, run)
 
     def error_of(self, error: SQLAlchemyError) -> StoreError:  # noqa: D102
