@@ -53,6 +53,7 @@ class Options(TypedDict, total=False):
     on_failure: Any
     always_run: bool | None
     dynamic: bool | None
+    version: str | int | None
 
 
 class OperationFunction(Generic[P, R_co]):

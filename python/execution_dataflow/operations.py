@@ -95,6 +95,9 @@ class Operation(OperationBase):
         Whether it runs when everything before it has its outcome, whatever that is and however the run was stopped.
     dynamic : bool, optional
         Whether what it returns is a graph, which runs in its place and whose outputs become its own.
+    version : str or int, optional
+        What its code counts as for checkpoints and caches: with it a change of the text changes nothing, and another
+        version makes it run again. By default the text counts, with the functions that it uses.
 
     Raises
     ------
@@ -153,6 +156,7 @@ class Operation(OperationBase):
         on_failure: Any
         always_run: bool
         dynamic: bool
+        version: Any
 
         def __init__(
             self,
@@ -171,6 +175,7 @@ class Operation(OperationBase):
             on_failure: Any = None,
             always_run: bool | None = None,
             dynamic: bool | None = None,
+            version: str | int | None = None,
         ) -> None: ...
 
     else:
@@ -383,6 +388,7 @@ def _options(
     on_failure: Any = None,
     always_run: bool | None = None,
     dynamic: bool | None = None,
+    version: str | int | None = None,
 ) -> None:
     """Take the options; arguments of its own stay with a subclass."""
 

@@ -41,6 +41,7 @@ BOTTOM = [
     "quantities",
     "shared_memory",
     "store_errors",
+    "fingerprint_errors",
     "stores",
     "storage_formats",
 ]
@@ -98,6 +99,7 @@ DEFINITION = [
     "graph",
     "expansion.loops",
     "expansion.graph_outputs",
+    "fingerprinting",
 ]
 # What a run carries: it knows nothing of graphs, nor they of it.
 RUN_DATA = [
