@@ -43,6 +43,5 @@ def demo(
             f"{database} is {content}, and will not be replaced: remove it, or name another file",
             param_hint="--database",
         )
-    raise typer.Exit(
-        run_demo(database.resolve(), workers, month, quiet, Console(), Console(stderr=True), resume=resume)
-    )
+    output, errors = Console(), Console(stderr=True)
+    raise typer.Exit(run_demo(database.resolve(), workers, month, quiet, output, errors, resume=resume))
