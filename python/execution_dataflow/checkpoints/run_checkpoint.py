@@ -14,7 +14,7 @@ from execution_dataflow.checkpoints.resume_report import ResumeReport
 from execution_dataflow.checkpoints.resumption import USELESS, Resumption, reasons_to_run
 from execution_dataflow.checkpoints.run_fingerprints import RunFingerprints
 from execution_dataflow.checkpoints.settings import Checkpoint
-from execution_dataflow.fingerprinting import item_fingerprint, what_changed
+from execution_dataflow.fingerprinting import item, what_changed
 from execution_dataflow.kept_state import take_changes
 from execution_dataflow.storage_formats import ValueCodec
 from execution_dataflow.store_errors import UnstorableValueError
@@ -149,7 +149,7 @@ class RunCheckpoint:
         def restored(index: int) -> tuple[Any, ...] | None:
             name = f"{key}[{index}]"
             commit = find(name)
-            if commit is None or commit.fingerprint != item_fingerprint(fingerprint, index):
+            if commit is None or commit.fingerprint != item(fingerprint, index):
                 return None
             bound_to = record_binding(name, commit.fingerprint)
             try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from execution_dataflow.fingerprinting import item_fingerprint, plan_fingerprints
+from execution_dataflow.fingerprinting import item, plan_fingerprints
 
 if TYPE_CHECKING:
     from execution_dataflow.expansion.scopes import Scopes
@@ -58,7 +58,7 @@ class RunFingerprints:
         for index in items:
             if fingerprint is None:
                 return None
-            fingerprint = item_fingerprint(fingerprint, index)
+            fingerprint = item(fingerprint, index)
         return fingerprint
 
     def _of_expanded(self, node: int) -> bytes | None:
