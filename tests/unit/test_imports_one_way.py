@@ -152,6 +152,7 @@ ENGINE = [
     "planning",
     "engine_runs",
     "engine",
+    "store_care",
 ]
 PROGRAMS = ["__init__", "testing", "terminal", "demo", "commands", "cli", "__main__"]
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from execution_dataflow import __version__
+from execution_dataflow.commands.artifacts import artifacts
 from execution_dataflow.commands.bench import bench
 from execution_dataflow.commands.cache import cache
 from execution_dataflow.commands.demo import demo
@@ -14,6 +15,7 @@ from execution_dataflow.commands.draw import draw
 from execution_dataflow.commands.parameter_options import GraphCommands, graph_command
 from execution_dataflow.commands.plan import plan
 from execution_dataflow.commands.run import run
+from execution_dataflow.commands.runs import runs
 from execution_dataflow.commands.validate import validate
 
 __all__ = ["app"]
@@ -49,3 +51,5 @@ graph_command(app, "draw")(draw)
 app.command()(demo)
 graph_command(app, "bench")(bench)
 app.add_typer(cache, name="cache")
+app.add_typer(runs, name="runs")
+app.add_typer(artifacts, name="artifacts")
