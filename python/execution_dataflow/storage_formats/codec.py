@@ -278,6 +278,21 @@ class ValueCodec:
             if type(entry) is dict and "a" in entry:
                 self._artifact(entry)
 
+    def verify_value(self, name: str, data: bytes) -> None:
+        """Compare a record with its checksum and its signature, and make no value of it.
+
+        Parameters
+        ----------
+        name, data
+            As for `decode_value`.
+
+        Raises
+        ------
+        DamagedArtifactError, UntrustedArtifactError, StoreFormatError
+            As for `decode_value`. A pickle is not loaded, and not refused.
+        """
+        self._opened(data, b"value " + name.encode("utf-8", "surrogatepass"), f"the value {name!r}")
+
     def _opened(self, record: bytes, bound_to: bytes, what: str) -> tuple[list[Any], int]:
         """Return the directory of a record, and where what it refers to begins."""
         directory, begin = self._seal.opened(record if type(record) is bytes else bytes(record), bound_to, what)

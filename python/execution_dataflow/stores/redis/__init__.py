@@ -1,0 +1,1 @@
+"""A journal, and artifacts of moderate size, on a Redis server."""

@@ -1,0 +1,1 @@
+"""Journals and artifacts in relational databases: SQLite, one file, and PostgreSQL."""

@@ -1,0 +1,158 @@
+"""Connections to a database, and transactions in it: what SQLite and PostgreSQL have in common."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from execution_dataflow.store_errors import StoreError
+from execution_dataflow.stores.sql.checksums import CommitRow
+from execution_dataflow.stores.sql.schema import STEPS, prepare, stored_version
+from execution_dataflow.stores.sql.tables import CACHE
+
+__all__ = ["COMMITS_AFTER", "COMMIT_COLUMNS", "Database", "fetch_all"]
+
+T = TypeVar("T")
+
+# Of a page of commits, with the marks of the driver for run, key and limit.
+COMMIT_COLUMNS = "key, fingerprint, attempt, started, ended, outputs, artifacts, checksum"
+COMMITS_AFTER = f"SELECT {COMMIT_COLUMNS} FROM commits WHERE run = {{0}} AND key > {{0}} ORDER BY key LIMIT {{0}}"
+# Engines that came with a fork. Freeing them would close the parent's connections: SQLite would take the file's log for
+# its own, and a server would be told that the parent is leaving.
+_INHERITED: list[Engine] = []
+_OPEN: weakref.WeakSet[Database] = weakref.WeakSet()
+
+
+class Database(ABC):
+    """A pool of connections. Every method may be called from any thread, and in a process that was forked.
+
+    Parameters
+    ----------
+    address : str
+        For messages: no password is in it.
+    """
+
+    is_local: bool
+    schema: str
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.closed = False
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        _OPEN.add(self)
+
+    @property
+    def engine(self) -> Engine:
+        """The pool of this process."""
+        with self._lock:
+            if self.closed:
+                raise StoreError(f"the store {self.address} was closed; open it again")
+            if self._engine is None:
+                self._engine = self.connect()
+            return self._engine
+
+    def open(self) -> None:
+        """Create what is missing; several processes may do so at once."""
+        try:
+            if self.read(lambda connection: stored_version(connection, self.address, self.schema)) < len(STEPS):
+                self.write(self._prepare)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close all connections that are not in use. A second call does nothing."""
+        with self._lock:
+            engine, self._engine, self.closed = self._engine, None, True
+        if engine is not None:
+            engine.dispose()
+
+    def after_fork(self) -> None:
+        """Let go of the parent's connections without a word to anybody."""
+        self._lock = threading.Lock()
+        if self._engine is not None:
+            _INHERITED.append(self._engine)
+            self._engine = None
+
+    def _prepare(self, connection: Connection) -> None:
+        self.lock_schema(connection)
+        prepare(connection, self.address, self.schema)
+
+    @abstractmethod
+    def connect(self) -> Engine:
+        """Make a pool; it connects when it is used."""
+
+    @abstractmethod
+    def lock_schema(self, connection: Connection) -> None:
+        """Let nobody else change the tables until this transaction ends."""
+
+    @abstractmethod
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Do something that only reads in a transaction, all of whose statements see the same."""
+
+    def cached_row(self, key: str) -> tuple[Any, ...] | None:
+        """Return a row of the cache's index, in the order of its columns; ``None`` if there is none."""
+        row = self.read(lambda connection: connection.execute(select(CACHE).where(CACHE.c.key == key)).first())
+        return None if row is None else tuple(row)
+
+    def is_over(self, moment: float) -> bool:
+        """Return whether a moment has passed, by the store's clock."""
+        return moment <= self.read(self.now)
+
+    @abstractmethod
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Do something in a transaction and commit it durably; it may be called again after it was rolled back."""
+
+    @abstractmethod
+    def write_once(self, work: Callable[[Connection], T]) -> T:
+        """Do the same for what would do harm if it was committed twice, although nobody heard of the first time."""
+
+    @abstractmethod
+    def now(self, connection: Connection) -> float:
+        """Return the time by the store's clock, in seconds of the Unix epoch."""
+
+    @abstractmethod
+    def upsert_commits(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Write rows of the table of commits in the order of its columns; one of the same run and key is replaced."""
+
+    @abstractmethod
+    def commits_after(self, connection: Connection, run: int, after: str, limit: int) -> list[CommitRow]:
+        """Read the next rows of the commits of a run, in the order of their keys."""
+
+    @abstractmethod
+    def error_of(self, error: SQLAlchemyError) -> StoreError:
+        """Say what went wrong, for people."""
+
+    def is_damage(self, error: BaseException | None) -> bool:
+        """Return whether an error says that what is stored is damaged, and reading around it may help."""
+        return False
+
+    def rows_one_by_one(self, connection: Connection, run: int) -> tuple[list[CommitRow], int]:
+        """Read what can still be read of the commits of a run, and count those that cannot."""
+        return [], 0
+
+
+def fetch_all(connection: Connection, statement: str, parameters: tuple[object, ...]) -> list[CommitRow]:
+    """Return the driver's own tuples: rows of SQLAlchemy would be a third of the time that reading commits takes."""
+    result = connection.exec_driver_sql(statement, parameters)
+    assert result.cursor is not None, "a SELECT has a cursor"
+    rows = result.cursor.fetchall()
+    result.close()
+    return list(rows)
+
+
+def _after_fork() -> None:
+    for database in list(_OPEN):
+        database.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

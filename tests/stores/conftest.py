@@ -1,0 +1,41 @@
+"""Servers that the tests of stores share."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from services import PostgresServer
+from stores.redis_server import DURABLE, RedisServer
+
+
+@pytest.fixture(scope="session")
+def running_postgres() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def postgres(running_postgres: PostgresServer) -> PostgresServer:
+    """A server that runs, whatever the test before has done to it."""
+    if running_postgres.process is None or running_postgres.process.poll() is not None:
+        running_postgres.start()
+    return running_postgres
+
+
+@pytest.fixture
+def schema() -> str:
+    """The name of a schema that nobody has used."""
+    return f"store_{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A server that no test stops; each test has a prefix of its own, or empties it."""
+    with RedisServer(*DURABLE) as server:
+        yield server
