@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from services import PostgresServer
+from services import PostgresServer, free_port
 from stores.redis_server import DURABLE, RedisServer
 
 
@@ -39,3 +39,9 @@ def redis_server() -> Iterator[RedisServer]:
     """A server that no test stops; each test has a prefix of its own, or empties it."""
     with RedisServer(*DURABLE) as server:
         yield server
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port of this machine on which nobody listens."""
+    return free_port()
