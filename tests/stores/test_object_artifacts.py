@@ -85,7 +85,7 @@ def test_server_that_stays_busy_is_given_up_in_the_stated_time(server: BucketSer
     store = open_artifacts(server.address("lake/stuck", f"{KEYS}&retry_seconds=0.3"))
     server.faults.append(Fault("PUT", "503 Slow Down", 1_000))
     began = time.monotonic()
-    with pytest.raises(StoreError, match=r"cannot write 'a': SlowDown.*asked again for 0\.3 s \(retry_seconds="):
+    with pytest.raises(StoreError, match=r"cannot write .a.: .*asked again for 0\.3 s \(retry_seconds="):
         store.write("a", [b"x"])
     assert time.monotonic() - began < 5
     server.faults.clear()
