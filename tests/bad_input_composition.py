@@ -6,7 +6,8 @@ from typing import Any
 
 from bad_input import row
 
-from execution_dataflow import ExecutionEngine, GraphDefinition
+from execution_dataflow import ExecutionEngine, GraphDefinition, operation
+from execution_dataflow.checks import in_range
 
 
 def load(day: str, rate: float = 1.0) -> str:
@@ -47,6 +48,17 @@ def _() -> object:
 @row("a value that does not fit the port it overrides")
 def _() -> object:
     return etl(parameters={"day": "Monday"}, overrides={"load.result": 3})
+
+
+@row("a value that does not pass a check of the output it overrides")
+def _() -> object:
+    @operation(checks={"result": [in_range(low=0)]})
+    def rate() -> int:
+        return 3
+
+    graph = GraphDefinition("etl")
+    graph.add(rate)
+    return ExecutionEngine().run(graph, overrides={"rate.result": -1})
 
 
 @row("a graph nested in itself")

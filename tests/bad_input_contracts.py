@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, AnyStr, TypeVar
 
 import numpy as np
 from bad_input import row
 
 from execution_dataflow import ArraySpec, ExecutionEngine, GraphDefinition, InputPort, TableSchema, operation
 
+T = TypeVar("T")
 Rows = Annotated[np.ndarray, ArraySpec(shape=("batch", 3))]
 Labels = Annotated[np.ndarray, ArraySpec(shape=("batch",))]
 
@@ -26,6 +27,30 @@ def _() -> None:
 
     graph = GraphDefinition()
     graph.add(shout, words=graph.add(numbers))
+
+
+@row("a type variable that is something else where its value goes")
+def _() -> None:
+    def numbers() -> list[int]: ...  # type: ignore[empty-body]
+
+    def first(items: list[T]) -> T: ...  # type: ignore[empty-body]
+
+    def shout(text: str) -> None: ...
+
+    graph = GraphDefinition("etl")
+    graph.add(shout, text=graph.add(first, items=graph.add(numbers)))
+    graph.compile()
+
+
+@row("inputs that do not go together")
+def _() -> None:
+    def data() -> bytes: ...  # type: ignore[empty-body]
+
+    def join(one: AnyStr, other: AnyStr) -> AnyStr: ...  # type: ignore[empty-body]
+
+    graph = GraphDefinition("etl")
+    graph.add(join, one=graph.add(data), other="text")
+    graph.compile()
 
 
 @row("text that is no type")

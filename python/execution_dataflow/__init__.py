@@ -1,7 +1,9 @@
 """Dataflow graphs on a Rust core: operations with typed ports, connected to a DAG, run on threads and event loops."""
 
+import execution_dataflow.program_start
+
 try:
-    import execution_dataflow._core  # noqa: F401 - before all else, for the error below
+    import execution_dataflow._core  # noqa: F401 - before the rest, for the error below
 except ImportError as _error:
     # CPython's own refusal, which does not say what to do.
     if "subinterpreters" in str(_error):
@@ -12,9 +14,13 @@ except ImportError as _error:
     raise
 
 from execution_dataflow._version import __version__
+from execution_dataflow.caching.entries import CacheEntry
+from execution_dataflow.caching.policy import CachePolicy
+from execution_dataflow.caching.result_cache import ResultCache
 from execution_dataflow.cancellation import AttemptCancelled, AttemptTimedOut
 from execution_dataflow.channels import DataChannel
 from execution_dataflow.check_errors import BrokenCheckError, CheckFailed
+from execution_dataflow.checkpoints.settings import Checkpoint
 from execution_dataflow.checks import Check, CheckOutcome, CheckReport, CheckSummary
 from execution_dataflow.clients import ClientPool
 from execution_dataflow.composition.nested import NestedGraph
@@ -66,6 +72,7 @@ from execution_dataflow.events import (
     OperationFailed,
     OperationFellBack,
     OperationProgress,
+    OperationRestored,
     OperationRetrying,
     OperationReverted,
     OperationRevertFailed,
@@ -99,23 +106,41 @@ from execution_dataflow.secrets import Secret
 from execution_dataflow.shared_state import SharedState
 from execution_dataflow.sizes import register_size
 from execution_dataflow.states import OperationState, RunState
+from execution_dataflow.store_errors import (
+    ArtifactNotFoundError,
+    DamagedArtifactError,
+    LeaseLostError,
+    NoStateStoreError,
+    RunHeldError,
+    StateConflictError,
+    StoreError,
+    StoreFormatError,
+    UnstorableValueError,
+    UntrustedArtifactError,
+)
+from execution_dataflow.stores.opening import Store, open_store
 from execution_dataflow.timeout_errors import DeadlineExceeded, OperationTimeout
 from execution_dataflow.timing import OperationTiming
 
 __all__ = [
     "ArraySpec",
+    "ArtifactNotFoundError",
     "AttemptCancelled",
     "AttemptTimedOut",
     "BrokenCheckError",
+    "CacheEntry",
+    "CachePolicy",
     "ChannelError",
     "Check",
     "CheckFailed",
     "CheckOutcome",
     "CheckReport",
     "CheckSummary",
+    "Checkpoint",
     "ClientPool",
     "ContractError",
     "CycleError",
+    "DamagedArtifactError",
     "DataChannel",
     "DataflowError",
     "DeadlineExceeded",
@@ -145,10 +170,12 @@ __all__ = [
     "InputPort",
     "ItemFailure",
     "IterationLimitError",
+    "LeaseLostError",
     "MapError",
     "MappedOperation",
     "MissingExtraError",
     "NestedGraph",
+    "NoStateStoreError",
     "NoValueError",
     "Operation",
     "OperationArray",
@@ -160,6 +187,7 @@ __all__ = [
     "OperationFellBack",
     "OperationFunction",
     "OperationProgress",
+    "OperationRestored",
     "OperationRetrying",
     "OperationRevertFailed",
     "OperationReverted",
@@ -184,10 +212,12 @@ __all__ = [
     "RemoteTraceback",
     "RepeatedOperation",
     "ResourceError",
+    "ResultCache",
     "RetryPolicy",
     "RunCancelled",
     "RunFailed",
     "RunHandle",
+    "RunHeldError",
     "RunInterrupted",
     "RunLost",
     "RunState",
@@ -195,6 +225,10 @@ __all__ = [
     "SharedMemoryFull",
     "SharedState",
     "SharedValueChangedError",
+    "StateConflictError",
+    "Store",
+    "StoreError",
+    "StoreFormatError",
     "Subscription",
     "Switch",
     "SwitchError",
@@ -203,12 +237,15 @@ __all__ = [
     "UnconnectedInputError",
     "UnknownOperationError",
     "UnknownPortError",
+    "UnstorableValueError",
+    "UntrustedArtifactError",
     "ValueReleasedError",
     "ValueTypeError",
     "WorkerDied",
     "WorkerStartError",
     "__version__",
     "mapped",
+    "open_store",
     "operation",
     "register_size",
     "repeated",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from execution_dataflow import _core
 from execution_dataflow.dimension_flow import DimensionFlow
 from execution_dataflow.errors import RunInterrupted, RunLost
-from execution_dataflow.event_dispatch import EventStream
+from execution_dataflow.event_dispatch import RESTORED, EventStream
 from execution_dataflow.executors.threads import worker_threads
 from execution_dataflow.executors.watchdog import watchdog
 from execution_dataflow.expansion.scopes import Scopes
@@ -30,6 +30,7 @@ from execution_dataflow.undo import Undo, lent_slots, revertible_nodes
 if TYPE_CHECKING:
     import asyncio
 
+    from execution_dataflow.checkpoints.stores_of_engine import EngineStores
     from execution_dataflow.checks.outcome import CheckOutcome
     from execution_dataflow.context import ExecutionContext
     from execution_dataflow.engine_options import RunOptions
@@ -73,6 +74,8 @@ class ActiveRun:
         Gives the event loop for coroutine operations; by default the engine's.
     given : list of object
         A value for each of the plan's `given`.
+    stores : EngineStores, optional
+        Opens the store of its checkpoint.
     """
 
     __slots__ = (
@@ -102,6 +105,7 @@ class ActiveRun:
         driven: bool,
         host: Callable[[], CoroutineHost] | None = None,
         given: Sequence[Any] = (),
+        stores: EngineStores | None = None,
     ) -> None:
         self._made = 0.0 if options.deadline_seconds is None else time.monotonic()
         dispatcher = threads.dispatcher
@@ -118,6 +122,7 @@ class ActiveRun:
         self._result: ExecutionResult | None = None
         self._is_given_up = False
         self.record = record = RunRecord(None, plan.name, context, plan.label)
+        record.cache = options.cache
         if plan.has_dimensions:
             record.dimensions = DimensionFlow(plan)
         limits = options.limits
@@ -147,7 +152,18 @@ class ActiveRun:
             hooks.undoes = True
             lent = lent_slots(plan, nodes)
             self._undoing = _Undoing(nodes, base_context)
-        if not driven and (hooks.undoes or record.has_clients):
+        checkpoint = None
+        commits: Callable[..., object] | None = None
+        if options.state is not None and stores is not None:
+            record.state_store = stores.get(options.state)
+            commits = record.commit_changes
+        if options.checkpoint is not None and stores is not None:
+            from execution_dataflow.checkpoints.run_checkpoint import RunCheckpoint
+
+            checkpoint = RunCheckpoint(stores, options.checkpoint, plan, given, record, hooks.checkpoint_failed)
+            record.checkpoint = hooks.checkpoint = checkpoint
+            record.state_store, commits = checkpoint.store, checkpoint.commit
+        if not driven and (hooks.undoes or record.has_clients or checkpoint is not None):
             hooks.on_undo = self._start_undo
         core = plan.core
         if options.debug:
@@ -157,6 +173,7 @@ class ActiveRun:
             core, stands_for = guarded_plan(plan)
             if limited is not None:
                 limited = limited[0], [(stands_for[spec], group) for spec, group in limited[1]], limited[2]
+        retain = options.retained_in(plan) if plan.kept or options.retain_word is None else options.retain_word
         self.core = hooks.run = _core.Run(
             core,
             context,
@@ -166,7 +183,7 @@ class ActiveRun:
             options.fail_fast,
             options.max_workers,
             driven,
-            options.retained_in(plan) if plan.kept or options.retain_word is None else options.retain_word,
+            retain,
             dispatcher.queue if listens else None,
             limited,
             options.executor,
@@ -174,7 +191,10 @@ class ActiveRun:
             lent,
             options.grace_seconds,
             given,
+            commits,
         )
+        if checkpoint is not None:
+            checkpoint.restore(self.core, retain, lent)
 
     def _begin(self) -> None:
         if not self._options.is_auto:
@@ -186,6 +206,9 @@ class ActiveRun:
         if self._listens:
             self._stream = self.threads.dispatcher.open_stream(self.record, len(self.plan), self.core.began_ns * 1e-9)
             self._listen_to_progress(weakref.ref(self.core))
+            if self.record.checkpoint is not None:
+                for node in self.record.checkpoint.restored_nodes():
+                    self.core.tell(RESTORED, node)
 
     def _exceed_deadline(self, seconds: float) -> None:
         """Cancel the run, not on the thread of the watchdog: clients that are closed with the run may take long."""

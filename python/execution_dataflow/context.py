@@ -14,6 +14,7 @@ from execution_dataflow import _core
 from execution_dataflow.cancellation import AttemptCancelled
 from execution_dataflow.clients import ClientPool
 from execution_dataflow.errors import OutsideRunError
+from execution_dataflow.idempotency import idempotency_key
 from execution_dataflow.run_logging import RunLogger
 from execution_dataflow.run_record import RunRecord
 from execution_dataflow.run_settings import RunSettings, checked_settings
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import DTypeLike
+
+    from execution_dataflow.persistent_state.state import PersistentState
 
 __all__ = ["ExecutionContext"]
 
@@ -172,6 +175,52 @@ class ExecutionContext:
         return cast(RunRecord, frame.run).name_of(frame.node, frame.items)
 
     @property
+    def idempotency_key(self) -> str:
+        """What names this operation of this run for services outside: a UUID, the same for every attempt.
+
+        It is derived from the run id, the name of the graph and the stable identity of the operation or item, so it is
+        the same in worker processes, and when the run is resumed; a run id that nobody chose is new for each run.
+        """
+        frame = self._frame("idempotency_key")
+        return _key_of(frame, ())
+
+    def idempotency_key_for(self, *parts: str | int | bytes) -> str:
+        """Return the idempotency key of one of several requests that the operation makes.
+
+        Parameters
+        ----------
+        *parts : str, int or bytes
+            Which request it is: ``context.idempotency_key_for("charge", order.id)``.
+
+        Returns
+        -------
+        str
+            As `idempotency_key`, and different for different parts.
+
+        Raises
+        ------
+        TypeError
+            A part is something else, which may not be the same for the next attempt.
+        """
+        frame = self._frame("idempotency_key_for")
+        return _key_of(frame, parts)
+
+    @property
+    def state(self) -> PersistentState:
+        """State that outlives the run, of the operation that is running; committed with its outputs, or not at all.
+
+        Its namespace is that of the operation in the graph of this name, in every run; all items of a map and all
+        iterations of a loop share it. ``context.state.namespace("orders")`` is one that others use too.
+
+        Raises
+        ------
+        NoStateStoreError
+            The engine was given neither ``state=`` nor ``checkpoint=``.
+        """
+        frame = self._frame("state")
+        return cast(RunRecord, frame.run).state_for(frame.node, frame.items, frame.attempt)
+
+    @property
     def cancelled(self) -> bool:
         """Whether the run was cancelled: a long operation looks at this from time to time and returns early."""
         return cast(RunRecord, self._frame("cancelled").run).cancel_requested
@@ -311,6 +360,11 @@ def _outside(asked_for: str, reason: str) -> OutsideRunError:
         f"context.{asked_for} was asked for outside of a run: {reason}. "
         "Use it in execute(), or in a function or task called from there."
     )
+
+
+def _key_of(frame: _core.Frame, parts: tuple[str | int | bytes, ...]) -> str:
+    record = cast(RunRecord, frame.run)
+    return idempotency_key(record.run_id, record.graph_name, record.name_of(frame.node, frame.items), parts)
 
 
 def _stream_of(

@@ -9,7 +9,7 @@ from execution_dataflow.nearest import nearest_name
 __all__ = ["ContractLevel", "checked_level"]
 
 ContractLevel: TypeAlias = Literal["off", "connect", "values"]
-"""``"off"``: nothing. ``"connect"``: types, when ports are connected. ``"values"``: and every value, when it is set."""
+"""``"off"``: nothing. ``"connect"``: types of ports that are connected, and ``checks=``. ``"values"``: values too."""
 
 _LEVELS = ("off", "connect", "values")
 

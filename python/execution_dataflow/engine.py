@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from execution_dataflow.caching.engine_cache import CacheChoice, cache_of_engine
+from execution_dataflow.checkpoints.settings import Checkpoint, Durability, checked_checkpoint
+from execution_dataflow.checkpoints.stores_of_engine import StoreAddress, checked_address
 from execution_dataflow.context import ExecutionContext
 from execution_dataflow.contract_levels import ContractLevel
 from execution_dataflow.cpus import usable_cpus
@@ -81,6 +84,16 @@ class ExecutionEngine(EngineRuns):
         Whether the values that operations set and receive are compared with what their ports declare, or with
         ``"connect"`` and ``"off"`` not at all, and at no cost. The types of ports are compared when a graph is built:
         see `GraphDefinition`, whose own level counts if it is the lower one.
+    checkpoint : str, Path, Store or Checkpoint, optional
+        Where runs keep what they have done, such as ``"sqlite:///runs.db"``. Another run with the same ``run_id`` takes
+        it over and runs only the rest.
+    durability : {"batched", "each"}, optional
+        When a success counts as committed: see `Checkpoint`.
+    state : str, Path or Store, optional
+        Where ``context.state`` is kept; by default the store of the checkpoint, which it is to be if there is one.
+    cache : str, Path, Store, ResultCache or bool, optional
+        Where operations with ``cache=True`` keep their results: the cache of the user by default, see `ResultCache`.
+        ``False``: nowhere, and nothing that was kept is used.
 
     Examples
     --------
@@ -113,6 +126,10 @@ class ExecutionEngine(EngineRuns):
         deadline_seconds: float | None = None,
         grace_seconds: float = 1.0,
         contracts: ContractLevel = "values",
+        checkpoint: StoreAddress | Checkpoint | None = None,
+        durability: Durability | None = None,
+        state: StoreAddress | None = None,
+        cache: CacheChoice = None,
     ) -> None:
         if max_workers is None:
             max_workers = usable_cpus()
@@ -129,6 +146,9 @@ class ExecutionEngine(EngineRuns):
             deadline_seconds,
             grace_seconds,
             contracts,
+            checked_checkpoint(checkpoint, durability),
+            checked_address(state, "state"),
+            cache_of_engine(cache),
         )
         super().__init__(options)
 
@@ -155,6 +175,7 @@ class ExecutionEngine(EngineRuns):
         max_workers: int | None = None,
         on_failure: OnFailure | None = None,
         deadline_seconds: float | None = None,
+        checkpoint: StoreAddress | Checkpoint | Literal[False] | None = None,
     ) -> ExecutionResult:
         """Run a graph to its end, on the calling thread and on the pool's.
 
@@ -171,8 +192,8 @@ class ExecutionEngine(EngineRuns):
         overrides : mapping, optional
             Values for ports, by ``operation["port"]``, ``(operation, "port")`` or ``"operation.port"``. What is needed
             for nothing else does not run.
-        failure_policy, retain, max_workers, on_failure, deadline_seconds
-            For this run, instead of the engine's.
+        failure_policy, retain, max_workers, on_failure, deadline_seconds, checkpoint
+            For this run, instead of the engine's; ``checkpoint=False`` keeps nothing.
 
         Returns
         -------
@@ -186,6 +207,10 @@ class ExecutionEngine(EngineRuns):
             The graph has faults; nothing was started.
         ParameterError, UnknownOperationError, UnknownPortError, PortTypeError
             A parameter, a target or an override is missing, unknown or wrong; nothing was started.
+        RunHeldError
+            Another process runs this run id with the same checkpoint; nothing was started.
+        StoreError
+            The checkpoint cannot be read or written; nothing was started.
         RunInterrupted
             Ctrl-C came, or an operation raised ``KeyboardInterrupt``; nothing is left running.
         EngineClosedError
@@ -200,7 +225,7 @@ class ExecutionEngine(EngineRuns):
             )
         asked = parameters, targets, overrides
         run = self._prepare(
-            graph, context, asked, failure_policy, retain, max_workers, on_failure, deadline_seconds, True
+            graph, context, asked, failure_policy, retain, max_workers, on_failure, deadline_seconds, checkpoint, True
         )
         try:
             return run.drive()
@@ -222,6 +247,7 @@ class ExecutionEngine(EngineRuns):
         max_workers: int | None = None,
         on_failure: OnFailure | None = None,
         deadline_seconds: float | None = None,
+        checkpoint: StoreAddress | Checkpoint | Literal[False] | None = None,
     ) -> RunHandle:
         """Start a run on the pool's threads and return at once.
 
@@ -229,7 +255,7 @@ class ExecutionEngine(EngineRuns):
         ----------
         graph, context, parameters, targets, overrides
             As for `run`.
-        failure_policy, retain, max_workers, on_failure, deadline_seconds
+        failure_policy, retain, max_workers, on_failure, deadline_seconds, checkpoint
             As for `run`.
 
         Returns
@@ -246,7 +272,7 @@ class ExecutionEngine(EngineRuns):
         """
         asked = parameters, targets, overrides
         run = self._prepare(
-            graph, context, asked, failure_policy, retain, max_workers, on_failure, deadline_seconds, False
+            graph, context, asked, failure_policy, retain, max_workers, on_failure, deadline_seconds, checkpoint, False
         )
         try:
             self._keep_until_end(run)
@@ -268,6 +294,7 @@ class ExecutionEngine(EngineRuns):
         max_workers: int | None = None,
         on_failure: OnFailure | None = None,
         deadline_seconds: float | None = None,
+        checkpoint: StoreAddress | Checkpoint | Literal[False] | None = None,
     ) -> ExecutionResult:
         """Run a graph without holding up the event loop that awaits it.
 
@@ -278,7 +305,7 @@ class ExecutionEngine(EngineRuns):
         ----------
         graph, context, parameters, targets, overrides
             As for `run`.
-        failure_policy, retain, max_workers, on_failure, deadline_seconds
+        failure_policy, retain, max_workers, on_failure, deadline_seconds, checkpoint
             As for `run`.
 
         Returns
@@ -309,6 +336,7 @@ class ExecutionEngine(EngineRuns):
             max_workers,
             on_failure,
             deadline_seconds,
+            checkpoint,
             False,
             lambda: host,
         )

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from execution_dataflow import _core
+from execution_dataflow.caching.run_cache import RunCache
+from execution_dataflow.checkpoints.settings import Checkpoint
+from execution_dataflow.checkpoints.stores_of_engine import StoreAddress
 from execution_dataflow.composition.nested import NestedGraph
 from execution_dataflow.contract_levels import ContractLevel, checked_level
 from execution_dataflow.engine_limits import EngineLimits
@@ -49,6 +52,12 @@ class RunOptions:
         How long what has to stop may take to do so.
     contracts : {"values", "connect", "off"}
         How much of the contracts of ports is checked.
+    checkpoint : Checkpoint, optional
+        Where runs keep what they have done.
+    state : str, Path or Store, optional
+        Where the persistent state of operations is.
+    cache : RunCache, optional
+        Where operations keep results across runs.
 
     Raises
     ------
@@ -57,6 +66,8 @@ class RunOptions:
     """
 
     __slots__ = (
+        "cache",
+        "checkpoint",
         "contracts",
         "deadline_seconds",
         "debug",
@@ -72,6 +83,7 @@ class RunOptions:
         "on_failure",
         "retain",
         "retain_word",
+        "state",
     )
 
     def __init__(
@@ -88,7 +100,11 @@ class RunOptions:
         deadline_seconds: float | None = None,
         grace_seconds: float = 1.0,
         contracts: ContractLevel = "values",
+        checkpoint: Checkpoint | None = None,
+        state: StoreAddress | None = None,
+        cache: RunCache | None = None,
     ) -> None:
+        self.cache = cache
         self.limits = limits
         checked_retain(retain)
         checked_executor(executor)
@@ -110,6 +126,13 @@ class RunOptions:
         self.deadline_seconds = checked_deadline(deadline_seconds)
         self.grace_seconds = checked_grace(grace_seconds)
         self.contracts = checked_level(contracts)
+        self.checkpoint = checkpoint
+        self.state = state
+        if state is not None and checkpoint is not None and state != checkpoint.store:
+            raise ValueError(
+                "state= and checkpoint= are to be the same store, since what an attempt changes of the state is "
+                "committed together with its outputs: leave out state="
+            )
 
     def for_one_run(
         self,
@@ -118,6 +141,7 @@ class RunOptions:
         max_workers: int | None,
         on_failure: str | None = None,
         deadline_seconds: float | None = None,
+        checkpoint: Checkpoint | None = None,
     ) -> RunOptions:
         """Return these options with those of one call of ``run`` in their place."""
         return RunOptions(
@@ -133,6 +157,9 @@ class RunOptions:
             self.deadline_seconds if deadline_seconds is None else deadline_seconds,
             self.grace_seconds,
             self.contracts,
+            checkpoint,
+            self.state,
+            self.cache,
         )
 
     def retained_in(self, plan: Plan) -> str | list[int]:

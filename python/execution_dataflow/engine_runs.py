@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from execution_dataflow import _core
 from execution_dataflow.active_run import ActiveRun
+from execution_dataflow.checkpoints.settings import Checkpoint, checked_checkpoint
+from execution_dataflow.checkpoints.stores_of_engine import EngineStores, StoreAddress
 from execution_dataflow.context import ExecutionContext
 from execution_dataflow.engine_options import RunOptions
 from execution_dataflow.engine_threads import EngineThreads
@@ -19,6 +21,7 @@ from execution_dataflow.plan import Plan
 from execution_dataflow.planning import Asked, planned
 from execution_dataflow.policies import FailurePolicy
 from execution_dataflow.process_life import ExitStep, watch, watched
+from execution_dataflow.unchecked import unchecked_plan
 
 if TYPE_CHECKING:
     from execution_dataflow.executors.event_loop import CoroutineHost
@@ -48,6 +51,7 @@ class EngineRuns:
         self._threads = EngineThreads()
         # Reentrant: what happens under it may collect garbage, and a finaliser may run a graph on this engine.
         self._lock = threading.RLock()
+        self._stores = EngineStores()
         self._closed = False
         # The seats of the submitted runs that have not ended.
         self._submitted_seats = 0
@@ -79,6 +83,9 @@ class EngineRuns:
         for run in self._runs():
             run.wait()
         self._stop_threads()
+        self._stores.close()
+        if self._options.cache is not None:
+            self._options.cache.engine_closes()
 
     def _runs(self) -> list[ActiveRun]:
         return [thing for thing in watched() if isinstance(thing, ActiveRun) and thing.threads is self._threads]
@@ -112,6 +119,7 @@ class EngineRuns:
         max_workers: int | None,
         on_failure: OnFailure | None,
         deadline_seconds: float | None,
+        checkpoint: StoreAddress | Checkpoint | Literal[False] | None,
         driven: bool,
         host: Callable[[], CoroutineHost] | None = None,
     ) -> ActiveRun:
@@ -123,16 +131,19 @@ class EngineRuns:
         if parameters is None and targets is None and overrides is None and isinstance(graph, GraphDefinition):
             plan = graph.compile()  # which was mostly done before
         if plan is None or plan.given:
-            plan, given = planned(graph, context, asked)
+            plan, given = planned(graph, context, asked, self._options.contracts)
         if context is None:
             context = _new_context(ExecutionContext)
         elif not isinstance(context, ExecutionContext):
             raise TypeError(f"the context of a run is an ExecutionContext, not {type(context).__name__}")
         options = self._options
+        if options.contracts == "off":
+            plan = unchecked_plan(plan, "off")
         has_own = failure_policy is not None or retain is not None or max_workers is not None
-        if has_own or on_failure is not None or deadline_seconds is not None:
-            options = options.for_one_run(failure_policy, retain, max_workers, on_failure, deadline_seconds)
-        run = ActiveRun(plan, context, options, self._threads, driven, host, given)
+        if has_own or on_failure is not None or deadline_seconds is not None or checkpoint is not None:
+            own = options.checkpoint if checkpoint is None else checked_checkpoint(checkpoint, None)
+            options = options.for_one_run(failure_policy, retain, max_workers, on_failure, deadline_seconds, own)
+        run = ActiveRun(plan, context, options, self._threads, driven, host, given, self._stores)
         seats = run.core.seats
         try:
             # Under the lock: close() either refuses this run or waits for it, with the threads that it needs.
@@ -174,6 +185,7 @@ class EngineRuns:
         self._lock = threading.RLock()
         self._threads.after_fork_in_child()
         self._options.limits.after_fork_in_child()
+        self._stores.after_fork_in_child()
         self._submitted_seats = 0
 
     def at_exit(self, step: ExitStep, deadline: float) -> None:

@@ -20,6 +20,7 @@ from execution_dataflow.events import (
     OperationFailed,
     OperationFellBack,
     OperationProgress,
+    OperationRestored,
     OperationRetrying,
     OperationReverted,
     OperationRevertFailed,
@@ -29,7 +30,7 @@ from execution_dataflow.events import (
 )
 from execution_dataflow.run_record import RunRecord
 
-__all__ = ["GRAPH_COMPLETED", "Dispatcher", "EventStream", "Latch", "Subscription"]
+__all__ = ["GRAPH_COMPLETED", "RESTORED", "Dispatcher", "EventStream", "Latch", "Subscription"]
 
 Subscriber = Callable[[Any], object]
 # Kind, run record, node, attempt, worker, nanoseconds since the run began, payload.
@@ -40,6 +41,7 @@ _STARTED, _COMPLETED, _FAILED, _RETRYING, _SKIPPED, _CANCELLED, _UPSTREAM_FAILED
 _GRAPH_STARTED, GRAPH_COMPLETED, _PROGRESS, _STOP = 7, 8, 9, 10
 _FELL_BACK, _REVERTED, _REVERT_FAILED = 20, 21, 22
 _CHECKED = 40
+RESTORED = 60
 
 # The dispatcher looks this often whether it is to stop; records wake it at once.
 _IDLE_SECONDS = 3600.0
@@ -281,6 +283,8 @@ def _event(stream: EventStream, record: _Record) -> Event:
     if kind == _UPSTREAM_FAILED:
         blame = run.names(payload) if payload is not None else ""
         return OperationUpstreamFailed(run_id, sequence, when, name, blame)
+    if kind == RESTORED:
+        return OperationRestored(run_id, sequence, when, name)
     if kind == _CHECKED:
         return OperationChecked(run_id, sequence, when, payload.operation, attempt, payload)
     fraction, message, items = payload

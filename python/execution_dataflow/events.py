@@ -18,6 +18,7 @@ __all__ = [
     "OperationFailed",
     "OperationFellBack",
     "OperationProgress",
+    "OperationRestored",
     "OperationRetrying",
     "OperationRevertFailed",
     "OperationReverted",
@@ -210,6 +211,14 @@ class OperationFellBack(OperationEvent):
     fallback: str
     error: BaseException | None = field(repr=False)
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRestored(OperationEvent):
+    """The outputs of an operation came from the checkpoint of an earlier run: it does not start.
+
+    Those of a run come before anything of it starts.
+    """
 
 
 @dataclass(frozen=True, slots=True)

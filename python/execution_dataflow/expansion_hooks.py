@@ -7,6 +7,7 @@ from reprlib import Repr
 from typing import Any
 
 from execution_dataflow import _core
+from execution_dataflow.checkpoint_hooks import RestoredNode
 from execution_dataflow.composition.given_values import given_values
 from execution_dataflow.engine_limits import EngineLimits
 from execution_dataflow.errors import ContractError
@@ -17,12 +18,15 @@ from execution_dataflow.expansion.scopes import MOST_LEVELS, Scopes
 from execution_dataflow.expansion_errors import ExpansionError, IterationLimitError
 from execution_dataflow.plan import Plan
 from execution_dataflow.run_record import RunRecord
+from execution_dataflow.unchecked import level_of, plan_at
 
 __all__ = ["ExpansionHooks"]
 
 # A native plan, its first number, what its roots are given, the outputs that are wanted, whether a failure is
-# contained, and the values of its parameters.
-_Next = tuple[_core.Plan, int, Sequence[tuple[int, Any]], Sequence[tuple[int, int]], bool, Sequence[Any]]
+# contained, the values of its parameters, and what an earlier run has done of it.
+_Next = tuple[
+    _core.Plan, int, Sequence[tuple[int, Any]], Sequence[tuple[int, int]], bool, Sequence[Any], Sequence[RestoredNode]
+]
 
 _short = Repr()
 _short.maxstring = _short.maxother = 80
@@ -36,6 +40,12 @@ class ExpansionHooks:
     plan: Plan
     record: RunRecord
     run: _core.Run | None
+
+    def restored_inside(
+        self, plan: Plan, base: int, outside: Sequence[int], outputs: Sequence[tuple[int, int]]
+    ) -> Sequence[RestoredNode]:
+        """Return what an earlier run has done of a plan."""
+        raise NotImplementedError
 
     def expand(self, node: int, items: Sequence[int], attempt: int, operation: Any, value: Any) -> _Next:
         """Return what runs in the place of an attempt.
@@ -57,7 +67,7 @@ class ExpansionHooks:
         -------
         tuple
             The native plan, the number of its first operation, what its roots are given, the outputs, whether a failure
-            in it may come to nothing, and the values of its parameters.
+            in it may come to nothing, the values of its parameters, and what an earlier run has done of it.
 
         Raises
         ------
@@ -81,15 +91,22 @@ class ExpansionHooks:
             self._forget(scopes, node, at)
         contained = self._is_contained(scopes, node, at, attempt, operation)
         if isinstance(operation, RepeatedOperation):
-            base = self._begin_plan(scopes, operation.plan, node, at, 0, contained)
+            plan = plan_at(operation.plan, level_of(self.plan))
+            base = self._begin_plan(scopes, plan, node, at, 0, contained)
             given = tuple(zip(operation.given, value, strict=True))
-            return operation.plan.core, base, given, operation.results, contained, ()
+            done = self.restored_inside(plan, base, operation.given, operation.results)
+            return plan.core, base, given, operation.results, contained, (), done
         parameters = None
         if isinstance(value, BoundGraph):
             value, parameters = value.graph, value.parameters
         plan, outputs = outputs_for(name, operation, value)
-        values = given_values(plan.name, plan.given, parameters, None, {}) if plan.given else ()
-        return plan.core, self._begin_plan(scopes, plan, node, at, None, contained), (), outputs, contained, values
+        plan = plan_at(plan, level_of(self.plan))
+        values = (
+            given_values(plan.name, plan.given, parameters, None, {}, level_of(plan) != "off") if plan.given else ()
+        )
+        base = self._begin_plan(scopes, plan, node, at, None, contained)
+        done = self.restored_inside(plan, base, (), outputs)
+        return plan.core, base, (), outputs, contained, values, done
 
     def _begin_plan(
         self, scopes: Scopes, plan: Plan, node: int, items: tuple[int, ...], iteration: int | None, contained: bool
@@ -157,7 +174,10 @@ class ExpansionHooks:
         given = [
             (place, outputs[fed] if fed >= 0 else next(same)) for place, fed in zip(loop.given, loop.fed, strict=True)
         ]
-        return loop.plan.core, scopes.add(loop.plan, node, at, done, contained), given, loop.results, contained, ()
+        plan = plan_at(loop.plan, level_of(self.plan))
+        base = scopes.add(plan, node, at, done, contained)
+        restored = self.restored_inside(plan, base, loop.given, loop.results)
+        return plan.core, base, given, loop.results, contained, (), restored
 
     def _operation_at(self, node: int, maps: int) -> Any:
         plan, index = self.plan, node

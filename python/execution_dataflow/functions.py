@@ -10,6 +10,7 @@ from typing import Any, Generic, ParamSpec, Self, TypedDict, TypeVar, Unpack, ca
 
 from execution_dataflow._core import OperationBase
 from execution_dataflow.active_graphs import OPEN_BLOCKS, active_graph, inputs_by_name
+from execution_dataflow.caching.policy import CachePolicy
 from execution_dataflow.checks.check import Check, checks_of_ports
 from execution_dataflow.errors import PortError, UnknownPortError
 from execution_dataflow.operations import ExecutorName, Operation, OutputReference, check_options
@@ -18,6 +19,7 @@ from execution_dataflow.parameters import (
     call_pattern,
     check_names,
     is_coroutine_function,
+    local_names,
     name_of,
     output_ports,
     type_hints,
@@ -52,6 +54,8 @@ class Options(TypedDict, total=False):
     on_failure: Any
     always_run: bool | None
     dynamic: bool | None
+    version: str | int | None
+    cache: bool | CachePolicy | None
 
 
 class OperationFunction(Generic[P, R_co]):
@@ -98,6 +102,8 @@ class OperationFunction(Generic[P, R_co]):
         self._given = {name: value for name, value in self._options.items() if value is not None and name != "name"}
         self._read: tuple[PortSignature, CallPattern] | None = None
         self._reading = Lock()
+        # The frames of what defines it are there now, and what they know is gone when annotations are read.
+        self._local_names = local_names(function, sys._getframe(1))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the function, as if it were not decorated; in the ``with`` block of a graph, add it to the graph."""
@@ -179,7 +185,7 @@ class OperationFunction(Generic[P, R_co]):
         return self._read
 
     def _read_function(self) -> tuple[PortSignature, CallPattern]:
-        hints = type_hints(self.function)
+        hints = type_hints(self.function, self._local_names)
         if self._options.get("dynamic"):
             # What the function returns is a graph, and the outputs are those of that.
             hints = {**hints, "return": Any}
@@ -385,12 +391,14 @@ def operation_of(
 ) -> OperationFunction[..., Any]:
     """Return a function as an operation; one that is decorated already keeps its own options."""
     if isinstance(function, OperationFunction):
-        return OperationFunction(
+        made = OperationFunction(
             function.function,
             function._outputs if outputs is None else outputs,
             cast(Options, {**function._options, **(options or {})}),
             {**function._checks, **(checks or {})},
         )
+        made._local_names = function._local_names
+        return made
     if isinstance(function, type) or not callable(function):
         raise TypeError(
             f"@operation is for functions, not for {function!r}; a class of operations derives from Operation"

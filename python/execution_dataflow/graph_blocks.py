@@ -30,7 +30,7 @@ class GraphBlock:
     >>> [str(channel) for channel in graph.channels]
     ['load.result -> count.parts']
     >>> ExecutionEngine().run(graph).outputs()
-    {'count.result': 3}
+    {'count': {'result': 3}}
     >>> count(["a", "b"])
     2
     """

@@ -99,6 +99,7 @@ class MapHooks:
     ) -> tuple[float, str, str]:
         """Note the failure of an item that another attempt follows."""
         key = node, tuple(items)
+        self.record.drop_state(*key)
         text = self.record.redact(exception_text(error))
         self._earlier.setdefault(key, []).append(text)
         self._waiting_items[key] = error
@@ -112,6 +113,7 @@ class MapHooks:
         self, node: int, items: Sequence[int], attempt: int, max_attempts: int, error: BaseException, is_heard: bool
     ) -> ErrorRecord | None:
         """Note the final failure of an item; return it for who listens."""
+        self.record.drop_state(node, tuple(items))
         earlier = self._earlier.pop((node, tuple(items)), [])
         if not is_heard:
             return None

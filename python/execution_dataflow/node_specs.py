@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from inspect import signature
 from types import MethodType
 from typing import Any
 
 from execution_dataflow._core import MapSpec, NodeSpec
+from execution_dataflow.caching.around import cached
 from execution_dataflow.checks.checking import PortChecks, checked, port_checks
+from execution_dataflow.contract_levels import ContractLevel
 from execution_dataflow.dimensions import dimensions_of
 from execution_dataflow.errors import GraphError
 from execution_dataflow.expansion.repeating import RepeatedOperation
 from execution_dataflow.fallbacks import fallback_of
 from execution_dataflow.functions import FunctionOperation
+from execution_dataflow.generic_ports import is_generic
 from execution_dataflow.mapping import MappedOperation
 from execution_dataflow.operation_settings import DEFAULT_SETTINGS
 from execution_dataflow.operations import Operation, check_options, label_of
 from execution_dataflow.parameters import is_coroutine_function
 
-__all__ = ["SpecTable", "check_runnable", "checks_of", "kind_of", "spec_of", "spec_that_calls", "unchecked_spec_of"]
+__all__ = ["SpecTable", "check_runnable", "checks_of", "kind_of", "spec_at_level", "spec_of", "spec_that_calls"]
 
 # Options that an operation may be given and that no engine of this version acts on.
 # Takes a function, and whether it is a coroutine function, and returns what is called in its place.
@@ -40,9 +44,12 @@ class SpecTable:
         What keeps operations from running.
     limited : list of (NodeSpec, object)
         Those that ask for something limited, each with what the operations of its kind have in common.
+    has_type_variables : bool
+        Whether some ports have type variables.
     """
 
     def __init__(self) -> None:
+        self.has_type_variables = False
         self.specs: list[NodeSpec] = []
         self.faults: list[GraphError] = []
         self.limited: list[tuple[NodeSpec, Any]] = []
@@ -74,6 +81,7 @@ class SpecTable:
             else:
                 position = len(self.specs)
                 self.specs.append(spec)
+                self.has_type_variables = self.has_type_variables or is_generic(operation)
                 self._note_limited(operation, spec)
             self._position_of[key] = position
         return position
@@ -124,23 +132,27 @@ def _function_of(operation: Operation) -> Callable[..., Any]:
     return _await_own_execute if is_coroutine_function(execute) else _call_own_execute
 
 
-def unchecked_spec_of(operation: Operation) -> NodeSpec:
-    """Return a spec like that of an operation, by which no value is checked.
+def spec_at_level(operation: Operation, contracts: ContractLevel) -> NodeSpec:
+    """Return a spec like that of an operation, by which no more than a level of contracts says is checked.
 
     Parameters
     ----------
     operation : Operation
         An operation.
+    contracts : {"values", "connect", "off"}
+        The level.
 
     Returns
     -------
     NodeSpec
-        A new spec, which nobody else shares.
+        A new spec, which nobody else shares, but for the level at which all is checked.
     """
-    return _new_spec(operation, _function_of(operation), is_checked=False)
+    return (
+        spec_of(operation) if contracts == "values" else _new_spec(operation, _function_of(operation), None, contracts)
+    )
 
 
-def spec_that_calls(operation: Operation, around: _Around, is_checked: bool = True) -> NodeSpec:
+def spec_that_calls(operation: Operation, around: _Around, contracts: ContractLevel = "values") -> NodeSpec:
     """Return a spec like that of an operation, with another function in the place of its own.
 
     Parameters
@@ -149,15 +161,15 @@ def spec_that_calls(operation: Operation, around: _Around, is_checked: bool = Tr
         The operation; of a map, that of its items is replaced.
     around : callable
         Takes the function, and whether it is a coroutine function, and returns what is to be called instead.
-    is_checked : bool
-        Whether values are checked.
+    contracts : {"values", "connect", "off"}
+        What is checked.
 
     Returns
     -------
     NodeSpec
         A new spec, which nobody else shares.
     """
-    return _new_spec(operation, _function_of(operation), around, is_checked)
+    return _new_spec(operation, _function_of(operation), around, contracts)
 
 
 def _call_own_execute(operation: Operation, context: Any) -> None:
@@ -183,12 +195,15 @@ def _shared_spec(operation: Operation, function: Callable[..., Any]) -> NodeSpec
 
 
 def _new_spec(
-    operation: Operation, function: Callable[..., Any], around: _Around | None = None, is_checked: bool = True
+    operation: Operation,
+    function: Callable[..., Any],
+    around: _Around | None = None,
+    contracts: ContractLevel = "values",
 ) -> NodeSpec:
     check_runnable(operation)
     if operation._never_runs is not None:
         raise GraphError(f"{label_of(operation)} {operation._never_runs}")
-    ports, policy = operation.ports, operation.retry_policy
+    ports, policy, is_checked = operation.ports, operation.retry_policy, contracts == "values"
     kind, label, spread = "method", type(operation).__name__, False
     if isinstance(operation, MappedOperation):
         label = label_of(operation)
@@ -199,9 +214,11 @@ def _new_spec(
         function, label, spread = definition.function, definition.label, definition.spread
         kind, arguments, keyword_names = "function", definition.pattern.arguments, definition.pattern.keyword_names
     is_coroutine = is_coroutine_function(function)
-    checks = checks_of(operation)
-    if checks is not None:
+    checks = checks_of(operation)  # which says what is wrong with them, at every level
+    if checks is not None and contracts != "off":
         function = checked(function, is_coroutine, checks)
+    if operation._settings.cache is not None:
+        function = cached(function, is_coroutine, operation, checks)
     if around is not None and not isinstance(operation, MappedOperation | RepeatedOperation):
         function = around(function, is_coroutine)
     return NodeSpec(
@@ -223,10 +240,11 @@ def _new_spec(
         retry_policy=policy,
         max_attempts=1 if policy is None else policy.max_attempts,
         settings=operation._settings,
-        map=_map_spec(operation, around, is_checked) if isinstance(operation, MappedOperation) else None,
-        fallback=fallback_of(operation, spec_of if is_checked else unchecked_spec_of),
+        map=_map_spec(operation, around, contracts) if isinstance(operation, MappedOperation) else None,
+        fallback=fallback_of(operation, spec_of if is_checked else partial(spec_at_level, contracts=contracts)),
         expands=_expansion_of(operation),
         dimensions=dimensions_of(ports) if is_checked and not isinstance(operation, MappedOperation) else None,
+        contracts=contracts,
     )
 
 
@@ -268,7 +286,7 @@ def _expansion_of(operation: Operation) -> str | None:
     return "graph" if operation._settings.dynamic else None
 
 
-def _map_spec(operation: MappedOperation, around: _Around | None, is_checked: bool) -> MapSpec:
+def _map_spec(operation: MappedOperation, around: _Around | None, contracts: ContractLevel) -> MapSpec:
     item = operation.item
     for option in ("on_failure", "always_run"):
         if getattr(item._settings, option) is not getattr(DEFAULT_SETTINGS, option):
@@ -277,9 +295,9 @@ def _map_spec(operation: MappedOperation, around: _Around | None, is_checked: bo
                 "error in the operation, give the map on_error='keep', or set the option on what graph.map returns"
             )
     if around is not None:
-        spec = spec_that_calls(item, around, is_checked)
+        spec = spec_that_calls(item, around, contracts)
     else:
-        spec = spec_of(item) if is_checked else unchecked_spec_of(item)
+        spec = spec_at_level(item, contracts)
     return MapSpec(
         item=spec,
         operation=item,
@@ -326,6 +344,8 @@ def check_runnable(operation: Operation) -> None:
         raise GraphError(
             f"{label}(timeout_seconds=) has no meaning for a map: give it to the operation that runs for each item"
         )
+    if settings.cache is not None:
+        _check_cache(label, operation)
     if settings.dynamic:
         _check_dynamic(label, operation)
     executor = operation.executor
@@ -336,6 +356,23 @@ def check_runnable(operation: Operation) -> None:
     if executor not in (None, "async") and is_coroutine:
         raise GraphError(
             f"{label}(executor={executor!r}) is a coroutine function and runs on the event loop; leave it out"
+        )
+
+
+def _check_cache(label: str, operation: Operation) -> None:
+    if isinstance(operation, MappedOperation):
+        raise GraphError(
+            f"{label}(cache=) has no meaning for a map: give it to the operation that runs for each item, whose results "
+            "are kept one by one"
+        )
+    if isinstance(operation, RepeatedOperation):
+        raise GraphError(
+            f"{label}(cache=) has no meaning for a loop: give it to the operations in its body, or put the loop into an "
+            "operation that runs it"
+        )
+    if operation._settings.dynamic:
+        raise GraphError(
+            f"{label}(cache=) has no meaning for an operation that returns a graph: give it to the operations in that graph"
         )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from math import isfinite
 from typing import Any, overload
 
+from execution_dataflow.caching.policy import CachePolicy, checked_cache
 from execution_dataflow.errors import GraphError
 from execution_dataflow.rate_limits import RateLimit
 
@@ -41,6 +42,10 @@ class OperationSettings:
         Whether it runs whatever happened before.
     dynamic : bool
         Whether it returns a graph, which runs in its place.
+    version : str, optional
+        What its code counts as for checkpoints and caches, instead of its text.
+    cache : CachePolicy, optional
+        How its results are kept across runs.
     """
 
     timeout_seconds: float | None = None
@@ -52,6 +57,8 @@ class OperationSettings:
     on_failure: Any = None
     always_run: bool = False
     dynamic: bool = False
+    version: str | None = None
+    cache: CachePolicy | None = None
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -140,6 +147,12 @@ def _words(what: str, value: Any) -> tuple[str, ...]:
     return words
 
 
+def _version(what: str, value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise TypeError(f"{what} must be a str or an int, such as '2', not {value!r}")
+    return str(value)
+
+
 def _truth(what: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise TypeError(f"{what} must be True or False, not {value!r}")
@@ -155,6 +168,8 @@ _CHECKS = {
     "output_bytes": _size,
     "always_run": _truth,
     "dynamic": _truth,
+    "version": _version,
+    "cache": checked_cache,
 }
 
 DEFAULT_SETTINGS = OperationSettings()

@@ -8,12 +8,14 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
-from types import CodeType, FunctionType, SimpleNamespace
+from types import CodeType, FrameType, FunctionType, SimpleNamespace
 from typing import Annotated, Any, NamedTuple, NoReturn, get_args, get_origin, get_type_hints
 
 from execution_dataflow._core import MISSING
 from execution_dataflow.checks.check import Check
 from execution_dataflow.errors import PortError
+from execution_dataflow.port_types.hints import texts_in
+from execution_dataflow.port_types.local_names import names_around
 from execution_dataflow.ports import InputPort, OutputPort
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "call_pattern",
     "check_names",
     "is_coroutine_function",
+    "local_names",
     "name_of",
     "output_ports",
     "type_hints",
@@ -175,16 +178,62 @@ def _refuse(function: Callable[..., Any], message: str) -> NoReturn:
     raise PortError(message, operation=name_of(function))
 
 
-def type_hints(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return the annotations of a callable; one that cannot be resolved is ``Any``, but for the context's own name."""
+def local_names(function: Callable[..., Any], frame: FrameType | None) -> dict[str, Any]:
+    """Return what the functions and classes around a function know of the names in its annotations.
+
+    Parameters
+    ----------
+    function : callable
+        A function, which may be local to another one.
+    frame : frame, optional
+        What decorates it, or adds it to a graph.
+
+    Returns
+    -------
+    dict of str to object
+        What its module does not know, or knows otherwise; empty for one whose annotations are no text.
+    """
+    plain = _innermost(function)
+    if not isinstance(plain, FunctionType) or "." not in plain.__qualname__:
+        return {}
+    texts = [text for hint in _annotations(plain).values() for text in texts_in(hint)]
+    if not texts:
+        return {}
+    names = names_around(texts, plain.__qualname__, plain.__globals__, frame)
+    for name, cell in zip(plain.__code__.co_freevars, plain.__closure__ or (), strict=True):
+        try:
+            names.setdefault(name, cell.cell_contents)
+        except ValueError:  # it is empty so far
+            continue
+    for parameter in getattr(plain, "__type_params__", ()):
+        names[parameter.__name__] = parameter
+    words = " ".join(texts)
+    return {name: value for name, value in names.items() if name in words}
+
+
+def type_hints(function: Callable[..., Any], names: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the annotations of a callable; one that cannot be resolved is ``Any``, but for the context's own name.
+
+    Parameters
+    ----------
+    function : callable
+        The function.
+    names : dict of str to object, optional
+        What names in them mean besides those of its module.
+
+    Returns
+    -------
+    dict of str to type
+        The annotations.
+    """
     while isinstance(function, functools.partial):
         function = function.func
     if not hasattr(function, "__code__") and not isinstance(function, type):
         function = type(function).__call__
     try:
-        return get_type_hints(function, include_extras=True)
+        return get_type_hints(function, localns=names or None, include_extras=True)
     except Exception:  # a forward reference may fail in any way that code can
-        scope = getattr(_innermost(function), "__globals__", {})
+        scope = {**getattr(_innermost(function), "__globals__", {}), **(names or {})}
         return {name: _resolve(hint, scope) for name, hint in _annotations(function).items()}
 
 

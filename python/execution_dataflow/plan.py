@@ -54,8 +54,8 @@ class Plan(GraphViews):
     ----------
     contracts : str
         As given.
-    unchecked : Plan or None
-        The plan for runs that check no values, once there was such a run.
+    unchecked, contract_free : Plan or None
+        The plans for runs that check no types of values, and nothing at all, once there was such a run.
     limited : tuple of (_core.NodeSpec, object)
         As given.
     given : tuple of Given
@@ -101,6 +101,7 @@ class Plan(GraphViews):
         self.contracts = contracts
         # What runs look at first, so that a plan without checks stands for itself.
         self.unchecked: Plan | None = None
+        self.contract_free: Plan | None = None
         # A field and no property: every run looks at it.
         self.limited = tuple(limited)
         self._core = core

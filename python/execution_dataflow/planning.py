@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from logging import getLogger
 from typing import Any, TypeAlias
 
+from execution_dataflow.check_errors import CheckFailed
 from execution_dataflow.composition.given_values import given_values
 from execution_dataflow.context import ExecutionContext
+from execution_dataflow.contract_levels import ContractLevel
 from execution_dataflow.errors import UnknownPortError
 from execution_dataflow.graph import GraphDefinition
 from execution_dataflow.plan import Plan
+from execution_dataflow.run_logging import RUN_LOGGER
 
 __all__ = ["Asked", "planned"]
 
@@ -18,7 +22,10 @@ Asked: TypeAlias = tuple[Mapping[str, Any] | None, Iterable[Any] | None, Mapping
 
 
 def planned(
-    graph: GraphDefinition | Plan, context: ExecutionContext | None, asked: Asked
+    graph: GraphDefinition | Plan,
+    context: ExecutionContext | None,
+    asked: Asked,
+    contracts: ContractLevel = "values",
 ) -> tuple[Plan, Sequence[Any]]:
     """Return the plan of a run, and the values that it is given.
 
@@ -30,6 +37,8 @@ def planned(
         The context of the run.
     asked : tuple
         The values of the graph's parameters, what is wanted of it, and values for ports; each ``None`` if not given.
+    contracts : {"values", "connect", "off"}
+        How much of the contracts the engine checks.
 
     Returns
     -------
@@ -42,6 +51,8 @@ def planned(
         The graph has faults.
     ParameterError, UnknownOperationError, UnknownPortError, PortError, PortTypeError
         Something that was given does not exist or does not fit.
+    CheckFailed, BrokenCheckError
+        The value for an output does not pass a check of it.
     TypeError
         Something is of a wrong type.
     """
@@ -61,7 +72,39 @@ def planned(
         return plan, ()
     of_context = {} if context is None else context.parameters
     replaced = _by_name(plan, graph is plan, overrides or {})
-    return plan, given_values(plan.name, plan.given, parameters, replaced, of_context)
+    is_checked = contracts != "off" and plan.contracts != "off"
+    values = given_values(plan.name, plan.given, parameters, replaced, of_context, is_checked)
+    if is_checked and replaced:
+        _check_overrides(plan, context, values)
+    return plan, values
+
+
+def _check_overrides(plan: Plan, context: ExecutionContext | None, values: Sequence[Any]) -> None:
+    """Ask the checks of overridden outputs, of which the operations do not run; what is wrong stops the run."""
+    failed = []
+    for item, value in zip(plan.given, values, strict=True):
+        for check in item.checks:
+            if check.uses_ports:
+                continue  # of an operation that has no values there
+            operation, _, port = item.name.rpartition(".")
+            outcome = check.outcome_for(port, "output", value, {}, operation)
+            if context is not None and not outcome.passed:
+                outcome = outcome.redacted(context.secrets.redact)
+            if outcome.status == "warned":
+                logger = getLogger(RUN_LOGGER) if context is None else context.logger
+                logger.warning("the override of %s: %s", item.name, outcome.message)
+            elif outcome.status == "failed":
+                failed.append((item.name, outcome))
+    if not failed:
+        return
+    name, first = failed[0]
+    texts = "; ".join(f"the override of {name} does not pass: {outcome.message}" for name, outcome in failed)
+    raise CheckFailed(
+        f"graph {plan.name!r} cannot run: {texts}",
+        operation=first.operation,
+        port=name.rpartition(".")[2],
+        outcomes=[outcome for _, outcome in failed],
+    )
 
 
 def _ports(overrides: Mapping[Any, Any] | None) -> tuple[Any, ...]:

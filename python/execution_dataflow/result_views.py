@@ -1,4 +1,4 @@
-"""What a result shows of itself: the drawings of its graph, with what became of every operation."""
+"""What a result shows of itself: the drawings of its graph, with what became of every operation, and its checkpoint."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from execution_dataflow import _core
+    from execution_dataflow.checkpoints.resume_report import ResumeReport
+    from execution_dataflow.checkpoints.run_checkpoint import RunCheckpoint
     from execution_dataflow.drawing.drawings import Dot, Mermaid, Svg
     from execution_dataflow.drawing.outcomes import Outcomes
     from execution_dataflow.plan import Plan
+    from execution_dataflow.run_record import RunRecord
 
 __all__ = ["ResultViews"]
 
@@ -16,13 +19,40 @@ _NANOSECOND = 1e-9
 
 
 class ResultViews:
-    """The drawings of a result: those of its plan, coloured by state, with times and the items of maps."""
+    """The drawings of a result, which are those of its plan with states and times, and what its checkpoint did."""
 
     __slots__ = ()
 
     if TYPE_CHECKING:
         _plan: Plan
         _run: _core.Run
+        _record: RunRecord
+
+    @property
+    def restored(self) -> list[str]:
+        """The operations whose outputs came from the checkpoint of an earlier run with the same ``run_id``."""
+        checkpoint: RunCheckpoint | None = self._record.checkpoint
+        return [] if checkpoint is None else checkpoint.restored
+
+    def explain_resume(self) -> ResumeReport:
+        """Say what the run took over from its checkpoint, why it ran the rest, and what it could not keep.
+
+        Returns
+        -------
+        ResumeReport
+            Print it, or look at its ``restored``, ``reasons`` and ``not_kept``.
+
+        Raises
+        ------
+        ValueError
+            The run had no checkpoint.
+        """
+        checkpoint: RunCheckpoint | None = self._record.checkpoint
+        if checkpoint is None:
+            raise ValueError(
+                f"run {self._record.run_id!r} had no checkpoint: give the engine, or run(), checkpoint='sqlite:///runs.db'"
+            )
+        return checkpoint.report
 
     def to_svg(
         self,

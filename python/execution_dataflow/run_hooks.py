@@ -8,6 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from execution_dataflow import _core
+from execution_dataflow.checkpoint_hooks import CheckpointHooks
 from execution_dataflow.error_record import ErrorRecord
 from execution_dataflow.event_dispatch import GRAPH_COMPLETED, Latch
 from execution_dataflow.executors.watchdog import Alarm
@@ -24,6 +25,7 @@ from execution_dataflow.time_hooks import TimeHooks
 if TYPE_CHECKING:
     import asyncio
 
+    from execution_dataflow.checkpoints.run_checkpoint import RunCheckpoint
     from execution_dataflow.executors.event_loop import CoroutineHost
     from execution_dataflow.executors.processes.pool import ProcessPool
     from execution_dataflow.executors.processes.process_run import ProcessRun
@@ -88,7 +90,7 @@ class ShieldedTasks:
         self._hooks.end_task(attempt)
 
 
-class RunHooks(MapHooks, FallbackHooks, ExpansionHooks, TimeHooks):
+class RunHooks(CheckpointHooks, MapHooks, FallbackHooks, ExpansionHooks, TimeHooks):
     """The Python part of one run.
 
     Parameters
@@ -114,6 +116,8 @@ class RunHooks(MapHooks, FallbackHooks, ExpansionHooks, TimeHooks):
         When it ended, in nanoseconds since it began.
     workers : int
         How many may work at the same time, on this run and beside it.
+    checkpoint : RunCheckpoint or None
+        What keeps what it has done.
     deadline : Alarm or None
         What cancels it when its time is over.
     on_end : callable or None
@@ -140,6 +144,7 @@ class RunHooks(MapHooks, FallbackHooks, ExpansionHooks, TimeHooks):
         "_standing_in",
         "_waiting",
         "_waiting_items",
+        "checkpoint",
         "deadline",
         "ended_ns",
         "on_end",
@@ -190,6 +195,7 @@ class RunHooks(MapHooks, FallbackHooks, ExpansionHooks, TimeHooks):
         self.undone: Latch | None = None
         self.on_undo: Callable[[], object] | None = None
         self.deadline: Alarm | None = None
+        self.checkpoint: RunCheckpoint | None = None
         self._alarm: Alarm | None = None
         self._insisted = 0
         self._coroutines_end_at = 0.0
@@ -278,11 +284,15 @@ class RunHooks(MapHooks, FallbackHooks, ExpansionHooks, TimeHooks):
             self.record.late_errors = self.record.guard.finish(self.run)
         if self.undoes and self._is_to_be_undone():
             return None
-        if self._host is not None and self.record.has_open_clients and _is_on(self._host):
+        waits = self.record.has_open_clients or self.checkpoint is not None
+        if self._host is not None and waits and _is_on(self._host):
             self._end_elsewhere()
             return None
         self.record.close()
         run = self.run
+        if self.checkpoint is not None and run is not None:
+            self._finish_checkpoint(self._final_state(run))
+            self.checkpoint = None
         if run is not None:
             self.state = self._final_state(run) if self.record.late_errors else final_state(run)
             self.ended_ns = run.elapsed_ns
@@ -303,9 +313,10 @@ class RunHooks(MapHooks, FallbackHooks, ExpansionHooks, TimeHooks):
         return self.state
 
     def _final_state(self, run: _core.Run) -> RunState:
-        # What went wrong beside the operations fails a run that would have succeeded.
+        # What went wrong beside the operations fails a run that would have succeeded, or that it has stopped.
         state = final_state(run)
-        return RunState.FAILED if state is RunState.SUCCEEDED and self.record.late_errors else state
+        stops = state is RunState.SUCCEEDED or self.record.checkpoint_error is not None
+        return RunState.FAILED if stops and self.record.late_errors else state
 
     def _is_to_be_undone(self) -> bool:
         run = self.run
@@ -334,6 +345,9 @@ class RunHooks(MapHooks, FallbackHooks, ExpansionHooks, TimeHooks):
         """Do what the end of the run has left to be done, on another thread, after the reverts."""
         try:
             self.record.close()
+            if self.checkpoint is not None and self.state is not None:
+                self.state = self._finish_checkpoint(self.state)
+                self.checkpoint = None
         finally:
             self._standing_in.clear()
             run.release_lent()
@@ -388,6 +402,9 @@ class RunHooks(MapHooks, FallbackHooks, ExpansionHooks, TimeHooks):
         """Forget the run, which will not start."""
         if self.deadline is not None:
             self.deadline.cancel()
+        if self.checkpoint is not None:
+            self.checkpoint.close(RunState.CANCELLED.value)
+            self.checkpoint = None
         self.run = None  # no cycle: nothing else will end it
         if self._ends_limits:
             native_threads.end(self)

@@ -13,7 +13,8 @@ from execution_dataflow.checks.log import CheckLog
 from execution_dataflow.clients import ClientPool
 from execution_dataflow.error_record import ErrorRecord, exception_text
 from execution_dataflow.expansion.scopes import Scopes
-from execution_dataflow.random_streams import array_stream, fresh_seed, plain_stream
+from execution_dataflow.kept_state import KeepsState
+from execution_dataflow.random_streams import array_stream, fresh_seed, plain_stream, seed_of
 from execution_dataflow.run_logging import RunLogger
 from execution_dataflow.run_settings import RunSettings
 
@@ -35,7 +36,7 @@ class RunConfiguration(Protocol):
     _settings: RunSettings
 
 
-class RunRecord:
+class RunRecord(KeepsState):
     """One run, as the context and the result see it. The engine makes one per run and gives it to the native run.
 
     The run id, the seed, the logger and the clients are made when first asked for, so that a run which needs none of
@@ -87,6 +88,14 @@ class RunRecord:
         The deadline, in seconds, if the run was cancelled because that was over; set by the engine.
     left_behind : list of str
         The operations that did not stop when the run was cancelled, and were left to themselves.
+    checkpoint : RunCheckpoint or None
+        What keeps what it has done, where something does.
+    checkpoint_error : BaseException or None
+        After what nothing could be kept any more.
+    cache : RunCache or None
+        Where operations find results of earlier runs; set by the engine.
+    cached : dict of int to int
+        How many results came from there, by node; of a map, of its items.
     checks : CheckLog or None
         What checks of ports found; ``None`` until the first one was asked.
     emit_check : callable or None
@@ -97,6 +106,10 @@ class RunRecord:
         The expansions, of a run that may have some; `names` is theirs then.
     run_awaitable : callable or None
         Runs an awaitable on the engine's event loop to its end; set by the engine once it has one.
+    state_store : Store or None
+        Where persistent state is kept; set by the engine.
+    overlays : StateOverlays or None
+        What live attempts have read and written of the state; ``None`` until the first one asks for it.
     """
 
     __slots__ = (
@@ -107,8 +120,13 @@ class RunRecord:
         "_run_id",
         "_seed",
         "_settings",
+        "_warned_of_cache",
+        "cache",
+        "cached",
         "cancel_reason",
         "cancel_requested",
+        "checkpoint",
+        "checkpoint_error",
         "checks",
         "context",
         "deadline_exceeded",
@@ -167,9 +185,16 @@ class RunRecord:
         self.deadline_exceeded: float | None = None
         self.left_behind: list[str] = []
         self.checks: CheckLog | None = None
+        self.cache: Any = None
+        self.cached: dict[int, int] = {}
+        self._warned_of_cache: set[tuple[str, str]] | None = None
+        self.checkpoint: Any = None
+        self.checkpoint_error: BaseException | None = None
         self.emit_check: Callable[[int, CheckOutcome], object] | None = None
         self.emit_progress: Callable[[int, tuple[int, ...], float, str], object] | None = None
         self.run_awaitable: Callable[[Awaitable[Any]], Any] | None = None
+        self.state_store = None
+        self.overlays = None
         # Kept here, since a context that a user changes during a run must not change the run.
         self._settings = settings = context._settings
         self._run_id = run_id if run_id is not None else settings.run_id
@@ -195,6 +220,21 @@ class RunRecord:
                 if self._seed is None:
                     self._seed = fresh_seed()
         return self._seed
+
+    def derive_seed(self) -> None:
+        """Have a seed that nobody gave follow from the name of the run: one that is resumed has the same."""
+        if self._seed is None:
+            self._seed = seed_of(self.run_id)
+
+    @property
+    def given_seed(self) -> int | None:
+        """The seed that the user gave; ``None`` if the run draws one."""
+        return self._settings.seed
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The parameters of the context, as they were when the run began."""
+        return self._settings.parameters
 
     @property
     def clients(self) -> ClientPool:
@@ -324,6 +364,37 @@ class RunRecord:
             for outcome in outcomes:
                 emit(node, outcome)
 
+    def note_cached(self, node: int) -> None:
+        """Note that a result of an operation, or of an item of a map, came from the cache.
+
+        Parameters
+        ----------
+        node : int
+            The index of the operation.
+        """
+        with self._lock:
+            self.cached[node] = self.cached.get(node, 0) + 1
+
+    def warn_of_cache(self, operation: str, kind: str, text: str) -> None:
+        """Keep and log that the cache was of no use: once for each kind of operation and of fault.
+
+        Parameters
+        ----------
+        operation : str
+            The class or function.
+        kind : str
+            What kind of thing went wrong.
+        text : str
+            The warning.
+        """
+        with self._lock:
+            warned = self._warned_of_cache = self._warned_of_cache or set()
+            if (operation, kind) in warned:
+                return
+            warned.add((operation, kind))
+            self.warnings.append(text)
+        self.logger_for(None).warning("%s", text)
+
     def supersede(self, node: int, error: BaseException) -> str:
         """Note a failed attempt that another one will follow.
 
@@ -339,6 +410,7 @@ class RunRecord:
         str
             The text, without secrets.
         """
+        self.drop_state(node)
         text = self.redact(exception_text(error))
         self.superseded.setdefault(node, []).append(text)
         return text
@@ -385,11 +457,16 @@ class RunRecord:
         ErrorRecord
             Its texts are without secrets.
         """
+        self.drop_state(node)
         # Not the text of this attempt: it was noted as superseded when the run ended during the wait for the next one.
         earlier = tuple(self.superseded.get(node, ())[: attempt - 1])
         # Not self.redact: this record holds that one, and a cycle would keep the frames until it is collected.
         redact = self._settings.secrets.redact
         return ErrorRecord(node, self.names(node), attempt, max_attempts, error, earlier, redact, fallback)
+
+    def error_beside(self, error: BaseException, what: str) -> ErrorRecord:
+        """Return the record of something that went wrong beside the operations."""
+        return ErrorRecord(-1, what, 1, 1, error, (), self._settings.secrets.redact)
 
     def redact(self, text: str) -> str:
         """Return a text without the secrets of this run's context.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from execution_dataflow.errors import DataflowError
+from execution_dataflow.errors import ContractError, DataflowError
 
 __all__ = [
     "ArtifactNotFoundError",
     "DamagedArtifactError",
     "LeaseLostError",
+    "NoStateStoreError",
     "RunHeldError",
     "StateConflictError",
     "StoreError",
@@ -166,3 +167,15 @@ class StateConflictError(DataflowError):
         )
         self.namespace = namespace
         self.key = key
+
+
+class NoStateStoreError(ContractError):
+    """An operation asked for persistent state in a run that has no store for it."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(
+            message
+            or "context.state needs a store, and this run has none: give the engine one for state alone, "
+            'ExecutionEngine(state="sqlite:///state.db"), or one that keeps checkpoints too, '
+            'ExecutionEngine(checkpoint="sqlite:///runs.db")'
+        )

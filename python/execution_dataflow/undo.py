@@ -23,7 +23,7 @@ __all__ = ["REVERTED", "REVERT_FAILED", "Undo", "is_revertible", "lent_slots", "
 # The kinds of records that only Python knows, see `event_dispatch.py`.
 REVERTED, REVERT_FAILED = 21, 22
 
-_SUCCEEDED = int(OperationState.SUCCEEDED)
+_SUCCEEDED = (int(OperationState.SUCCEEDED), int(OperationState.RESTORED))
 # What a revert is called from: this module, and the one that runs awaitables.
 _OURS = (__file__, str(Path(__file__).parent / "executors" / "event_loop.py"))
 
@@ -175,7 +175,7 @@ class Undo:
         states, timing = self._run.states(), self._run.timing
         place = {node: place for place, node in enumerate(self._plan.core.order())}
         # A consumer ends after its producers; where the clock is too coarse to tell, its place is behind theirs.
-        succeeded = [node for node in self._nodes if states[node] == _SUCCEEDED]
+        succeeded = [node for node in self._nodes if states[node] in _SUCCEEDED]
         return sorted(succeeded, key=lambda node: (timing(node)[2], place[node]), reverse=True)
 
     def _to_revert(self, node: int) -> Operation | None:
@@ -216,6 +216,7 @@ class Undo:
             context = self._context.copy()
             if hasattr(context.run(attempt.revert), "send"):
                 context.run(self._run_awaitable, attempt)
+            self._record.commit_state(node)
         finally:
             attempt.leave()
             del attempt  # it holds the run, and the run the error whose traceback leads here

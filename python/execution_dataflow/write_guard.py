@@ -12,6 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from execution_dataflow import _core
+from execution_dataflow.contract_levels import checked_level
 from execution_dataflow.error_record import ErrorRecord
 from execution_dataflow.errors import ContractError, SharedValueChangedError
 from execution_dataflow.fingerprints import fingerprint
@@ -87,7 +88,7 @@ def guarded_plan(plan: Plan) -> tuple[_core.Plan, dict[_core.NodeSpec, _core.Nod
         specs = [
             spec
             if first[index].executor in elsewhere
-            else spec_that_calls(first[index], _watched, plan.unchecked is not plan)
+            else spec_that_calls(first[index], _watched, checked_level(spec.contracts))
             for index, spec in enumerate(plan.specs)
         ]
         stands_for: dict[_core.NodeSpec, _core.NodeSpec] = {}

@@ -20,6 +20,7 @@ HOME = Path(execution_dataflow.__file__).parent
 # From the lowest to the highest. A folder stands for its modules, unless they are named one by one. A module may import
 # what stands before it.
 BOTTOM = [
+    "program_start",
     "_version",
     "_core",
     "nearest",
@@ -41,7 +42,9 @@ BOTTOM = [
     "quantities",
     "shared_memory",
     "store_errors",
+    "fingerprint_errors",
     "stores",
+    "storage_formats",
 ]
 # What a user defines: a graph, down to its ports.
 DEFINITION = [
@@ -54,6 +57,7 @@ DEFINITION = [
     "policies",
     "rate_limits",
     "active_graphs",
+    "caching.policy",
     "operation_settings",
     "operations",
     "output_choice",
@@ -63,10 +67,12 @@ DEFINITION = [
     "expansion",
     "expansion.branches",
     "expansion.repeating",
+    "generic_ports",
     "channels",
     "names",
     "places",
     "fallbacks",
+    "caching.around",
     "node_specs",
     "priorities",
     "composition.parameter",
@@ -83,6 +89,7 @@ DEFINITION = [
     "graph_views",
     "plan",
     "dimension_flow",
+    "type_flow",
     "faults",
     "composition",
     "bindings",
@@ -95,6 +102,7 @@ DEFINITION = [
     "graph",
     "expansion.loops",
     "expansion.graph_outputs",
+    "fingerprinting",
 ]
 # What a run carries: it knows nothing of graphs, nor they of it.
 RUN_DATA = [
@@ -102,6 +110,8 @@ RUN_DATA = [
     "cancellation",
     "secrets",
     "shared_state",
+    "persistent_state",
+    "idempotency",
     "clients",
     "random_streams",
     "run_logging",
@@ -109,11 +119,12 @@ RUN_DATA = [
     "timing",
     "run_settings",
     "expansion.scopes",
+    "kept_state",
     "run_record",
     "context",
     "events",
 ]
-RESULT = ["result_text", "run_outcome", "expansion.result_inside", "result_views", "result"]
+RESULT = ["checkpoints", "result_text", "run_outcome", "expansion.result_inside", "result_views", "result"]
 ENGINE = [
     "cpus",
     "process_life",
@@ -123,12 +134,15 @@ ENGINE = [
     "event_dispatch",
     "engine_threads",
     "engine_limits",
+    "caching",
+    "checkpoints",
     "engine_options",
     "fallback_hooks",
     "map_hooks",
+    "checkpoint_hooks",
+    "unchecked",
     "expansion_hooks",
     "write_guard",
-    "unchecked",
     "time_hooks",
     "run_hooks",
     "undo",
@@ -138,6 +152,7 @@ ENGINE = [
     "planning",
     "engine_runs",
     "engine",
+    "store_care",
 ]
 PROGRAMS = ["__init__", "testing", "terminal", "demo", "commands", "cli", "__main__"]
 

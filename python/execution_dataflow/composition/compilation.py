@@ -20,6 +20,7 @@ from execution_dataflow.faults import structural_faults
 from execution_dataflow.node_specs import SpecTable
 from execution_dataflow.places import place_in
 from execution_dataflow.plan import Plan
+from execution_dataflow.type_flow import type_faults
 
 __all__ = ["compile_part", "compile_whole"]
 
@@ -125,7 +126,9 @@ def _given_port(flat: Flat, port: Port, name: str) -> Given:
     ports = flat.builder.operation(port.node).ports
     declared = (ports.inputs if port.is_input else ports.outputs)[port.port_index][1]
     check = (ports.input_checks if port.is_input else ports.output_checks)[port.port_index]
-    return Given(name, declared.data_type, check, is_parameter=False)
+    # An input is looked at by its operation, which runs.
+    checks = () if port.is_input else declared.checks
+    return Given(name, declared.data_type, check, is_parameter=False, checks=checks)
 
 
 def _raise(name: str, faults: Sequence[Any]) -> None:
@@ -153,6 +156,9 @@ def _compile(
     plan = Plan(
         name, core, table.specs, table.limited, layout=layout, given=given, outputs=outputs, contracts=contracts
     )
-    if plan.has_dimensions and contracts != "off":
-        _raise(name, dimension_faults(plan))
+    if contracts != "off":
+        along = type_faults(plan) if table.has_type_variables else []
+        if plan.has_dimensions:
+            along += dimension_faults(plan)
+        _raise(name, along)
     return plan

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from execution_dataflow._core import MISSING
+from execution_dataflow.checks.check import Check as ValueCheck
 from execution_dataflow.composition_errors import ParameterError
 from execution_dataflow.errors import PortTypeError
 from execution_dataflow.nearest import nearest_name
@@ -27,6 +28,8 @@ class Given(NamedTuple):
         What a value must pass.
     default : object
         The value where none is given, or ``_core.MISSING``.
+    checks : tuple of Check
+        What the value of an overridden output is looked at by, as if its operation had set it.
     is_parameter : bool
         Whether it is a parameter of the graph, and no port that is overridden.
     """
@@ -36,6 +39,7 @@ class Given(NamedTuple):
     check: Check
     default: Any = MISSING
     is_parameter: bool = True
+    checks: tuple[ValueCheck, ...] = ()
 
 
 def given_values(
@@ -44,6 +48,7 @@ def given_values(
     parameters: Mapping[str, Any] | None,
     overrides: Mapping[str, Any] | None,
     of_context: Mapping[str, Any],
+    checks_types: bool = True,
 ) -> list[Any]:
     """Return the values that a run is given, in the order in which its plan numbers them.
 
@@ -59,6 +64,8 @@ def given_values(
         The values of overridden ports, by ``operation.port``.
     of_context : mapping of str to object
         The parameters of the run's context, for a hint.
+    checks_types : bool
+        Whether values are compared with the types of what they are for.
 
     Returns
     -------
@@ -83,7 +90,7 @@ def given_values(
             if value is MISSING:
                 missing.append(item.name)
                 faults.append(_missing(item, of_context))
-        elif (fault := check_value(item.check, value)) is not None:
+        elif checks_types and (fault := check_value(item.check, value)) is not None:
             if not item.is_parameter:
                 raise PortTypeError(
                     f"the override of {item.name} is wrong: {fault}",

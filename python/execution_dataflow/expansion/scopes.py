@@ -141,6 +141,13 @@ class Scopes:
         scope = self._of(node)
         return scope.plan, (node - scope.base) % scope.size
 
+    def origin(self, node: int) -> tuple[Any, int, int, tuple[int, ...], int | None]:
+        """Return where an expanded operation comes from: plan, index, what was expanded, its item, the iteration."""
+        scope = self._of(node)
+        inner = node - scope.base
+        iteration = None if scope.first is None else scope.first + inner // scope.size
+        return scope.plan, inner % scope.size, scope.parent, scope.items, iteration
+
     def root_of(self, node: int) -> int:
         """Return the operation of the run's own plan that an operation is, or is in the place of."""
         while node >= len(self._root):
@@ -173,11 +180,26 @@ class Scopes:
             node = scope.parent
         return self._root.names[node] + text
 
+    def operation_name(self, node: int) -> str:
+        """Return what an operation is called in every item and every iteration: ``"solve/step"``."""
+        text = ""
+        while node >= len(self._root):
+            scope = self._of(node)
+            text = "/" + scope.plan.names[(node - scope.base) % scope.size] + text
+            node = scope.parent
+        return self._root.names[node] + text
+
     def iterations(self, node: int, items: tuple[int, ...] = ()) -> int | None:
         """Return how many iterations the last attempt of a loop has begun; ``None`` for what is no loop."""
         known = self._by_parent.get((node, items))
         last = known[-1] if known else None
         return None if last is None or last.first is None else last.first + last.count
+
+    def loops(self) -> list[tuple[int, int]]:
+        """Return the loops that have begun, but for items of maps: each with how many iterations it has begun."""
+        with self._lock:
+            known = [(node, scopes[-1]) for (node, items), scopes in self._by_parent.items() if scopes and not items]
+        return [(node, last.first + last.count) for node, last in known if last.first is not None]
 
     def find(self, name: str) -> int | None:
         """Return the number of an operation by its stable identity; of several attempts, in the last."""

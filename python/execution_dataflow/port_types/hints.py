@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import typing
+from collections.abc import Iterator
 from types import FrameType, GenericAlias, NoneType, SimpleNamespace, UnionType
 from typing import (
     Annotated,
@@ -25,21 +27,25 @@ from typing import (
     is_typeddict,
 )
 
+from execution_dataflow.port_types.local_names import names_around
 from execution_dataflow.port_types.pandera_schemas import PanderaSpec, pandera_spec
 from execution_dataflow.port_types.specs import ArraySpec, ValueSpec
 from execution_dataflow.port_types.table_schema import schema_of_library
 
 __all__ = [
     "Spec",
+    "all_of_variable",
     "describe",
     "has_names",
     "is_anything",
     "is_union",
     "located",
     "members",
+    "opened",
     "read",
     "spec_of_hint",
     "struct_fields",
+    "texts_in",
 ]
 
 Spec: typing.TypeAlias = ArraySpec | ValueSpec
@@ -47,6 +53,7 @@ Spec: typing.TypeAlias = ArraySpec | ValueSpec
 
 # An alias that only ever names another one would be followed for ever.
 _MOST_STEPS = 100
+_VARIANCE = re.compile(r"(?<![\w'\"])[~+-](?=[^\W\d])")  # before the name of a type variable
 _WRAPPERS: tuple[object, ...] = (Final, ClassVar, Required, NotRequired, getattr(typing, "ReadOnly", Final))
 _GUARDS: tuple[object, ...] = (TypeGuard, getattr(typing, "TypeIs", TypeGuard))
 _BARE: dict[object, object] = {None: NoneType, LiteralString: str, Final: Any, ClassVar: Any}
@@ -88,6 +95,32 @@ def read(hint: object) -> tuple[object, tuple[Spec, ...]]:
     return Any, tuple(specs)
 
 
+def opened(hint: object) -> object:
+    """Return what a hint says of the class of a value, as `read` does, but a type variable as it is.
+
+    Parameters
+    ----------
+    hint : type or type hint
+        The hint.
+
+    Returns
+    -------
+    object
+        The type, without what annotates or names it.
+    """
+    for _ in range(_MOST_STEPS):
+        if get_origin(hint) is Annotated:
+            hint = get_args(hint)[0]
+            continue
+        if isinstance(hint, TypeVar) or spec_of_hint(hint) is not None:
+            return hint
+        inner = _inside(hint)
+        if inner is hint:
+            return hint
+        hint = inner
+    return Any
+
+
 def spec_of_hint(hint: object) -> Spec | None:
     """Return the spec that something stands for which is no class: one of ours, or the schema of a library."""
     if isinstance(hint, ArraySpec | ValueSpec):
@@ -111,9 +144,7 @@ def _inside(hint: Any) -> Any:
     if isinstance(hint, NewType):
         return hint.__supertype__
     if isinstance(hint, TypeVar):
-        if hint.__constraints__:
-            return Union[hint.__constraints__]  # noqa: UP007 - there is no operator for a tuple of members
-        return Any if hint.__bound__ is None else hint.__bound__
+        return all_of_variable(hint)
     try:
         if hint in _BARE:
             return _BARE[hint]
@@ -129,6 +160,16 @@ def _inside(hint: Any) -> Any:
     if kind.__module__ in ("typing", "typing_extensions") and origin is None and not isinstance(hint, type):
         return _inside_alias(hint) if kind.__name__ == "TypeAliasType" else Any  # Self, Never, a ParamSpec
     return _inside_alias(hint)
+
+
+def all_of_variable(variable: TypeVar) -> Any:
+    """Return all that a type variable may stand for: of one that is bound to ``float``, ``int`` too."""
+    if variable.__constraints__:
+        return Union[variable.__constraints__]  # noqa: UP007 - there is no operator for a tuple of members
+    bound = variable.__bound__
+    if bound is float or bound is complex:
+        return float | int if bound is float else complex | float | int
+    return Any if bound is None else bound
 
 
 def _inside_alias(hint: Any) -> Any:
@@ -185,13 +226,26 @@ def located(hint: object, frame: FrameType | None) -> object:
     """
     if frame is None or not has_names(hint):
         return hint
-    found = _evaluated(hint, frame.f_globals, dict(frame.f_locals))
+    around = names_around(texts_in(hint), frame.f_code.co_qualname, frame.f_globals, frame)
+    found = _evaluated(hint, frame.f_globals, around)
     return _referring(found, frame.f_globals.get("__name__")) if has_names(found) else found
 
 
 def has_names(hint: object) -> bool:
     """Return whether a hint is, or has in it, a name as text."""
     return isinstance(hint, str | ForwardRef) or any(map(has_names, _hints_in(hint)))
+
+
+def _texts_in(hint: object) -> Iterator[str]:
+    if isinstance(hint, str | ForwardRef):
+        yield hint if isinstance(hint, str) else hint.__forward_arg__
+    for inner in _hints_in(hint):
+        yield from _texts_in(inner)
+
+
+def texts_in(hint: object) -> tuple[str, ...]:
+    """Return the names as text that a hint is, or has in it."""
+    return () if type(hint) is type else tuple(_texts_in(hint))
 
 
 def _hints_in(hint: object) -> tuple[object, ...]:
@@ -279,4 +333,6 @@ def describe(hint: object) -> str:
         return f"{module}{hint.__qualname__}"
     if isinstance(hint, ArraySpec | ValueSpec):
         return repr(hint)
-    return repr(schema) if (schema := schema_of_library(hint)) is not None else repr(hint).replace("typing.", "")
+    if (schema := schema_of_library(hint)) is not None:
+        return repr(schema)
+    return _VARIANCE.sub("", repr(hint).replace("typing.", ""))

@@ -19,7 +19,7 @@ from execution_dataflow.port_types.hints import (
 )
 from execution_dataflow.port_types.specs import ArraySpec, ValueSpec
 
-__all__ = ["array_facts_of", "fits", "misfit", "why_not"]
+__all__ = ["ITERABLES", "TupleItems", "array_facts_of", "comparable_parameters", "fits", "misfit", "why_not"]
 
 # Types that lead back to themselves by ever new ways must come to an end: what is not known to differ fits.
 _MOST_COMPARISONS = 2000
@@ -27,8 +27,14 @@ _MOST_COMPARISONS = 2000
 _CALLABLE: object = collections.abc.Callable
 _CONTAINER_MODULES = {"builtins", "collections", "collections.abc"}
 # Of these the one parameter is what iteration gives, which is the first parameter of those with more.
-_ITERABLES = (collections.abc.Iterable, collections.abc.Container, collections.abc.Collection)
-_ITERATORS = (collections.abc.Iterator, collections.abc.AsyncIterator, collections.abc.AsyncIterable)
+ITERABLES: tuple[object, ...] = (
+    collections.abc.Iterable,
+    collections.abc.Container,
+    collections.abc.Collection,
+    collections.abc.Iterator,
+    collections.abc.AsyncIterator,
+    collections.abc.AsyncIterable,
+)
 
 
 def fits(source: object, target: object) -> bool:
@@ -236,15 +242,15 @@ class _Comparison:
 
     def _why_parameters(self, source: Any, source_class: type, target: Any, target_class: type) -> str | None:
         """Compare the parameters of two generic types whose classes fit; what is not understood fits."""
-        mine, theirs = _comparable(source, source_class, target, target_class)
+        mine, theirs = comparable_parameters(source, source_class, target, target_class)
         if not mine or not theirs:
             return None
         if source_class is _CALLABLE and target_class is _CALLABLE:
             return self._inner(mine[-1], theirs[-1], "what they return: ")
         if source_class is tuple or target_class is tuple:
-            return self._why_tuples(_Items(source_class, mine), _Items(target_class, theirs))
+            return self._why_tuples(TupleItems(source_class, mine), TupleItems(target_class, theirs))
         if len(mine) != len(theirs):
-            if len(theirs) == 1 and target_class in _ITERABLES + _ITERATORS:
+            if len(theirs) == 1 and target_class in ITERABLES:
                 is_mapping = issubclass(source_class, collections.abc.Mapping)
                 return self._inner(mine[0], theirs[0], "its keys: " if is_mapping else "")
             return None
@@ -254,7 +260,7 @@ class _Comparison:
                 return why
         return None
 
-    def _why_tuples(self, source: _Items, target: _Items) -> str | None:
+    def _why_tuples(self, source: TupleItems, target: TupleItems) -> str | None:
         if source.open is None and target.open is None and len(source.first) != len(target.first):
             return f"{len(source.first)} items are not {len(target.first)}"
         if (source.open is None) != (target.open is None):
@@ -269,7 +275,7 @@ class _Comparison:
         return None
 
 
-class _Items:
+class TupleItems:
     """The items of a tuple or a sequence: some at the beginning, any number of one type, some at the end."""
 
     def __init__(self, kind: type, arguments: tuple[object, ...]) -> None:
@@ -324,7 +330,7 @@ def _has_parameters(*kinds: type) -> bool:
     return any(hasattr(kind, "__orig_bases__") for kind in kinds)
 
 
-def _comparable(source: Any, source_class: type, target: Any, target_class: type) -> tuple[Any, Any]:
+def comparable_parameters(source: Any, source_class: type, target: Any, target_class: type) -> tuple[Any, Any]:
     """Return the parameters of both as those of the one class that they have in common, if that is known."""
     mine, theirs = get_args(source), get_args(target)
     if source_class is target_class:

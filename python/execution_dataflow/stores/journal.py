@@ -9,7 +9,17 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["CachedResult", "Commit", "Journal", "Lease", "Owner", "RunSummary", "StateChange", "StateValue"]
+__all__ = [
+    "CachedResult",
+    "Commit",
+    "Journal",
+    "Lease",
+    "Owner",
+    "RunSummary",
+    "StateChange",
+    "StateValue",
+    "record_binding",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +129,11 @@ class Commit(NamedTuple):
     ended: float
     outputs: bytes
     artifacts: tuple[str, ...] = ()
+
+
+def record_binding(key: str, fingerprint: bytes) -> bytes:
+    """Return what the outputs of a commit are bound to in their record: read for another one, they are damaged."""
+    return fingerprint + key.encode("utf-8", "surrogatepass")
 
 
 class StateChange(NamedTuple):

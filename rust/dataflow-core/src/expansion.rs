@@ -5,14 +5,13 @@
 //!
 //! A failure in a child that is *contained* closes the child: nothing of it starts any more, and what becomes of the run is
 //! decided when the parent's attempt has failed, which may be attempted again.
-#![allow(unsafe_code)]
 
 use std::sync::Arc;
 
 use crate::body::Body;
+use crate::given::Given;
 use crate::ids::{InstanceId, NodeId, SlotId};
 use crate::instance::Instance;
-use crate::outcome::{Outcome, Sink};
 use crate::plan::Plan;
 use crate::ready::{Seat, Task};
 use crate::run::{Run, SOME_CLOSED, Step};
@@ -23,7 +22,7 @@ use crate::sync::Ordering;
 pub struct Expansion<B: Body> {
     plan: Arc<Plan>,
     program: B::Program,
-    given: Vec<(NodeId, Option<B::Value>)>,
+    given: Vec<Given<B::Value>>,
     is_contained: bool,
 }
 
@@ -33,8 +32,8 @@ impl<B: Body> Expansion<B> {
         Self { plan, program, given: Vec::new(), is_contained: false }
     }
 
-    /// Gives some roots, which have one output each, the value of that instead of running them; `None` leaves it unset.
-    pub fn with_given(mut self, given: Vec<(NodeId, Option<B::Value>)>) -> Self {
+    /// Gives some nodes their outputs instead of running them: each with all its predecessors.
+    pub fn with_given(mut self, given: Vec<Given<B::Value>>) -> Self {
         self.given = given;
         self
     }
@@ -57,8 +56,7 @@ impl<B: Body> Step<'_, '_, B> {
         // What it expands into starts now, and not when the attempt did.
         self.clock();
         let (run, parent) = (self.run(), (self.task(), self.attempt()));
-        let seat = self.seat_ref();
-        run.expand_into(parent, expansion, retained, Sink::Seat(seat, &mut self.next))
+        run.expand_into(parent, expansion, retained, Some(self.seat_ref()))
     }
 }
 
@@ -71,7 +69,7 @@ impl<B: Body> Run<B> {
         expansion: Expansion<B>,
         retained: impl Fn(SlotId) -> bool,
     ) -> InstanceId {
-        self.expand_into((task, attempt), expansion, retained, Sink::Injector)
+        self.expand_into((task, attempt), expansion, retained, None)
     }
 
     fn expand_into(
@@ -79,51 +77,44 @@ impl<B: Body> Run<B> {
         parent: (Task, u32),
         expansion: Expansion<B>,
         retained: impl Fn(SlotId) -> bool,
-        mut sink: Sink<'_, '_>,
+        seat: Option<&Seat<'_>>,
     ) -> InstanceId {
         let Expansion { plan, program, given, is_contained } = expansion;
         let shielded = self.ignores_stop(parent.0);
         let child =
             self.instances.add(|id| Instance::new(id, plan, program, Some(parent), shielded, is_contained, retained));
-        let (id, now) = (child.id(), self.now());
-        child.note_birth(now);
-        let task = |node| Task { instance: id, node };
-        // What is given has its state before anything else may look at it.
-        given.iter().for_each(|(node, _)| child.status_word(*node).set(State::Restored));
-        let roots = child.plan().roots().iter().map(|&node| NodeId(node));
-        let roots: Vec<NodeId> = roots.filter(|&node| child.status(node).0 == State::Pending).collect();
-        let count = roots.len();
-        let mut ready = |node| {
-            let state = child.trigger(self, node, false);
-            debug_assert_eq!(state, State::Ready);
-            self.publish(task(node), &sink);
-        };
-        // The last task pushed to a deque is the first one taken; the injector is first in, first out.
-        match &sink {
-            Sink::Seat(..) => roots.into_iter().rev().for_each(&mut ready),
-            Sink::Injector => roots.into_iter().for_each(&mut ready),
-        }
-        if child.plan().node_count() == 0 {
-            self.publish(end_of(child), &sink);
-        }
-        for (node, value) in given {
-            let left_unset = value.is_none();
-            if let Some(value) = value {
-                // SAFETY: a given node runs nowhere, so nobody else has a right to its slot, and it is not delivered yet.
-                let unwanted = unsafe { child.slots.put(child.plan().slot(node, 0), value) };
-                unwanted.into_iter().for_each(|value| self.body().discard(value));
-            }
-            let sink = match &mut sink {
-                Sink::Seat(seat, next) => Sink::Seat(seat, next),
-                Sink::Injector => Sink::Injector,
+        let id = child.id();
+        child.note_birth(self.now());
+        let mut count = 0;
+        self.begin_with(child, given, seat, || {
+            let roots = child.plan().roots().iter().map(|&node| NodeId(node));
+            let roots: Vec<NodeId> = roots.filter(|&node| child.status(node).0 == State::Pending).collect();
+            count = roots.len();
+            let publish = |node| {
+                let state = child.trigger(self, node, false);
+                debug_assert_eq!(state, State::Ready);
+                match seat {
+                    Some(seat) => seat.push(Task { instance: id, node }),
+                    None => self.queue.inject(Task { instance: id, node }),
+                }
             };
-            self.settle_all(Outcome::given(task(node), left_unset), now, sink);
-        }
-        match sink {
-            Sink::Injector => self.pool.call_to_roots(self, count.max(1), false),
+            // The last task pushed to a deque is the first one taken; the injector is first in, first out.
+            match seat {
+                Some(_) => roots.into_iter().rev().for_each(publish),
+                None => roots.into_iter().for_each(publish),
+            }
+            if child.plan().node_count() == 0 {
+                match seat {
+                    Some(seat) => seat.push(end_of(child)),
+                    None => self.queue.inject(end_of(child)),
+                }
+            }
+        });
+        match seat {
+            None => self.pool.call_to_roots(self, count.max(1), false),
             // As of any run, somebody is to look from time to time.
-            Sink::Seat(..) if count > 1 => self.pool.call_to_roots(self, count, true),
-            Sink::Seat(..) => {}
+            Some(_) if count > 1 => self.pool.call_to_roots(self, count, true),
+            Some(_) => {}
         }
         id
     }

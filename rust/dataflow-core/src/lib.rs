@@ -6,12 +6,14 @@
 
 #![warn(clippy::all)]
 
+mod arena;
 pub mod body;
 pub mod clock;
 pub mod cycle;
 mod deque;
 pub mod error;
 pub mod expansion;
+pub mod given;
 pub mod graph;
 pub mod ids;
 pub mod instance;
@@ -25,6 +27,7 @@ pub mod pool;
 mod prefetch;
 pub mod ready;
 pub mod ready_set;
+pub mod resuming;
 pub mod run;
 pub mod slots;
 pub mod status;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::body::Body;
 use crate::clock::Clock;
+use crate::given::Given;
 use crate::ids::{InstanceId, NodeId, SlotId};
 use crate::instance::{Arena, Instance, Instances};
 use crate::items::Items;
@@ -13,7 +14,7 @@ use crate::plan::Plan;
 use crate::pool::{Caller, Pool};
 use crate::ready::{ReadyQueue, Seat, Task};
 use crate::status::State;
-use crate::sync::{AtomicBool, AtomicU8, Ordering};
+use crate::sync::{AtomicBool, AtomicU8, Mutex, Ordering, lock};
 use crate::timers::{Timers, Waiting};
 
 /// What a failure does to the rest of the run (rule R4).
@@ -60,6 +61,8 @@ pub struct Run<B: Body> {
     driven: bool,
     /// Starts have to be admitted.
     pub(crate) has_limits: bool,
+    /// What its nodes are given, until it starts.
+    pub(crate) restored: Mutex<Vec<Given<B::Value>>>,
     clock: Clock,
 }
 
@@ -181,6 +184,7 @@ impl<B: Body> Run<B> {
             stop: AtomicU8::new(0),
             finished: AtomicBool::new(false),
             caller: Caller::default(),
+            restored: Mutex::new(Vec::new()),
             clock: Clock::start(),
         }
     }
@@ -272,15 +276,23 @@ impl<B: Body> Run<B> {
             self.finish();
             return;
         }
-        self.push_roots(self.root(), seat);
+        let given = std::mem::take(&mut *lock(&self.restored));
+        if given.is_empty() {
+            return self.push_roots(self.root(), seat, |_| true);
+        }
+        let root = self.root();
+        self.begin_with(root, given, seat, || {
+            self.push_roots(root, seat, |node| root.status(node).0 == State::Pending);
+        });
     }
 
-    fn push_roots(&self, instance: &Instance<B>, seat: Option<&Seat<'_>>) {
-        let roots = instance.plan().roots().iter().enumerate();
+    fn push_roots(&self, instance: &Instance<B>, seat: Option<&Seat<'_>>, runs: impl Fn(NodeId) -> bool) {
+        let roots = instance.plan().roots().iter().enumerate().filter(|&(_, &node)| runs(NodeId(node)));
         let tasks = roots.map(|(index, &node)| (index, Task { instance: instance.id(), node: NodeId(node) }));
         instance.note_birth(self.now());
-        let count = tasks.len();
+        let mut count = 0;
         let mut push = |(index, task): (usize, Task)| {
+            count += 1;
             let state = instance.trigger(self, task.node, false);
             debug_assert_eq!(state, State::Ready);
             match seat {

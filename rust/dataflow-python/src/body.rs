@@ -20,6 +20,7 @@ use pyo3::prelude::*;
 
 use crate::attempt::Attempt;
 use crate::call;
+use crate::commits::Commits;
 use crate::conclude::{self, Via};
 use crate::convoy::{self, Convoy, Courtesy, Passage};
 use crate::events::{EventQueue, Kind, Moment, Record};
@@ -51,6 +52,8 @@ pub(crate) struct PythonBody {
     /// The caller's `contextvars.Context`, copied for each attempt.
     pub(crate) base_context: Py<PyAny>,
     pub(crate) events: Option<Py<EventQueue>>,
+    /// Present where somebody keeps what succeeds.
+    pub(crate) commits: Option<Commits>,
     /// How many records were put; what was not delivered of them was dropped.
     pub(crate) events_sent: AtomicU64,
     /// What ends the run from outside of its operations: the exception of a signal handler, or of an operation that

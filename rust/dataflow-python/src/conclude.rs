@@ -15,6 +15,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::arrays;
 use crate::body::{CoreRun, PythonBody};
+use crate::commits::Commits;
 use crate::dimensions;
 use crate::events::{Kind, Moment};
 use crate::frame::{Frame, Values};
@@ -89,6 +90,11 @@ pub(crate) fn commit<'a, 's, 'q>(
         Ok(outputs) => outputs,
         Err(error) => return Err((error, step)),
     };
+    if let Some(commits) = &run.body().commits
+        && let Err(error) = outputs.note(py, commits, run, step)
+    {
+        return Err((error, step));
+    }
     let now = step.clock();
     let took = now - step.started();
     spec.duration.note(took);
@@ -131,6 +137,17 @@ impl Outputs<'_> {
             }
         }
         claim
+    }
+}
+
+impl<'py> Outputs<'py> {
+    /// Tells who keeps what succeeds.
+    fn note(&self, py: Python<'py>, commits: &Commits, run: &CoreRun, step: &Step<'_, '_, PythonBody>) -> PyResult<()> {
+        let attempt = (step.task(), step.attempt());
+        match self {
+            Self::One(value) => commits.note(py, run, attempt, std::iter::once(Some(value)), step.started()),
+            Self::Many(values) => commits.note_values(py, run, attempt, values, step.started()),
+        }
     }
 }
 
@@ -323,6 +340,12 @@ pub(crate) fn succeed(
     let instance = run.instance(task.instance);
     let (spec, slots) = (instance.program().spec(task.node), instance.plan().slots_of(task.node));
     if let Err(error) = share_all(py, instance, spec, slots, &mut outputs) {
+        return fail(py, run, task, attempt, error, None, via);
+    }
+    if let Some(commits) = &run.body().commits
+        && instance.status(task.node) == (State::Running, attempt)
+        && let Err(error) = commits.note_values(py, run, (task, attempt), &outputs, instance.timing(task.node).started)
+    {
         return fail(py, run, task, attempt, error, None, via);
     }
     let now = via.clock(run);

@@ -2,6 +2,7 @@
 //! here, and ends the attempt or begins the next iteration.
 #![allow(unsafe_code)]
 
+use std::cmp::Ordering;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -16,7 +17,6 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use crate::arrays;
 use crate::body::{CoreRun, PythonBody, internal_error};
 use crate::call;
 use crate::conclude::{self, Via};
@@ -27,13 +27,15 @@ use crate::map_content::Element;
 use crate::missing::Missing;
 use crate::node_spec::{Expands, NodeSpec, Place};
 use crate::plan::PyPlan;
+use crate::resuming::{self, Restored};
 use crate::run_program::{Ending, RunProgram};
 use crate::timed::{self, Ended};
 
 /// What the hooks say is to run next: the plan, the number of its first node, what its roots are given, which outputs of
-/// its nodes are those of the expanded one (-1 for none), whether a failure in it may come to nothing, and the values of its
-/// parameters.
-type Answer<'py> = (Bound<'py, PyPlan>, u32, Vec<(u32, Bound<'py, PyAny>)>, Vec<(i64, u32)>, bool, Vec<Py<PyAny>>);
+/// its nodes are those of the expanded one (-1 for none), whether a failure in it may come to nothing, the values of its
+/// parameters, and what an earlier run has done of it.
+type Answer<'py> =
+    (Bound<'py, PyPlan>, u32, Vec<(u32, Bound<'py, PyAny>)>, Vec<(i64, u32)>, bool, Vec<Py<PyAny>>, Vec<Restored<'py>>);
 
 /// What runs in the place of an attempt.
 struct Next {
@@ -157,7 +159,7 @@ fn next(
     answer: Bound<'_, PyAny>,
     element: &mut Option<Element>,
 ) -> PyResult<Next> {
-    let (plan, base, given, outputs, is_contained, parameters): Answer<'_> = answer.extract()?;
+    let (plan, base, given, outputs, is_contained, parameters, restored): Answer<'_> = answer.extract()?;
     let plan = plan.get();
     let count = plan.plan.node_count();
     if base.checked_add(count as u32).is_none() {
@@ -168,21 +170,7 @@ fn next(
         Err(_) => Ok(None),
     });
     let outputs = outputs.collect::<PyResult<Box<[Option<SlotId>]>>>()?;
-    let missing = Missing::object(py)?;
-    let limits = run.body().limits.as_ref();
-    let given = given.into_iter().map(|(node, value)| {
-        let id = plan.output(node, 0)?;
-        if value.is(missing) {
-            return Ok((id, None));
-        }
-        let is_consumed = plan.plan.consumer_counts()[plan.plan.slot(id, 0).index()] > 0;
-        let value = if is_consumed && arrays::is_plain_array(&value) { arrays::share(value)? } else { value };
-        if let Some(limits) = limits {
-            limits.value_comes(&value);
-        }
-        Ok((id, Some(value.unbind())))
-    });
-    let given = given.collect::<PyResult<Vec<(NodeId, Option<Py<PyAny>>)>>>()?;
+    let given = resuming::given(py, &plan.plan, run.body().limits.as_ref(), restored, &given)?;
     let kept = outputs.iter().flatten().copied().collect();
     // An item is attempted again, or leaves its failure to the map.
     let is_contained = is_contained || task.instance.is_items();
@@ -288,7 +276,7 @@ fn outputs_of(
 
 /// Whether the hooks have answered with what is to run next: its first part is a plan, which no output is.
 fn is_next(answer: &Bound<'_, PyTuple>) -> bool {
-    answer.len() == 6 && answer.get_item(0).is_ok_and(|first| first.is_instance_of::<PyPlan>())
+    answer.len() == 7 && answer.get_item(0).is_ok_and(|first| first.is_instance_of::<PyPlan>())
 }
 
 /// Takes what was kept of an expansion; the values are let go there.
@@ -341,10 +329,12 @@ pub(crate) fn place(run: &CoreRun, number: u32) -> PyResult<(&Instance<PythonBod
     if (number as usize) < run.root().plan().node_count() {
         return Ok((run.root(), NodeId(number)));
     }
-    let node_in = |instance: &Instance<PythonBody>| {
-        let node = number.checked_sub(instance.program().base())?;
-        ((node as usize) < instance.plan().node_count()).then_some(NodeId(node))
-    };
-    let found = run.instances().find_map(|instance| Some((instance, node_in(instance)?)));
+    // Numbers are given out in the order of expansions.
+    let found = run.find_instance(|instance| match number.checked_sub(instance.program().base()) {
+        None => Ordering::Greater,
+        Some(node) if (node as usize) < instance.plan().node_count() => Ordering::Equal,
+        Some(_) => Ordering::Less,
+    });
+    let found = found.map(|instance| (instance, NodeId(number - instance.program().base())));
     found.ok_or_else(|| PyIndexError::new_err(format!("the run has no node {number}")))
 }

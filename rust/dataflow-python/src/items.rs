@@ -11,6 +11,7 @@ use dataflow_core::run::{FailurePolicy, Step, Stop};
 use pyo3::exceptions::PyBaseException;
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 use smallvec::SmallVec;
 
 use crate::body::{CoreRun, LONG_NANOSECONDS, PythonBody};
@@ -37,7 +38,15 @@ pub(crate) fn expand(
     map: &Py<MapSpec>,
 ) -> PyResult<()> {
     let body = step.run().body();
-    let (content, len) = content(py, frame, map, &body.hooks)?;
+    let task = frame.task;
+    let (mut content, len) = content(py, frame, map, &body.hooks)?;
+    if body.commits.is_some() {
+        let (node, indices) = path(step.run(), task);
+        let indices = PyTuple::new(py, indices)?;
+        let restored =
+            body.hook(py, step.run(), |hooks| hooks.call_method1(intern!(py, "restored_items"), (node, &indices)))?;
+        content.restored = (!restored.is_none()).then(|| restored.unbind());
+    }
     let map = map.get();
     let place = map.item.get().place;
     let is_remote = place >= body.elsewhere && place < Place::Loop;
@@ -78,6 +87,17 @@ impl PythonBody {
         let map = content.map.get();
         let spec = map.item.get();
         let (task, attempt, run) = (step.task(), step.attempt(), step.run());
+        if attempt == 1
+            && let Some(restored) = &content.restored
+        {
+            match content.put_restored(py, restored, task.node.index(), &self.hooks) {
+                Ok(true) => return End::Done,
+                Ok(false) => {}
+                Err(error) => {
+                    return failed(py, run, items, content, task, attempt, error, step.seat() as u32, element);
+                }
+            }
+        }
         if attempt > 1 {
             let (node, indices) = path(run, task);
             if let Err(error) =
@@ -133,8 +153,15 @@ impl PythonBody {
                 }
             },
         };
-        let put =
-            returned.and_then(|value| content.put_returned(py, spec, &frame, value, task.node.index(), &self.hooks));
+        let index = task.node.index();
+        let put = returned.and_then(|value| match &self.commits {
+            None => content.put_returned(py, spec, &frame, value, index, &self.hooks),
+            Some(commits) => {
+                let outputs = conclude::outputs(py, spec, &frame, value)?;
+                commits.note_values(py, run, (task, attempt), &outputs, step.started())?;
+                content.put_outputs(py, index, outputs, &self.hooks)
+            }
+        });
         match put {
             Ok(()) => End::Done,
             Err(error) => {
@@ -391,7 +418,14 @@ pub(crate) fn conclude(
     // SAFETY: an item that is under way has a slot.
     let content = unsafe { items.load().content() };
     let outcome = match outcome {
-        Outcome::Outputs(outputs) => content.put_outputs(py, task.node.index(), outputs, &run.body().hooks).err(),
+        Outcome::Outputs(outputs) => {
+            let body = run.body();
+            let kept = body
+                .commits
+                .as_ref()
+                .map_or(Ok(()), |commits| commits.note_values(py, run, (task, attempt), &outputs, run.now()));
+            kept.and_then(|()| content.put_outputs(py, task.node.index(), outputs, &body.hooks)).err()
+        }
         Outcome::Failed(error) => Some(error),
         Outcome::Cancelled => {
             let end = cancelled(items, content);

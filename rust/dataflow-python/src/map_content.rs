@@ -9,6 +9,7 @@ use dataflow_core::items::MAX_ITEMS;
 use pyo3::exceptions::PyBaseException;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::PyTuple;
 use smallvec::SmallVec;
 
 use crate::conclude;
@@ -16,6 +17,7 @@ use crate::dimensions;
 use crate::frame::{Frame, Values};
 use crate::gather::wrong;
 use crate::map_spec::MapSpec;
+use crate::missing::Missing;
 use crate::node_spec::{CallKind, NodeSpec};
 use crate::python_errors;
 use crate::results::Column;
@@ -47,6 +49,8 @@ pub(crate) struct Content {
     pub(crate) lacks_outcomes: AtomicBool,
     /// What the results hold so far, in bytes, where memory is limited.
     pub(crate) held: AtomicU64,
+    /// Where a run takes over what an earlier one has done: gives the outputs of an item by its index, or nothing.
+    pub(crate) restored: Option<Py<PyAny>>,
 }
 
 /// The map, for the scheduler.
@@ -109,6 +113,7 @@ pub(crate) fn content(
         fault: Mutex::default(),
         lacks_outcomes: AtomicBool::new(false),
         held: AtomicU64::new(0),
+        restored: None,
     };
     Ok((content, len))
 }
@@ -204,6 +209,24 @@ impl Content {
             column.put(index, value.into_bound(py), hooks)?;
         }
         Ok(())
+    }
+
+    /// Takes an item over from an earlier run; `false` if that has not come to it.
+    pub(crate) fn put_restored(
+        &self,
+        py: Python<'_>,
+        restored: &Py<PyAny>,
+        index: usize,
+        hooks: &Py<PyAny>,
+    ) -> PyResult<bool> {
+        let outputs = restored.bind(py).call1((index,))?;
+        if outputs.is_none() {
+            return Ok(false);
+        }
+        let missing = Missing::object(py)?;
+        let outputs = outputs.cast_into::<PyTuple>()?;
+        let values = outputs.iter().map(|value| if value.is(missing) { None } else { Some(value.unbind()) });
+        self.put_outputs(py, index, values.collect(), hooks).map(|()| true)
     }
 
     #[inline]

@@ -100,6 +100,9 @@ pub(crate) struct NodeSpec {
     /// Compares the lengths of the named dimensions of its arrays; see `dimensions.rs`.
     #[pyo3(get)]
     pub(crate) dimensions: Option<Py<PyAny>>,
+    /// The Python level of contracts that it was made for.
+    #[pyo3(get)]
+    pub(crate) contracts: String,
     pub(crate) duration: Duration,
     pub(crate) output_size: OutputSize,
 }
@@ -153,7 +156,7 @@ impl NodeSpec {
     #[pyo3(signature = (*, label, kind, function, input_names, input_flags, input_checks, input_defaults, output_names,
         output_flags, output_checks, settings, arguments=vec![], keyword_names=None, spread=false, is_coroutine=false,
         executor=None, retry_policy=None, max_attempts=1, map=None, fallback=None, expands=None,
-        dimensions=None))]
+        dimensions=None, contracts="values".to_owned()))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         py: Python<'_>,
@@ -179,6 +182,7 @@ impl NodeSpec {
         fallback: Option<Py<PyAny>>,
         expands: Option<&str>,
         dimensions: Option<Py<PyAny>>,
+        contracts: String,
     ) -> PyResult<Self> {
         let kind = match kind {
             "method" => CallKind::Method,
@@ -260,6 +264,7 @@ impl NodeSpec {
             fallback,
             always_runs,
             dimensions,
+            contracts,
         })
     }
 
@@ -285,13 +290,6 @@ impl NodeSpec {
     #[getter]
     fn is_function(&self) -> bool {
         self.kind == CallKind::Function
-    }
-
-    /// Whether any value is compared with what its port declares.
-    #[getter]
-    fn is_checked(&self) -> bool {
-        let mut checks = self.input_checks.iter().chain(&self.output_checks);
-        self.dimensions.is_some() || checks.any(|check| !matches!(check, Check::Anything))
     }
 
     /// How long attempts took of late: the shortest and the longest to expect, in nanoseconds; 0 if none has ended.

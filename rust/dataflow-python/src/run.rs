@@ -16,6 +16,7 @@ use pyo3::{PyTraverseError, PyVisit};
 
 use crate::attempt::Attempt;
 use crate::body::{CoreRun, PythonBody};
+use crate::commits::Commits;
 use crate::convoy::{Convoy, has_interpreter_lock};
 use crate::events::{EventQueue, Moment};
 use crate::expansion;
@@ -51,7 +52,7 @@ pub(crate) struct PyRun {
 }
 
 impl PyRun {
-    fn core(&self) -> PyResult<&Arc<CoreRun>> {
+    pub(crate) fn core(&self) -> PyResult<&Arc<CoreRun>> {
         self.inner.as_ref().ok_or_else(|| PyRuntimeError::new_err("this run was cleared by the garbage collector"))
     }
 
@@ -71,6 +72,10 @@ impl PyRun {
         Ok(plan.slot(node, port))
     }
 
+    pub(crate) fn has_started(&self) -> bool {
+        self.started.load(Ordering::Relaxed)
+    }
+
     fn start_once(&self) -> PyResult<&Arc<CoreRun>> {
         let core = self.core()?;
         if self.started.swap(true, Ordering::Relaxed) {
@@ -84,7 +89,7 @@ impl PyRun {
 impl PyRun {
     #[new]
     #[pyo3(signature = (plan, context, record, hooks, base_context, fail_fast, max_workers, driven, retain, events=None,
-        limits=None, executor=None, process_items=1, lent=None, grace_seconds=1.0, given=vec![]))]
+        limits=None, executor=None, process_items=1, lent=None, grace_seconds=1.0, given=vec![], commits=None))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         plan: Bound<'_, PyPlan>,
@@ -103,6 +108,7 @@ impl PyRun {
         lent: Option<Vec<u32>>,
         grace_seconds: f64,
         given: Vec<Py<PyAny>>,
+        commits: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let elsewhere = match executor {
             None | Some("thread" | "inline") => Place::Process,
@@ -122,6 +128,7 @@ impl PyRun {
             hooks,
             base_context,
             events,
+            commits: commits.map(Commits::new),
             events_sent: AtomicU64::new(0),
             raised: Mutex::new(None),
             lost: AtomicBool::new(false),
@@ -225,7 +232,7 @@ impl PyRun {
     /// Runs on the calling thread and returns when every node has an outcome; `false` if something from outside of its
     /// operations ended it: `raised` or `lost` say what.
     fn drive(&self, py: Python<'_>) -> PyResult<bool> {
-        let begun = begun_here(py, self.core()?)?;
+        let begun = stacks::begun_here(py, self.core()?)?;
         let _pushed = begun.as_ref().map(Frame::push);
         let core = self.start_once()?;
         let (body, mut host) = (core.body(), workers::host_of_this_thread());
@@ -245,7 +252,7 @@ impl PyRun {
     /// Works on a submitted run until it has finished: for an operation that waits for it on a worker thread.
     fn help(&self, py: Python<'_>) -> PyResult<()> {
         let (core, mut host) = (self.core()?, workers::host_of_this_thread());
-        let begun = begun_here(py, core)?;
+        let begun = stacks::begun_here(py, core)?;
         let _pushed = begun.as_ref().map(Frame::push);
         workers::pool().help(core, &mut host);
         host.native_threads.released(core.body().hooks.bind(py));
@@ -326,7 +333,7 @@ impl PyRun {
     /// Whether it was ever started.
     #[getter]
     fn started(&self) -> bool {
-        self.started.load(Ordering::Relaxed)
+        self.has_started()
     }
 
     /// Whether the run was lost in a fork.
@@ -466,6 +473,7 @@ impl PyRun {
         visit.call(&body.hooks)?;
         visit.call(&body.base_context)?;
         visit.call(&body.events)?;
+        body.commits.as_ref().map_or(Ok(()), |commits| commits.traverse(&visit))?;
         for instance in core.instances() {
             instance.program().traverse(&visit)?;
             // SAFETY: the run is finished and nobody else has it.
@@ -479,15 +487,6 @@ impl PyRun {
     fn __clear__(&mut self) {
         let (core, plan) = (self.inner.take(), self.plan.take());
         drop((core, plan));
-    }
-}
-
-/// What stands on the thread's stack for a run that an operation begins or waits for there. An exception that was posted
-/// to the operation is raised now: the run is not to start.
-fn begun_here(py: Python<'_>, core: &Arc<CoreRun>) -> PyResult<Option<Frame>> {
-    match stacks::take_posted(py) {
-        Some(error) => Err(error),
-        None => Ok((!stacks::top().is_null()).then(|| Frame::of_begun_run(core))),
     }
 }
 

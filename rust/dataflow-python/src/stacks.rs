@@ -267,3 +267,12 @@ pub(crate) fn take_posted(py: Python<'_>) -> Option<PyErr> {
     let class = unsafe { Bound::from_borrowed_ptr(py, class) };
     Some(class.cast_into::<PyType>().map_or_else(PyErr::from, |class| PyErr::from_type(class, ())))
 }
+
+/// What stands on the thread's stack for a run that an operation begins or waits for there. An exception that was posted
+/// to the operation is raised now: the run is not to start.
+pub(crate) fn begun_here(py: Python<'_>, core: &Arc<CoreRun>) -> PyResult<Option<Frame>> {
+    match take_posted(py) {
+        Some(error) => Err(error),
+        None => Ok((!top().is_null()).then(|| Frame::of_begun_run(core))),
+    }
+}

@@ -1,16 +1,21 @@
-"""What worker processes say besides results: questions to shared state, log records, progress, checks."""
+"""What worker processes say besides results: questions to state, log records, progress, checks, changes of state."""
 
 from __future__ import annotations
 
 import pickle
+from functools import partial
 from typing import Any
 
+from execution_dataflow.errors import OutsideRunError
 from execution_dataflow.executors.processes import messages
 from execution_dataflow.executors.processes.member import Member
+from execution_dataflow.executors.processes.process_run import ProcessRun
 from execution_dataflow.executors.processes.wire import Incoming
 from execution_dataflow.process_errors import TransferError
+from execution_dataflow.store_errors import StoreError
+from execution_dataflow.stores.journal import StateChange
 
-__all__ = ["answer_call", "note_checks", "pass_on"]
+__all__ = ["answer_call", "hear_of_state", "note_checks", "pass_on"]
 
 
 def answer_call(member: Member, key: str, method: str, arguments: bytes) -> None:
@@ -39,6 +44,43 @@ def pass_on(member: Member, message: Incoming) -> None:
             run.progress(*said)
     except Exception as fault:
         run.record.logger_for(None).warning("a message of a worker process could not be passed on", exc_info=fault)
+
+
+def hear_of_state(member: Member, message: Incoming) -> None:
+    """Answer a question to persistent state soon, or take what a task has changed of it, whose result comes next."""
+    if message.kind == messages.READ_STATE:
+        number, what, arguments = message.data
+        run = next((task.run for task in member.tasks if task.run.number == number), None)
+        member.desk.do(partial(_answer_of_state, member, run, what, arguments))
+        return
+    number, changes = message.data
+    task = next((task for task in member.tasks if task.number == number), None)
+    if task is not None:
+        task.changes = [StateChange(*change) for change in changes]
+
+
+def _answer_of_state(member: Member, run: ProcessRun | None, what: str, arguments: tuple[Any, ...]) -> None:
+    try:
+        stream, is_answer = pickle.dumps(_found_in_state(run, what, arguments), 5), True
+    except BaseException as fault:
+        stream, is_answer = _pickled_error(fault), False
+    member.desk.hand_over(partial(member.reply, is_answer, stream))
+
+
+def _found_in_state(run: ProcessRun | None, what: str, arguments: tuple[Any, ...]) -> Any:
+    if run is None:
+        raise OutsideRunError("persistent state was asked for by a thread whose operation has ended")
+    overlays = run.record.open_overlays()
+    if what == "operation":
+        return overlays.operation_name(*arguments)
+    return overlays.source.read(*arguments) if what == "read" else overlays.source.keys(*arguments)
+
+
+def _pickled_error(error: BaseException) -> bytes:
+    try:
+        return pickle.dumps(error, 5)
+    except Exception:
+        return pickle.dumps(StoreError(f"{type(error).__name__}: {error}"), 5)
 
 
 def note_checks(member: Member, number: int, nanoseconds: int, stream: bytes) -> None:

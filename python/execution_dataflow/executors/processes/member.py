@@ -16,6 +16,7 @@ from execution_dataflow.executors.processes.process_run import ProcessRun
 from execution_dataflow.executors.processes.sent_things import PackedOperation
 from execution_dataflow.executors.processes.shared_calls import SharedCalls
 from execution_dataflow.executors.processes.spawn import Started
+from execution_dataflow.executors.processes.state_desk import StateDesk
 from execution_dataflow.executors.processes.task import Task
 from execution_dataflow.executors.processes.values import WirePart, resolve, wire_part_of_parcel
 from execution_dataflow.executors.processes.wire import Inbox, Outbox
@@ -65,6 +66,8 @@ class Member:
         The process.
     memory : WorkerLink
         The way of shared memory to it.
+    desk : StateDesk
+        What answers it where a store has to be waited for.
 
     Attributes
     ----------
@@ -76,8 +79,9 @@ class Member:
         How large the inputs of these are.
     """
 
-    def __init__(self, started: Started, memory: WorkerLink) -> None:
+    def __init__(self, started: Started, memory: WorkerLink, desk: StateDesk) -> None:
         self.memory = memory
+        self.desk = desk
         self.process: subprocess.Popen[bytes] = started.process
         self.connection = started.connection
         self.control = started.control
@@ -128,6 +132,7 @@ class Member:
         if task.needs:
             self._define(task.needs, definitions)
         number = self.last_number = task.number = self.last_number + 1
+        task.changes = ()  # of a process that died before it was done
         attempt, part = task.attempt, task.part
         if task.parcel is not None:
             part = self._describe(task.parcel)
@@ -157,7 +162,7 @@ class Member:
             self._define(operation.needs, definitions)
             self._operations.add(operation.number)
             spec = operation.spec
-            self.outbox.put(messages.OPERATION, (operation.number, spec.label, operation.stream, spec.is_checked))
+            self.outbox.put(messages.OPERATION, (operation.number, spec.label, operation.stream, spec.contracts))
         if run.number not in self._runs:
             stream, needs = run.seed
             self._define(needs, definitions)

@@ -22,10 +22,12 @@ __all__ = [
     "OPERATION",
     "PROGRESS",
     "READY",
+    "READ_STATE",
     "REPLY",
     "RESULT",
     "RESULTS",
     "RUN",
+    "STATE_CHANGES",
     "TASKS",
     "ResultMessage",
     "TaskMessage",
@@ -70,6 +72,10 @@ CHECKS: Final = 17
 """(task, nanoseconds that its operation took, pickled list of what `RunRecord.note_checks` takes): before a result."""
 CALL: Final = 14
 """(key of a shared state, method, pickled arguments): asks for a `REPLY`."""
+READ_STATE: Final = 18
+"""(run, what is asked, arguments): of persistent state; asks for a `REPLY`."""
+STATE_CHANGES: Final = 19
+"""(task, list of what `StateChange` takes): what a task has changed of persistent state; before its result."""
 
 
 TaskMessage: TypeAlias = tuple[int, int, int, int, tuple[int, ...], int, str, WirePart, bool]

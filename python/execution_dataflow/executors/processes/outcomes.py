@@ -23,7 +23,7 @@ def conclude_held(member: Member, held: bytes | memoryview) -> None:
     for number, took, stream in results_in(held):
         task = member.take(number)
         if task is not None:
-            _succeed(task, took, partial(pickle.loads, stream))
+            _succeed(member, task, took, partial(pickle.loads, stream))
 
 
 def conclude(member: Member, result: ResultMessage, body: bytearray) -> None:
@@ -34,7 +34,7 @@ def conclude(member: Member, result: ResultMessage, body: bytearray) -> None:
     attempt, took = task.attempt, result.nanoseconds
     if result.outputs is not None:
         part = result.outputs
-        _succeed(task, took, lambda: unpack(member.received(part), body, 0)[0])
+        _succeed(member, task, took, lambda: unpack(member.received(part), body, 0)[0])
     elif result.failure is not None:
         attempt.begin(took)
         (stream, _), text, where = result.failure
@@ -44,7 +44,7 @@ def conclude(member: Member, result: ResultMessage, body: bytearray) -> None:
         attempt.cancel()
 
 
-def _succeed(task: Task, took: int, load: Callable[[], tuple[Any, ...]]) -> None:
+def _succeed(member: Member, task: Task, took: int, load: Callable[[], tuple[Any, ...]]) -> None:
     attempt, operation = task.attempt, task.operation
     assert operation is not None
     attempt.begin(took)
@@ -58,8 +58,20 @@ def _succeed(task: Task, took: int, load: Callable[[], tuple[Any, ...]]) -> None
     task.let_go()
     if task.is_late(took):
         attempt.fail(task.timeout())
+    elif task.changes:
+        member.desk.do(partial(_commit, task, outputs))
     else:
         attempt.complete(outputs)
+
+
+def _commit(task: Task, outputs: tuple[Any, ...]) -> None:
+    """End an attempt that has changed persistent state, which is committed with its outputs: that may take a while."""
+    attempt, changes = task.attempt, task.changes
+    overlays = task.run.record.open_overlays()
+    overlays.receive(attempt.node, attempt.items, attempt.attempt, changes)
+    attempt.complete(outputs)
+    # If it had its outcome already, nobody has taken them.
+    overlays.take(attempt.node, attempt.items, attempt.attempt)
 
 
 def _unreadable(task: Task, fault: Exception) -> TransferError:

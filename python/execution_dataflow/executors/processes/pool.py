@@ -14,13 +14,14 @@ from typing import Any
 
 from execution_dataflow import _core
 from execution_dataflow.executors.processes import messages
-from execution_dataflow.executors.processes.hearing import answer_call, note_checks, pass_on
+from execution_dataflow.executors.processes.hearing import answer_call, hear_of_state, note_checks, pass_on
 from execution_dataflow.executors.processes.member import MOST_QUEUED_BYTES, Ending, Member
 from execution_dataflow.executors.processes.messages import ResultMessage
 from execution_dataflow.executors.processes.outcomes import conclude, conclude_held
 from execution_dataflow.executors.processes.process_run import ProcessRun
 from execution_dataflow.executors.processes.sent_things import PackedOperation, SentThings
 from execution_dataflow.executors.processes.spawn import start_worker
+from execution_dataflow.executors.processes.state_desk import StateDesk
 from execution_dataflow.executors.processes.task import Task
 from execution_dataflow.executors.processes.waiting import WaitingTasks
 from execution_dataflow.executors.processes.wire import Incoming
@@ -82,6 +83,7 @@ class ProcessPool:
         self._open_runs = 0
         self._memory = begin_use()
         self._tidy_at: int | None = None
+        self._desk = StateDesk(workers, self._hand_over)
         self._thread = threading.Thread(target=self._serve, name="execution-dataflow-processes", daemon=True)
         self._thread.start()
 
@@ -95,6 +97,10 @@ class ProcessPool:
         """Have an attempt run soon."""
         if self._is_closing:
             raise RuntimeError("the worker processes of this engine were closed")
+        cache = run.record.cache
+        if cache is not None and attempt.operation._settings.cache is not None:
+            cache.launch(run.record, attempt, lambda made: self._hand_over(Task(made, run)))
+            return
         self._hand_over(Task(attempt, run))
 
     def cancel(self, run: ProcessRun, grace_seconds: float) -> None:
@@ -281,7 +287,7 @@ class ProcessPool:
                 if not self._members:
                     self._fail_all(WorkerStartError(f"no worker process can be started: {fault}"))
                 return
-            member = Member(started, link)
+            member = Member(started, link, self._desk)
             self._members.append(member)
             self._selector.register(member.connection, selectors.EVENT_READ, member)
             if member.watch is not None:
@@ -345,6 +351,8 @@ class ProcessPool:
             pass_on(member, message)
         elif message.kind == messages.CHECKS:
             note_checks(member, *message.data)
+        elif message.kind in (messages.READ_STATE, messages.STATE_CHANGES):
+            hear_of_state(member, message)
 
     # -- ends
 
@@ -481,6 +489,7 @@ class ProcessPool:
             for task in member.tasks:
                 task.attempt.cancel()
             member.release()
+        self._desk.close(max(0.0, deadline - time.monotonic()))
         self._members.clear()
         for task in self._waiting.take_all():
             task.attempt.cancel()

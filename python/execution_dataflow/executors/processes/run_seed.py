@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from execution_dataflow.context import ExecutionContext
 from execution_dataflow.executors.processes.shared_proxy import remote_state, share
 from execution_dataflow.executors.processes.values import Packer
+from execution_dataflow.kept_state import StateTerms
 from execution_dataflow.process_errors import TransferError
 from execution_dataflow.run_record import RunRecord
 from execution_dataflow.run_settings import RunSettings
@@ -40,6 +41,8 @@ class RunSeed(NamedTuple):
         The working directory.
     path : list of str
         Where modules are found.
+    state_terms : StateTerms or None
+        How values of persistent state are encoded; ``None`` in a run that has none.
     """
 
     context: ExecutionContext
@@ -49,6 +52,7 @@ class RunSeed(NamedTuple):
     log_level: int
     directory: str
     path: list[str]
+    state_terms: StateTerms | None
 
 
 def pack_seed(record: RunRecord, packer: Packer, keys: dict[int, str]) -> bytes:
@@ -91,6 +95,7 @@ def pack_seed(record: RunRecord, packer: Packer, keys: dict[int, str]) -> bytes:
         _effective_level(record.logger_for(None).logger),
         os.getcwd(),
         [str(entry) for entry in sys.path],
+        record.state_terms,
     )
     try:
         if _is_bare(context) and type(record.graph_name) is str:

@@ -72,8 +72,8 @@ class SentThings:
         self._numbers = count(1)
 
     def operation(self, spec: _core.NodeSpec, stream: bytes, needs: frozenset[str]) -> PackedOperation:
-        """Return what is known of an operation with this pickle, whose values are checked or not."""
-        digest = blake2b(stream, digest_size=16, person=b"checked" if spec.is_checked else b"").digest()
+        """Return what is known of an operation with this pickle, at the level of contracts of its spec."""
+        digest = blake2b(stream, digest_size=16, person=spec.contracts.encode()).digest()
         known = self._operations.get(digest)
         if known is None:
             known = self._operations[digest] = PackedOperation(next(self._numbers), spec, stream, needs)

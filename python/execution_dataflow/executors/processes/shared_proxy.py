@@ -43,6 +43,9 @@ class Parent(Protocol):
     def ask(self, key: str, method: str, arguments: tuple[Any, ...]) -> Any:
         """Ask a shared state of the parent, and return the answer or raise the exception that it is."""
 
+    def ask_state(self, run: int, what: str, arguments: tuple[Any, ...]) -> Any:
+        """Ask for what is committed of persistent state; otherwise as `ask`."""
+
 
 _parent: list[Parent] = []
 

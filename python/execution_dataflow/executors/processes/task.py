@@ -10,6 +10,7 @@ from execution_dataflow.executors.processes.sent_things import PackedOperation
 from execution_dataflow.executors.processes.values import WirePart, wire_part
 from execution_dataflow.executors.time_over import timeout_of
 from execution_dataflow.shared_memory import Parcel
+from execution_dataflow.stores.journal import StateChange
 from execution_dataflow.timeout_errors import OperationTimeout
 
 __all__ = ["Task"]
@@ -52,11 +53,14 @@ class Task:
         Stands for both if any of the inputs lies in shared memory.
     needs : frozenset of str
         The keys of the definitions in the inputs.
+    changes : sequence of StateChange
+        What it has changed of persistent state, when its worker has said so.
     """
 
     __slots__ = (
         "attempt",
         "buffers",
+        "changes",
         "has_begun",
         "is_long",
         "is_shielded",
@@ -85,6 +89,7 @@ class Task:
         self.buffers: Sequence[memoryview] = ()
         self.parcel: Parcel | None = None
         self.needs = _NO_NEEDS
+        self.changes: Sequence[StateChange] = ()
 
     def prepare(self, inputs: tuple[object, ...]) -> None:
         """Make ready what is sent.

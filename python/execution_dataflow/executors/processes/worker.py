@@ -14,6 +14,7 @@ from contextvars import Context
 from typing import Any, NoReturn
 
 from execution_dataflow import _core
+from execution_dataflow.contract_levels import ContractLevel
 from execution_dataflow.executors.processes import messages
 from execution_dataflow.executors.processes.definitions import forget_definitions, receive_definition
 from execution_dataflow.executors.processes.failures import pack_failure
@@ -35,7 +36,8 @@ from execution_dataflow.executors.processes.values import (
 )
 from execution_dataflow.executors.processes.wire import Inbox, Outbox
 from execution_dataflow.executors.processes.worker_context import GuestRecord
-from execution_dataflow.node_specs import spec_of, unchecked_spec_of
+from execution_dataflow.kept_state import take_changes
+from execution_dataflow.node_specs import spec_at_level
 from execution_dataflow.operations import Operation
 from execution_dataflow.process_errors import TransferError
 from execution_dataflow.shared_memory import Accounts, MainLink, become_worker
@@ -85,7 +87,7 @@ class _Worker:
         self._tasks: deque[tuple[TaskMessage, bytearray, list[WirePart]]] = deque()
         self._replies: deque[tuple[bool, bytes]] = deque()
         # What was sent and not needed yet is a pickle: an error in loading it is that of the task.
-        self._operations: dict[int, tuple[str, bytes, bool] | tuple[_core.NodeSpec, Operation]] = {}
+        self._operations: dict[int, tuple[str, bytes, ContractLevel] | tuple[_core.NodeSpec, Operation]] = {}
         self._runs: dict[int, bytes | GuestRecord] = {}
         self._cancelled: dict[int, str | None] = {}
         self._halted: set[int] = set()
@@ -126,8 +128,8 @@ class _Worker:
         elif kind == messages.DEFINE:
             receive_definition(*data)
         elif kind == messages.OPERATION:
-            number, label, stream, is_checked = data
-            self._operations[number] = (label, stream, is_checked)
+            number, label, stream, contracts = data
+            self._operations[number] = (label, stream, contracts)
         elif kind == messages.RUN:
             number, stream = data
             self._runs[number] = stream
@@ -169,6 +171,7 @@ class _Worker:
             stream = pack_plain(outputs)
             packed = None if stream is not None else self._packed_outputs(outputs, spec)
             del outputs
+            changes = take_changes(record, node, items, attempt)
         except BaseException as error:
             chain, text, where = pack_failure(error, self._packer.pack_in_band)
             # Its frames hold the inputs.
@@ -176,13 +179,19 @@ class _Worker:
             del error
             _flush_output()
             failure = wire_part(chain), text, where
+            if record is not None:
+                record.drop_state(node, items)
             self._send_checks(number, record)
             self._reports.say(messages.RESULT, tuple(ResultMessage(number, self._took, None, failure)))
             return
         _flush_output()
         took, expected = self._took, self._expected.get(operation, 0)
         self._expected[operation] = took if took > expected else expected - (expected - took) // 8
-        if stream is not None and took <= SHORT_NANOSECONDS and self._tasks and not self._memory.owes:
+        if changes:
+            self._reports.say(messages.STATE_CHANGES, (number, [tuple(change) for change in changes]))
+        # With changes of state it is not held: it is to follow them on the connection.
+        is_short = took <= SHORT_NANOSECONDS and not changes
+        if stream is not None and is_short and self._tasks and not self._memory.owes:
             self._reports.hold(number, took, stream, self._ended)
         else:
             self._reports.result(number, took, packed or Packed(stream or b""))
@@ -248,10 +257,10 @@ class _Worker:
         known = self._operations[number]
         if len(known) == 2:
             return known
-        label, stream, is_checked = known
+        label, stream, contracts = known
         try:
             operation = pickle.loads(stream)
-            spec = spec_of(operation) if is_checked else unchecked_spec_of(operation)
+            spec = spec_at_level(operation, contracts)
             made = self._operations[number] = (spec, operation)
         except Exception as fault:
             raise TransferError(
@@ -322,9 +331,15 @@ class _Worker:
 
     def ask(self, key: str, method: str, arguments: tuple[Any, ...]) -> Any:
         """Ask a shared state of the parent, from any thread; one question at a time."""
-        stream = self._packer.pack_in_band(arguments).stream
+        return self._answer(messages.CALL, (key, method, self._packer.pack_in_band(arguments).stream))
+
+    def ask_state(self, run: int, what: str, arguments: tuple[Any, ...]) -> Any:
+        """Ask for what is committed of persistent state, from any thread."""
+        return self._answer(messages.READ_STATE, (run, what, arguments))
+
+    def _answer(self, kind: int, question: tuple[Any, ...]) -> Any:
         with self._asking:
-            self._reports.say(messages.CALL, (key, method, stream))
+            self._reports.say(kind, question)
             while not self._replies:
                 # The thread that runs operations reads already where it waits for the next.
                 if not self._reading.acquire(timeout=_REPLY_SECONDS):

@@ -5,14 +5,20 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from execution_dataflow.checks.outcome import CheckOutcome
 from execution_dataflow.executors.processes.messages import LOG, PROGRESS
 from execution_dataflow.executors.processes.run_seed import RunSeed
 from execution_dataflow.executors.processes.shared_proxy import parent
+from execution_dataflow.executors.processes.state_reader import StateReader
 from execution_dataflow.run_logging import RunLogger
 from execution_dataflow.run_record import RunRecord
+from execution_dataflow.store_errors import NoStateStoreError
+
+if TYPE_CHECKING:
+    from execution_dataflow.kept_state import StateTerms
+    from execution_dataflow.persistent_state.overlays import StateOverlays
 
 __all__ = ["CheckNote", "GuestRecord"]
 
@@ -64,7 +70,7 @@ class GuestRecord(RunRecord):
         What is known of it here.
     """
 
-    __slots__ = ("_check_notes", "_log", "node_names", "number")
+    __slots__ = ("_check_notes", "_log", "_state_terms", "node_names", "number")
 
     def __init__(self, number: int, seed: RunSeed) -> None:
         self.node_names: dict[int, str] = {}
@@ -72,6 +78,20 @@ class GuestRecord(RunRecord):
         self.number = number
         self._check_notes: list[CheckNote] = []
         self._log = _SendingLogger(number, seed.log_level)
+        self._state_terms = seed.state_terms
+
+    @property
+    def state_terms(self) -> StateTerms | None:
+        """How values of state are encoded, as the parent says."""
+        return self._state_terms
+
+    def _new_overlays(self) -> StateOverlays:
+        if self._state_terms is None:
+            raise NoStateStoreError
+        from execution_dataflow.persistent_state.overlays import StateOverlays
+
+        reader = StateReader(self.number, *self._state_terms)
+        return StateOverlays(reader, self.graph_name, reader.operation_name)
 
     def logger_for(self, node: int | None, items: tuple[int, ...] = ()) -> RunLogger:
         """Return a logger whose records go to the parent."""

@@ -9,12 +9,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from execution_dataflow.store_errors import StoreError
 from execution_dataflow.stores.sql.checksums import CommitRow
 from execution_dataflow.stores.sql.schema import STEPS, prepare, stored_version
+from execution_dataflow.stores.sql.tables import CACHE
 
 __all__ = ["COMMITS_AFTER", "COMMIT_COLUMNS", "Database", "fetch_all"]
 
@@ -96,6 +97,15 @@ class Database(ABC):
     @abstractmethod
     def read(self, work: Callable[[Connection], T]) -> T:
         """Do something that only reads in a transaction, all of whose statements see the same."""
+
+    def cached_row(self, key: str) -> tuple[Any, ...] | None:
+        """Return a row of the cache's index, in the order of its columns; ``None`` if there is none."""
+        row = self.read(lambda connection: connection.execute(select(CACHE).where(CACHE.c.key == key)).first())
+        return None if row is None else tuple(row)
+
+    def is_over(self, moment: float) -> bool:
+        """Return whether a moment has passed, by the store's clock."""
+        return moment <= self.read(self.now)
 
     @abstractmethod
     def write(self, work: Callable[[Connection], T]) -> T:

@@ -137,7 +137,7 @@ class SqlJournal:
 
     def find_cached(self, key: str) -> CachedResult | None:
         """Return a cached result that has not expired."""
-        return self._database.read(lambda connection: cache_index.find(connection, self._database, key))
+        return cache_index.find(self._database, key)
 
     def put_cached(self, result: CachedResult) -> None:
         """Keep a result; one of the same key is replaced."""

@@ -9,6 +9,7 @@ mod mapping;
 mod oracle;
 mod plain;
 mod pools;
+mod restored;
 mod script;
 mod trial;
 mod watchdog;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dataflow_core::body::Body;
 use dataflow_core::expansion::Expansion;
+use dataflow_core::given::Given;
 use dataflow_core::graph::{Graph, INPUT_MANY, INPUT_OPTIONAL};
 use dataflow_core::ids::{NodeId, SlotId};
 use dataflow_core::instance::Instance;
@@ -65,6 +66,7 @@ impl Body for Plain {
                 run.expand(task, attempt, Expansion::new(plan, ()), |_| true);
             }
             Next::ExpandContained(plan, given) => {
+                let given = given.into_iter().map(|(node, value)| Given::one(node, value)).collect();
                 step.expand(Expansion::new(plan, ()).with_given(given).contained(), |_| true);
             }
         }

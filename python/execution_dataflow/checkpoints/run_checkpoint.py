@@ -1,0 +1,314 @@
+"""The checkpoint of one run: what it takes over, what it keeps, and how that ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+from execution_dataflow import _core
+from execution_dataflow.checkpoints.commit_writer import CommitWriter
+from execution_dataflow.checkpoints.resume_report import ResumeReport
+from execution_dataflow.checkpoints.resumption import USELESS, Resumption, reasons_to_run
+from execution_dataflow.checkpoints.run_fingerprints import RunFingerprints
+from execution_dataflow.checkpoints.settings import Checkpoint
+from execution_dataflow.fingerprinting import item, what_changed
+from execution_dataflow.kept_state import take_changes
+from execution_dataflow.storage_formats import ValueCodec
+from execution_dataflow.store_errors import UnstorableValueError
+from execution_dataflow.stores.journal import Commit, record_binding
+from execution_dataflow.stores.owners import new_owner
+
+if TYPE_CHECKING:
+    from execution_dataflow.checkpoints.stores_of_engine import EngineStores
+    from execution_dataflow.plan import Plan
+    from execution_dataflow.run_record import RunRecord
+
+__all__ = ["RunCheckpoint"]
+
+
+_MISSING = _core.MISSING
+_NANOSECOND = 1e-9
+# What an output is called in a message when it cannot be stored.
+_PORTS = tuple(f"output {port}" for port in range(1024))
+
+
+class RunCheckpoint:
+    """Keeps what a run has done in a store, and gives it what earlier runs of the same id have done.
+
+    Parameters
+    ----------
+    stores : EngineStores
+        Opens the store.
+    settings : Checkpoint
+        Where, and how.
+    plan : Plan
+        What runs.
+    given : sequence of object
+        A value for each of the plan's `given`.
+    record : RunRecord
+        The run.
+    on_failure : callable
+        Told of the error after which nothing can be kept any more.
+
+    Raises
+    ------
+    RunHeldError
+        Another process runs this run id.
+    StoreError
+        The store cannot be read or written.
+    """
+
+    def __init__(
+        self,
+        stores: EngineStores,
+        settings: Checkpoint,
+        plan: Plan,
+        given: Sequence[Any],
+        record: RunRecord,
+        on_failure: Callable[[BaseException], object],
+    ) -> None:
+        record.derive_seed()
+        self.store = store = stores.get(settings.store)
+        self._plan = plan
+        # The record holds this: without a cycle, what it keeps goes as soon as nobody has the result.
+        self._record_ref = ref(record)
+        self._run_id = record.run_id
+        self._waits = settings.durability == "each"
+        self._resumption: Resumption | None = None
+        self._began = 0.0
+        self._not_kept: dict[str, str] = {}
+        self._damaged_items: dict[str, str] = {}
+        self._codec = ValueCodec(
+            store.artifacts,
+            key=store.key,
+            trusts_pickles=store.trust_pickles or (store.artifacts.is_local and store.journal.is_local),
+            prefix=f"runs/{_as_name(record.run_id)}",
+        )
+        journal = store.journal
+        self._lease = journal.acquire(record.run_id, plan.name, new_owner(), settings.lease_seconds, settings.metadata)
+        try:
+            self._fingerprints = RunFingerprints(plan, given, record.parameters, record.scopes)
+            self._own, self._names, self._count = self._fingerprints.all, plan.names, len(plan)
+            self._encode = self._codec.encode_outputs
+            self._earlier = {commit.key: commit for commit in journal.commits(record.run_id)}
+            self._writer = CommitWriter(journal, self._lease, on_failure)
+        except BaseException:
+            journal.release(self._lease, "FAILED")
+            raise
+
+    @property
+    def _record(self) -> RunRecord:
+        record = self._record_ref()
+        assert record is not None, "a run has its record until it has ended"
+        return record
+
+    # ------------------------------------------------------------ at the start
+
+    def restore(self, run: _core.Run, retain: str | Sequence[int], lent: Sequence[int] | None) -> None:
+        """Give a native run that has not started what earlier ones have done.
+
+        Parameters
+        ----------
+        run : _core.Run
+            The run.
+        retain : str or sequence of int
+            Which values it keeps, in the form that it takes.
+        lent : sequence of int or None
+            The slots whose values may be needed to undo it.
+
+        Raises
+        ------
+        UntrustedArtifactError
+            A value is a pickle that must not be read.
+        StoreError
+            The store cannot be read.
+        """
+        self._began = run.began_ns * 1e-9
+        if lent and retain != "all":
+            retain = [*(() if isinstance(retain, str) else retain), *lent]
+        plan, fingerprints = self._plan, self._fingerprints.all
+        self._resumption = resumption = Resumption(
+            plan.core, plan.names, fingerprints, self._earlier, self._codec, retain
+        )
+        if not self._earlier:
+            return
+        try:
+            _core.restore(run, resumption.nodes())
+        except BaseException:
+            self.close("FAILED")
+            raise
+
+    def restored_items(self, node: int, items: Sequence[int]) -> Callable[[int], tuple[Any, ...] | None] | None:
+        """Return what gives the outputs of those items of a map that have committed; ``None`` if there are none."""
+        if not self._earlier:
+            return None
+        key, fingerprint = self._record.name_of(node, tuple(items)), self._fingerprints.of(node, items)
+        if fingerprint is None or not any(name.startswith(f"{key}[") for name in self._earlier):
+            return None
+        find, codec, damaged = self._earlier.get, self._codec, self._damaged_items
+
+        def restored(index: int) -> tuple[Any, ...] | None:
+            name = f"{key}[{index}]"
+            commit = find(name)
+            if commit is None or commit.fingerprint != item(fingerprint, index):
+                return None
+            bound_to = record_binding(name, commit.fingerprint)
+            try:
+                return tuple(codec.decode_outputs(commit.outputs, _core.MISSING, bound_to=bound_to))
+            except USELESS as error:
+                damaged[name] = str(error)
+                return None
+
+        return restored
+
+    def restored_inside(
+        self, plan: Plan, base: int, outside: Sequence[int], outputs: Sequence[tuple[int, int]]
+    ) -> list[tuple[int, list[tuple[int, Any]], bool]]:
+        """Return what an earlier run has done of a plan that runs in the place of an operation.
+
+        Parameters
+        ----------
+        plan : Plan
+            The plan.
+        base : int
+            The number of its first operation.
+        outside : sequence of int
+            The nodes that stand for what it is given.
+        outputs : sequence of (int, int)
+            The outputs that are wanted: node and port, -1 as node for none.
+        """
+        numbers = range(base, base + len(plan))
+        keys = [self._record.names(number) for number in numbers]
+        if not any(key in self._earlier for key in keys):
+            return []
+        fingerprints = [self._fingerprints.of(number) for number in numbers]
+        retain = [plan.core.slot(node, port) for node, port in outputs if node >= 0]
+        resumption = Resumption(plan.core, keys, fingerprints, self._earlier, self._codec, retain, outside)
+        nodes = resumption.nodes()
+        self._damaged_items.update({keys[node]: reason for node, reason in resumption.damaged.items()})
+        return nodes
+
+    # ------------------------------------------------------------ while it runs
+
+    def commit(
+        self,
+        node: int,
+        items: Sequence[int],
+        attempt: int,
+        values: Sequence[object],
+        started: int,
+        ended: int,
+    ) -> None:
+        """Keep the outputs of an attempt that has succeeded, and its changes of state, before anybody gets them.
+
+        Parameters
+        ----------
+        node : int
+            The operation.
+        items : sequence of int
+            Which item of a map it is.
+        attempt : int
+            From 1.
+        values : sequence of object
+            The outputs in the order of ports, MISSING for one that was not set.
+        started, ended : int
+            In nanoseconds since the run began.
+
+        Raises
+        ------
+        StateConflictError
+            A value of the state was changed by somebody else; nothing was kept.
+        StoreError, LeaseLostError
+            Nothing can be kept any more.
+        """
+        record = self._record_ref()
+        assert record is not None, "a run has its record until it has ended"
+        if items or node >= self._count:
+            items = tuple(items)
+            fingerprint, name = self._fingerprints.of(node, items), record.name_of(node, items)
+        else:
+            fingerprint, name = self._own[node], self._names[node]
+        changes = () if record.overlays is None else take_changes(record, node, tuple(items), attempt)
+        commit = None
+        if fingerprint is not None:
+            bound_to = record_binding(name, fingerprint)
+            try:
+                encoded = self._encode(_PORTS[: len(values)], values, _MISSING, bound_to=bound_to)
+            except UnstorableValueError as error:
+                self._not_kept[name] = str(error)
+            else:
+                began, ended_at = self._began + started * _NANOSECOND, self._began + ended * _NANOSECOND
+                commit = Commit(name, fingerprint, attempt, began, ended_at, encoded.record, encoded.artifacts)
+        if changes or (self._waits and commit is not None):
+            self._writer.write(commit, changes)
+        elif commit is not None:
+            self._writer.add(commit)
+
+    # ------------------------------------------------------------ at the end
+
+    def flush(self) -> BaseException | None:
+        """Return when all that has committed is durable; with the error that kept it from being so."""
+        self._writer.flush()
+        return self._writer.error
+
+    def close(self, state: str, reverted: Sequence[str] = ()) -> None:
+        """End it: what was reverted does not count as committed any more, and others may take the run up.
+
+        Parameters
+        ----------
+        state : str
+            How the run ended.
+        reverted : sequence of str
+            The operations that were undone.
+        """
+        if self._writer.error is None:
+            for name in reverted:
+                self._writer.add(Commit(name, b"", 0, 0.0, 0.0, b""))
+        self._writer.close()
+        self.store.journal.release(self._lease, state)
+
+    # ------------------------------------------------------------ afterwards
+
+    def restored_nodes(self) -> list[int]:
+        """Return the operations that were restored."""
+        flags = b"" if self._resumption is None else self._resumption.restored
+        return [node for node, is_restored in enumerate(flags) if is_restored]
+
+    @property
+    def restored(self) -> list[str]:
+        """The names of the operations that were restored."""
+        names = self._plan.names
+        return [names[node] for node in self.restored_nodes()]
+
+    @cached_property
+    def report(self) -> ResumeReport:
+        """What was taken over, and why the rest ran."""
+        resumption, without = self._resumption, self._fingerprints.reason
+        not_kept = dict(self._not_kept)
+        for node, fingerprint in enumerate(self._fingerprints.all):
+            if fingerprint is None:
+                not_kept[self._plan.names[node]] = f"what it is computed from cannot be told: {without(node)}"
+        reasons = {}
+        if resumption is not None and self._earlier:
+            reasons = reasons_to_run(
+                self._plan,
+                resumption.restored,
+                self._fingerprints.all,
+                without,
+                self._earlier,
+                resumption.damaged,
+                what_changed,
+            )
+        reasons.update(self._damaged_items)
+        return ResumeReport(
+            self._run_id, self.store.address, bool(self._earlier), tuple(self.restored), reasons, not_kept
+        )
+
+
+def _as_name(run_id: str) -> str:
+    """Return what artifacts of a run are called: no two runs the same, and readable where that is possible."""
+    readable = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in run_id[:40])
+    return f"{readable}-{blake2b(run_id.encode(errors='surrogatepass'), digest_size=8).hexdigest()}"

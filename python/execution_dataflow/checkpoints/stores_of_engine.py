@@ -1,0 +1,60 @@
+"""The stores that an engine has opened: each once, and closed with the engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Lock
+from typing import TypeAlias
+
+from execution_dataflow.stores.opening import Store, open_store
+
+__all__ = ["EngineStores", "StoreAddress", "checked_address"]
+
+StoreAddress: TypeAlias = str | Path | Store
+"""A store, or what opens it: see `open_store`."""
+
+
+class EngineStores:
+    """Stores by their addresses, opened when a run first needs them."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._opened: dict[str | Path, Store] = {}
+
+    def get(self, address: StoreAddress) -> Store:
+        """Return a store. One that was given open is its user's to close."""
+        if isinstance(address, Store):
+            return address
+        with self._lock:
+            store = self._opened.get(address)
+            if store is None:
+                store = self._opened[address] = open_store(address)
+            return store
+
+    def close(self) -> None:
+        """Close those that were opened here."""
+        with self._lock:
+            opened, self._opened = self._opened, {}
+        for store in opened.values():
+            store.close()
+
+    def after_fork_in_child(self) -> None:
+        """Start afresh: what is open belongs to the parent."""
+        self._lock = Lock()
+
+
+def checked_address(value: object, option: str) -> StoreAddress | None:
+    """Return an address, or raise an error that says what it may be."""
+    if value is None or isinstance(value, Store | Path):
+        return value
+    if not isinstance(value, str):
+        raise TypeError(
+            f"{option}= is the address of a store such as 'sqlite:///runs.db', a path, or a Store, not "
+            f"{type(value).__name__}"
+        )
+    if "://" not in value:
+        raise ValueError(
+            f"{option}={value!r} is no address of a store: 'sqlite:///{value}' is a file of that name, as is "
+            f"pathlib.Path({value!r})"
+        )
+    return value
