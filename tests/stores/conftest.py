@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from services import PostgresServer
+from services import PostgresServer, free_port
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +31,9 @@ def postgres(running_postgres: PostgresServer) -> PostgresServer:
 def schema() -> str:
     """The name of a schema that nobody has used."""
     return f"store_{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port of this machine on which nobody listens."""
+    return free_port()

@@ -10,7 +10,14 @@ from execution_dataflow.stores.owners import new_owner
 
 def made_commits(count: int, prefix: str = "node", size: int = 100) -> list[Commit]:
     return [
-        Commit(f"{prefix}[{number}]", number.to_bytes(48, "big"), 1, 1.7e9 + number, 1.7e9 + number + 0.5, filled(number, size))
+        Commit(
+            f"{prefix}[{number}]",
+            number.to_bytes(48, "big"),
+            1,
+            1.7e9 + number,
+            1.7e9 + number + 0.5,
+            filled(number, size),
+        )
         for number in range(count)
     ]
 

@@ -86,7 +86,9 @@ def test_writing_to_a_damaged_page_says_what_to_do(path: Path) -> None:
     for page in pages_with(path, b"node["):
         overwrite(path, page * 4096, b"\xff" * 4096)
     journal = open_journal(address(path))
-    with pytest.raises(StoreError, match=r"is damaged .*restore it from a backup, or copy what can still be read.*salvage"):
+    with pytest.raises(
+        StoreError, match=r"is damaged .*restore it from a backup, or copy what can still be read.*salvage"
+    ):
         journal.append(begin(journal), 1, made_commits(1))
     journal.close()
 
