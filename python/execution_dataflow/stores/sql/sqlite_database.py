@@ -125,8 +125,13 @@ class SqliteDatabase(Database):
 
     def read(self, work: Callable[[Connection], T]) -> T:  # noqa: D102
         try:
-            with self.engine.connect() as connection, connection.begin():
-                return work(connection)
+            with self.engine.connect() as connection:
+                transaction = connection.begin()
+                try:
+                    return work(connection)
+                finally:
+                    # After it has met a damaged page, SQLite takes no COMMIT, even of nothing.
+                    transaction.rollback()
         except SQLAlchemyError as error:
             raise self.error_of(error) from error
         except sqlite3.Error as error:
