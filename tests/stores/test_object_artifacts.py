@@ -100,7 +100,6 @@ def test_failed_upload_of_parts_leaves_the_old_artifact(server: BucketServer) ->
     with pytest.raises(StoreError, match="cannot write 'a'"):
         store.write("a", [bytes(9 * MIB)])
     assert bytes(store.read("a")) == b"old"
-    assert any(request.startswith("DELETE") for request in server.requests), "the parts were not given up"
 
 
 def test_missing_bucket_is_named_when_the_store_is_opened(server: BucketServer) -> None:
