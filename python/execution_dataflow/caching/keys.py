@@ -63,11 +63,10 @@ class _RunDigests:
 
     def _find(self, operation: Operation) -> tuple[bytes, bool] | Exception:
         from execution_dataflow.fingerprint_errors import UnfingerprintableError
-        from execution_dataflow.fingerprinting.operation_digests import draws_random_numbers
         from execution_dataflow.fingerprinting.walks import joined
 
         try:
-            return joined(*self._finder.of(operation)), draws_random_numbers(operation)
+            return joined(*self._finder.of(operation)), self._finder.draws_random_numbers(operation)
         except UnfingerprintableError as fault:
             return fault
 
