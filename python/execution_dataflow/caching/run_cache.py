@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from execution_dataflow.caching.around import CachedFunction, CachedKind, Place
 from execution_dataflow.caching.flights import Flight, computing
 from execution_dataflow.caching.inquiry import Found, Inquiry, Pause
-from execution_dataflow.caching.keys import key_of
 from execution_dataflow.caching.remote import RemoteCalls, log_of
 from execution_dataflow.caching.result_cache import ResultCache
 from execution_dataflow.cancellation import AttemptCancelled
@@ -57,6 +56,8 @@ class RunCache(RemoteCalls):
 
     def inquiry(self, kind: CachedKind, place: Place) -> Inquiry | None:
         """Return the search for the result of an attempt; ``None`` if it is to be computed without one."""
+        from execution_dataflow.caching.keys import key_of  # late: it loads all that makes fingerprints
+
         if self.results.is_resting:
             return None
         warn = partial(_warn, place.record, kind.operation)
