@@ -111,6 +111,10 @@ class Database(ABC):
     def write(self, work: Callable[[Connection], T]) -> T:
         """Do something in a transaction and commit it durably; it may be called again after it was rolled back."""
 
+    def write_lightly(self, work: Callable[[Connection], T]) -> T:
+        """Do something in a transaction that a loss of power may undo: it could be done anew."""
+        return self.write(work)
+
     @abstractmethod
     def write_once(self, work: Callable[[Connection], T]) -> T:
         """Do the same for what would do harm if it was committed twice, although nobody heard of the first time."""

@@ -168,6 +168,23 @@ class SqliteDatabase(Database):
             raise not_text(self.address, error) from error
         return row
 
+    def write_lightly(self, work: Callable[[Connection], T]) -> T:
+        """The file stays whole, and nobody waits for the disk."""
+        try:
+            with self._writing, self.engine.connect() as connection:
+                driver: Any = connection.connection.driver_connection
+                driver.execute("PRAGMA synchronous = NORMAL")
+                try:
+                    connection.execution_options(writes=True)
+                    with connection.begin():
+                        return work(connection)
+                finally:
+                    driver.execute("PRAGMA synchronous = FULL")
+        except SQLAlchemyError as error:
+            raise self.error_of(error) from error
+        except sqlite3.Error as error:
+            raise self.error_of_sqlite(error) from error
+
     def is_over(self, moment: float) -> bool:  # noqa: D102
         return moment <= self._clock()
 
