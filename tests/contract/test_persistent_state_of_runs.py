@@ -108,7 +108,9 @@ def test_operation_that_fails_for_good_leaves_no_trace(engine: ExecutionEngine, 
     def stands_in(context: ExecutionContext) -> str:
         return f"{context.state.name}: {context.state.get('a')}"
 
-    assert not engine.run(one(work)).is_successful()
+    result = engine.run(one(work))
+    assert not result.is_successful()
+    assert result._record.overlays is None or not result._record.overlays._live
     assert engine.run(one(operation(work, on_failure="nothing"))).get_output("work") == "nothing"
     result = engine.run(one(operation(work, on_failure=operation(stands_in))))
     assert result.get_output("work") == "operation:g/work: None"
@@ -224,8 +226,9 @@ def test_failed_item_leaves_no_trace(engine: ExecutionEngine, path: Path) -> Non
 
     graph = GraphDefinition("g")
     graph.map(work, over={"x": [1, 2, 3]})
-    engine.run(graph, failure_policy="continue")
+    result = engine.run(graph, failure_policy="continue")
     assert kept(path, "items") == {"1": 1, "3": 1}
+    assert not result._record.overlays._live  # nor in memory
 
 
 # ---------------------------------------------------------------- kinds of operations
