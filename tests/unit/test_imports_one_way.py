@@ -20,6 +20,7 @@ HOME = Path(execution_dataflow.__file__).parent
 # From the lowest to the highest. A folder stands for its modules, unless they are named one by one. A module may import
 # what stands before it.
 BOTTOM = [
+    "program_start",
     "_version",
     "_core",
     "nearest",
@@ -56,6 +57,7 @@ DEFINITION = [
     "policies",
     "rate_limits",
     "active_graphs",
+    "caching.policy",
     "operation_settings",
     "operations",
     "output_choice",
@@ -70,6 +72,7 @@ DEFINITION = [
     "names",
     "places",
     "fallbacks",
+    "caching.around",
     "node_specs",
     "priorities",
     "composition.parameter",
@@ -131,6 +134,8 @@ ENGINE = [
     "event_dispatch",
     "engine_threads",
     "engine_limits",
+    "caching",
+    "checkpoints",
     "engine_options",
     "fallback_hooks",
     "map_hooks",
@@ -147,6 +152,7 @@ ENGINE = [
     "planning",
     "engine_runs",
     "engine",
+    "store_care",
 ]
 PROGRAMS = ["__init__", "testing", "terminal", "demo", "commands", "cli", "__main__"]
 

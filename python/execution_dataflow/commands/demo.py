@@ -22,6 +22,12 @@ def demo(
         list[int] | None,
         typer.Option(min=1, max=12, metavar="M", help="Load only this month; may be given several times."),
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Keep what has succeeded beside the database, and go on from there if it was killed."
+        ),
+    ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print the path of the database and nothing else.")
     ] = False,
@@ -37,4 +43,5 @@ def demo(
             f"{database} is {content}, and will not be replaced: remove it, or name another file",
             param_hint="--database",
         )
-    raise typer.Exit(run_demo(database.resolve(), workers, month, quiet, Console(), Console(stderr=True)))
+    output, errors = Console(), Console(stderr=True)
+    raise typer.Exit(run_demo(database.resolve(), workers, month, quiet, output, errors, resume=resume))

@@ -11,6 +11,7 @@ from execution_dataflow.commands.completion import complete_pairs, complete_targ
 
 __all__ = [
     "AllowOption",
+    "DurabilityName",
     "ExecutorName",
     "FailurePolicyName",
     "GraphArgument",
@@ -34,6 +35,13 @@ class FailurePolicyName(StrEnum):
 
     fail_fast = "fail_fast"
     carry_on = "continue"
+
+
+class DurabilityName(StrEnum):
+    """When a checkpoint is written."""
+
+    batched = "batched"
+    each = "each"
 
 
 _GRAPH = typer.Argument(

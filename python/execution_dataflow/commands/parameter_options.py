@@ -56,8 +56,8 @@ class GivenGraph:
     console: Console = field(default_factory=Console)
     output: Sequence[AboveDisplay] = ()
 
-    def load(self, pairs: Sequence[str]) -> LoadedGraph:
-        """Make the graph, with these ``name=value`` pairs and what was given as options."""
+    def texts_with(self, pairs: Sequence[str]) -> dict[str, list[str]]:
+        """Return what was written for each parameter, in options of its own and in ``name=value`` pairs."""
         texts = {name: list(written) for name, written in self.texts.items()}
         for pair in pairs:
             name, equals, text = pair.partition("=")
@@ -65,7 +65,11 @@ class GivenGraph:
                 names = [parameter.name for parameter in self.parameters]
                 raise Mistake(f"-p {pair}: expected name=value{suggestion(name, names, 'parameters')}")
             texts.setdefault(name.strip().replace("-", "_"), []).append(text)
-        return load_graph(self.target, texts)
+        return texts
+
+    def load(self, pairs: Sequence[str]) -> LoadedGraph:
+        """Make the graph, with these ``name=value`` pairs and what was given as options."""
+        return load_graph(self.target, self.texts_with(pairs))
 
 
 def given_graph(context: typer.Context) -> GivenGraph:

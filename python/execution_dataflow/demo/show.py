@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
 
 from execution_dataflow import ExecutionContext, ExecutionEngine
+from execution_dataflow.demo.checkpoint import RUN_ID, kept_beside, remove_kept
 from execution_dataflow.demo.findings import print_findings
 from execution_dataflow.demo.flights import MONTHS, build_graph
 from execution_dataflow.demo.tables import data_folder
@@ -25,6 +26,8 @@ def run_demo(
     quiet: bool,
     output: Console,
     errors: Console,
+    *,
+    resume: bool = False,
 ) -> int:
     """Run the example.
 
@@ -40,6 +43,8 @@ def run_demo(
         Print the path of the database and nothing else.
     output, errors : rich.console.Console
         Where findings go, and where progress and errors go.
+    resume : bool
+        Keep what has succeeded, and go on with a run that did not come to its end.
 
     Returns
     -------
@@ -47,14 +52,23 @@ def run_demo(
         The exit code: 0 success, 1 the run failed.
     """
     graph = build_graph(data_folder())
-    context = ExecutionContext(parameters={"database": database, "months": tuple(months or MONTHS)})
-    with ExecutionEngine(max_workers=workers) as engine:
-        progress = nullcontext() if quiet else follow(engine, errors)
-        with progress:
-            result = engine.run(graph, context)
+    parameters = {"database": database, "months": tuple(months or MONTHS)}
+    with ExitStack() as stack:
+        run_id, checkpoint = None, None
+        if resume:
+            run_id, checkpoint = RUN_ID, stack.enter_context(kept_beside(database))
+        engine = stack.enter_context(ExecutionEngine(max_workers=workers, checkpoint=checkpoint))
+        if not quiet:
+            stack.enter_context(follow(engine, errors))
+        result = engine.run(graph, ExecutionContext(run_id=run_id, parameters=parameters))
     if not result.is_successful():
         errors.print(f"error: {result.get_error_message()}", markup=False, highlight=False, soft_wrap=True)
         return 1
+    if result.restored and not quiet:
+        errors.print(f"{len(result.restored)} of {len(result.states)} operations had succeeded before", highlight=False)
+    if checkpoint is not None:
+        # The database is what was wanted: what led to it is not needed any more.
+        remove_kept(database)
     if quiet:
         output.print(str(database), markup=False, highlight=False, soft_wrap=True)
         return 0

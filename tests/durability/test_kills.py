@@ -1,0 +1,166 @@
+"""A run that is killed at any moment and resumed ends as one that nobody has disturbed.
+
+Processes are real and so is the signal. SOAK_SCALE=40 makes it a thousand moments: ``make soak-durability``.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command_lines import HOME
+from killing.child import SEED, Report, Task, digest, environment
+from killing.graphs import GRAPHS
+from killing.nursery import TESTS, Nursery
+from killing.trial import Trial, Undisturbed, undisturbed
+
+from execution_dataflow import ExecutionContext, ExecutionEngine
+
+KILLS = 25
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="the nursery forks")
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder in memory where there is one: a killed process loses nothing of what no disk has, and fsync is free."""
+    memory = Path("/dev/shm")
+    inside = memory if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**28 else None
+    with tempfile.TemporaryDirectory(dir=inside, prefix="killing-") as name:
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[Nursery]:
+    with Nursery(str(HOME)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def mixed(nursery: Nursery, folder: Path) -> Undisturbed:
+    return undisturbed(nursery, folder, "mixed")
+
+
+@needs_fork
+def test_an_undisturbed_run_commits_every_operation_and_every_item(mixed: Undisturbed) -> None:
+    items = {f"piece_{branch}[{item}]" for branch in "abc" for item in range(6)}
+    assert mixed.keys == {*GRAPHS["mixed"]().compile().names, *items}
+    assert {"before a batch", "before an artifact", "before the end of a transaction"} <= set(mixed.report.points)
+    assert mixed.report.restored == []
+
+
+@needs_fork
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize("durability", ["batched", "each"])
+def test_a_killed_run_ends_as_if_nothing_had_happened(
+    durability: str, nursery: Nursery, folder: Path, mixed: Undisturbed, soak_scale: int
+) -> None:
+    chance = random.Random(os.environ.get("KILLING_SEED", f"{durability} {soak_scale}"))
+    kills: Counter[str] = Counter()
+    wanted = KILLS * soak_scale // 2
+    number = 0
+    while kills.total() < wanted:
+        number += 1
+        trial = Trial(nursery, folder / f"{durability}-{number}", "mixed", chance, durability=durability)
+        trial.kill_until_it_ends(mixed)
+        kills += trial.kills
+        # What has failed stays, to be looked at.
+        shutil.rmtree(trial.folder)
+    print(f"{kills.total()} kills of {number} runs: {dict(kills)}")
+
+
+@needs_fork
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="worker processes are found in /proc")
+def test_a_run_whose_worker_processes_are_killed_ends_as_if_nothing_had_happened(
+    nursery: Nursery, folder: Path, soak_scale: int
+) -> None:
+    chance = random.Random(os.environ.get("KILLING_SEED", f"workers {soak_scale}"))
+    expected = undisturbed(nursery, folder / "far", "far_away")
+    for number in range(soak_scale):
+        trial = Trial(nursery, folder / f"far-{number}", "far_away", chance)
+        # First the process with its workers, which have to end by themselves; then workers alone.
+        trial.kill_by_the_clock(expected.seconds)
+        trial.kill_workers(3)
+        trial.judge_the_end(trial.run_to_its_end(), expected)
+        shutil.rmtree(trial.folder)
+
+
+def test_a_program_that_is_killed_goes_on_when_it_is_started_again(tmp_path: Path) -> None:
+    """Without a nursery: as a person would do it, on every system."""
+    store = f"sqlite:///{tmp_path / 'runs.db'}"
+    outputs = []
+    for execution, kind in enumerate([("before a batch", 2), (None, 0)], start=1):
+        task = Task("mixed", store, "run", str(tmp_path), execution, point=kind[0], count=kind[1])
+        task.temporary.mkdir(exist_ok=True)
+        ended = subprocess.run(
+            [sys.executable, "-m", "killing.child", task.to_text()],
+            env={**os.environ, **environment(task), "PYTHONPATH": f"{HOME}{os.pathsep}{TESTS}"},
+            cwd=TESTS,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert (ended.returncode == 0) == (kind[0] is None), ended.stderr
+        outputs.append(task.report.exists())
+    assert outputs == [False, True]
+    report = Report.read(task.report)
+    assert len(report.restored) > 0
+    with ExecutionEngine(max_workers=1, state=tmp_path / "other.db") as engine:
+        os.environ.update(environment(task))
+        result = engine.run(GRAPHS["mixed"](), ExecutionContext(seed=SEED))
+    assert report.outputs == {name: digest(value) for name, value in sorted(result.values.items())}
+
+
+# ---------------------------------------------------------------- the judge itself
+
+
+@pytest.fixture
+def ended(nursery: Nursery, folder: Path, mixed: Undisturbed, request: pytest.FixtureRequest) -> Trial:
+    trial = Trial(nursery, folder / request.node.name, "mixed", random.Random(1))
+    trial.judge_the_end(trial.run_to_its_end(), mixed)
+    return trial
+
+
+@needs_fork
+def test_the_judge_sees_that_a_commit_is_lost(ended: Trial) -> None:
+    with ended.store() as store:
+        store.journal.delete_run(ended.run_id)
+    with pytest.raises(AssertionError, match="committed and not there any more"):
+        ended.judge()
+
+
+@needs_fork
+def test_the_judge_sees_that_an_operation_was_executed_again(ended: Trial) -> None:
+    task = ended.task()
+    with open(task.effects, "a", encoding="utf-8") as file:
+        file.write(f"limits_a {task.execution} 1\n")
+    with pytest.raises(AssertionError, match=r"had committed and was executed again: .*limits_a"):
+        ended.judge()
+
+
+@needs_fork
+def test_the_judge_sees_that_state_was_changed_twice(ended: Trial) -> None:
+    from execution_dataflow.persistent_state import edit_state
+
+    with edit_state(ended.address, "totals") as state:
+        state.update("pieces", lambda number: number + 1)
+    with pytest.raises(AssertionError, match="pieces"):
+        ended.judge()
+
+
+@needs_fork
+def test_the_judge_sees_what_is_left_behind(ended: Trial) -> None:
+    (ended.folder / "temporary" / "left").write_bytes(b"")
+    with pytest.raises(AssertionError, match="temporary files are left"):
+        ended.judge_what_is_left()
