@@ -336,6 +336,42 @@ def test_revert_changes_state_too(threads: ExecutionEngine, path: Path) -> None:
     assert kept(path, "operation:g/Reserve") == {"runs": 1}
 
 
+# ---------------------------------------------------------------- caches
+
+
+@pytest.mark.parametrize("executor", ["thread", "process", "async"])
+def test_operation_that_uses_state_is_not_kept_in_a_cache(path: Path, tmp_path: Path, executor: str) -> None:
+    """Or another attempt, after a conflict, would take what was kept and change nothing."""
+
+    def work(path: Path, context: ExecutionContext) -> int:
+        runs = context.state.update("runs", lambda runs: runs + 1, default=0)
+        if context.attempt == 1:
+            change_beside(path)
+        return runs
+
+    async def work_async(path: Path, context: ExecutionContext) -> int:
+        return work(path, context)
+
+    def look(context: ExecutionContext) -> int:
+        return context.state.namespace("operation:g/work").get("runs")
+
+    chosen = operation(
+        work_async if executor == "async" else work,
+        name="work",
+        cache=True,
+        retry_policy=RetryPolicy(max_attempts=2),
+    )
+    graph = GraphDefinition("g")
+    worked, looked = graph.add(chosen, path=path), graph.add(operation(look, cache=True))
+    graph.add_dependency(worked, looked)
+    options = {} if executor == "async" else {"executor": executor}
+    with ExecutionEngine(max_workers=1, state=path, cache=tmp_path / "cache.db", **options) as engine:
+        found = [engine.run(graph, retain="all") for _ in range(2)]
+    assert [result.get_output(worked) for result in found] == [11, 22]
+    assert [result.get_output(looked) for result in found] == [11, 22]
+    assert any("uses context.state, and so depends on more than its inputs" in text for text in found[0].warnings)
+
+
 # ---------------------------------------------------------------- stores that fail
 
 
