@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from execution_dataflow import _core
-from execution_dataflow.caching.around import CachedKind, Place, kind_of_cached
+from execution_dataflow.caching.around import CachedKind, Place, is_kept, kind_of_cached
 from execution_dataflow.caching.inquiry import Answer, Found, Inquiry, Pause
 from execution_dataflow.caching.log import CacheLog
 
@@ -86,10 +86,16 @@ class CachedAttempt:
         What runs.
     savers : Savers
         Threads that keep results.
+    place : Place
+        Which attempt it is.
     """
 
-    def __init__(self, attempt: _core.RemoteAttempt, inquiry: Inquiry, kind: CachedKind, savers: Savers) -> None:
+    def __init__(
+        self, attempt: _core.RemoteAttempt, inquiry: Inquiry, kind: CachedKind, savers: Savers, place: Place
+    ) -> None:
         self._attempt = attempt
+        # Its inputs are not to be kept alive.
+        self._place = place._replace(inputs=())
         self._inquiry = inquiry
         self._kind = kind
         self._savers = savers
@@ -106,6 +112,10 @@ class CachedAttempt:
 
     def complete(self, outputs: tuple[Any, ...]) -> None:
         """End it with its outputs, once they are kept."""
+        if not is_kept(self._kind, self._place):
+            self._inquiry.end()
+            self._attempt.complete(outputs)
+            return
 
         def keep() -> None:
             try:
@@ -209,7 +219,7 @@ class RemoteCalls:
             log_of(place.record).note_hit(place.node)
             attempt.complete(tuple(kind.renewed(answer.values)))
             return
-        made = CachedAttempt(attempt, inquiry, kind, self.savers)
+        made = CachedAttempt(attempt, inquiry, kind, self.savers, place)
         try:
             go(made)
         except BaseException:

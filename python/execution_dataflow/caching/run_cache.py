@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from execution_dataflow.caching.around import CachedFunction, CachedKind, Place
+from execution_dataflow.caching.around import CachedFunction, CachedKind, Place, is_kept
 from execution_dataflow.caching.flights import Flight, computing
 from execution_dataflow.caching.inquiry import Found, Inquiry, Pause
 from execution_dataflow.caching.remote import RemoteCalls, log_of
@@ -107,7 +107,7 @@ class RunCache(RemoteCalls):
             with _computing(inquiry.flight):
                 returned = called.compute(*args, **kwargs)
             seconds = time.perf_counter() - began
-            outputs = called.kind.outputs_of(place.operation, returned)
+            outputs = called.kind.outputs_of(place.operation, returned) if is_kept(called.kind, place) else None
             if outputs is not None:
                 inquiry.keep(called.kind.names, outputs, seconds)
             return returned
@@ -152,7 +152,7 @@ class RunCache(RemoteCalls):
             with _computing(inquiry.flight):
                 returned = await called.compute(*args, **kwargs)
             seconds = time.perf_counter() - began
-            outputs = called.kind.outputs_of(place.operation, returned)
+            outputs = called.kind.outputs_of(place.operation, returned) if is_kept(called.kind, place) else None
             if outputs is not None:
                 await elsewhere.run(partial(inquiry.keep, called.kind.names, outputs, seconds))
             return returned
