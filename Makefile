@@ -52,6 +52,7 @@ wheel: tools ## build the wheel of this interpreter into dist/
 
 test-env: wheel
 	@$(VENV) .venv-test --requirements requirements/test.txt --wheels dist
+	@sh scripts/install_services.sh target/services || echo 'the tests that need these servers are skipped'
 
 # ---------------------------------------------------------------- what people type
 

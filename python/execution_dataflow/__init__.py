@@ -1,7 +1,9 @@
 """Dataflow graphs on a Rust core: operations with typed ports, connected to a DAG, run on threads and event loops."""
 
+import execution_dataflow.program_start
+
 try:
-    import execution_dataflow._core  # noqa: F401 - before all else, for the error below
+    import execution_dataflow._core  # noqa: F401 - before the rest, for the error below
 except ImportError as _error:
     # CPython's own refusal, which does not say what to do.
     if "subinterpreters" in str(_error):
@@ -12,6 +14,9 @@ except ImportError as _error:
     raise
 
 from execution_dataflow._version import __version__
+from execution_dataflow.caching.entries import CacheEntry
+from execution_dataflow.caching.policy import CachePolicy
+from execution_dataflow.caching.result_cache import ResultCache
 from execution_dataflow.cancellation import AttemptCancelled, AttemptTimedOut
 from execution_dataflow.channels import DataChannel
 from execution_dataflow.check_errors import BrokenCheckError, CheckFailed
@@ -123,6 +128,8 @@ __all__ = [
     "AttemptCancelled",
     "AttemptTimedOut",
     "BrokenCheckError",
+    "CacheEntry",
+    "CachePolicy",
     "ChannelError",
     "Check",
     "CheckFailed",
@@ -205,6 +212,7 @@ __all__ = [
     "RemoteTraceback",
     "RepeatedOperation",
     "ResourceError",
+    "ResultCache",
     "RetryPolicy",
     "RunCancelled",
     "RunFailed",

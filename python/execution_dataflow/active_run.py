@@ -122,6 +122,7 @@ class ActiveRun:
         self._result: ExecutionResult | None = None
         self._is_given_up = False
         self.record = record = RunRecord(None, plan.name, context, plan.label)
+        record.cache = options.cache
         if plan.has_dimensions:
             record.dimensions = DimensionFlow(plan)
         limits = options.limits

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from execution_dataflow.caching.engine_cache import CacheChoice, cache_of_engine
 from execution_dataflow.checkpoints.settings import Checkpoint, Durability, checked_checkpoint
 from execution_dataflow.checkpoints.stores_of_engine import StoreAddress, checked_address
 from execution_dataflow.context import ExecutionContext
@@ -90,6 +91,9 @@ class ExecutionEngine(EngineRuns):
         When a success counts as committed: see `Checkpoint`.
     state : str, Path or Store, optional
         Where ``context.state`` is kept; by default the store of the checkpoint, which it is to be if there is one.
+    cache : str, Path, Store, ResultCache or bool, optional
+        Where operations with ``cache=True`` keep their results: the cache of the user by default, see `ResultCache`.
+        ``False``: nowhere, and nothing that was kept is used.
 
     Examples
     --------
@@ -125,6 +129,7 @@ class ExecutionEngine(EngineRuns):
         checkpoint: StoreAddress | Checkpoint | None = None,
         durability: Durability | None = None,
         state: StoreAddress | None = None,
+        cache: CacheChoice = None,
     ) -> None:
         if max_workers is None:
             max_workers = usable_cpus()
@@ -143,6 +148,7 @@ class ExecutionEngine(EngineRuns):
             contracts,
             checked_checkpoint(checkpoint, durability),
             checked_address(state, "state"),
+            cache_of_engine(cache),
         )
         super().__init__(options)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from execution_dataflow import _core
+from execution_dataflow.caching.run_cache import RunCache
 from execution_dataflow.checkpoints.settings import Checkpoint
 from execution_dataflow.checkpoints.stores_of_engine import StoreAddress
 from execution_dataflow.composition.nested import NestedGraph
@@ -55,6 +56,8 @@ class RunOptions:
         Where runs keep what they have done.
     state : str, Path or Store, optional
         Where the persistent state of operations is.
+    cache : RunCache, optional
+        Where operations keep results across runs.
 
     Raises
     ------
@@ -63,6 +66,7 @@ class RunOptions:
     """
 
     __slots__ = (
+        "cache",
         "checkpoint",
         "contracts",
         "deadline_seconds",
@@ -98,7 +102,9 @@ class RunOptions:
         contracts: ContractLevel = "values",
         checkpoint: Checkpoint | None = None,
         state: StoreAddress | None = None,
+        cache: RunCache | None = None,
     ) -> None:
+        self.cache = cache
         self.limits = limits
         checked_retain(retain)
         checked_executor(executor)
@@ -153,6 +159,7 @@ class RunOptions:
             self.contracts,
             checkpoint,
             self.state,
+            self.cache,
         )
 
     def retained_in(self, plan: Plan) -> str | list[int]:

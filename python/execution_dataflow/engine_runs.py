@@ -84,6 +84,8 @@ class EngineRuns:
             run.wait()
         self._stop_threads()
         self._stores.close()
+        if self._options.cache is not None:
+            self._options.cache.engine_closes()
 
     def _runs(self) -> list[ActiveRun]:
         return [thing for thing in watched() if isinstance(thing, ActiveRun) and thing.threads is self._threads]

@@ -10,6 +10,7 @@ from typing import Any, Generic, ParamSpec, Self, TypedDict, TypeVar, Unpack, ca
 
 from execution_dataflow._core import OperationBase
 from execution_dataflow.active_graphs import OPEN_BLOCKS, active_graph, inputs_by_name
+from execution_dataflow.caching.policy import CachePolicy
 from execution_dataflow.checks.check import Check, checks_of_ports
 from execution_dataflow.errors import PortError, UnknownPortError
 from execution_dataflow.operations import ExecutorName, Operation, OutputReference, check_options
@@ -54,6 +55,7 @@ class Options(TypedDict, total=False):
     always_run: bool | None
     dynamic: bool | None
     version: str | int | None
+    cache: bool | CachePolicy | None
 
 
 class OperationFunction(Generic[P, R_co]):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from execution_dataflow.active_run import ActiveRun
 from execution_dataflow.engine_options import checked_grace
 from execution_dataflow.result import ExecutionResult
 from execution_dataflow.run_hooks import final_state
-from execution_dataflow.states import RunState
+from execution_dataflow.states import OperationState, RunState
 
 __all__ = ["RunHandle"]
 
@@ -117,9 +118,19 @@ class RunHandle:
         -------
         dict
             ``done`` and ``total`` numbers of operations, and ``operations``: by name the fraction and the message that
-            running ones last reported.
+            running ones last reported. Of a loop that runs that is how many iterations have ended of those that may be.
         """
-        return self._run.progress()
+        progress = self._run.progress()
+        progress["operations"].update(self._loops())
+        return progress
+
+    def _loops(self) -> Iterator[tuple[str, tuple[float, str]]]:
+        record, core = self._run.record, self._run.core
+        for node, begun in () if record.scopes is None else record.scopes.loops():
+            plan, index = record.scopes.place(node)
+            if core.state(node) == OperationState.RUNNING:
+                most = plan.operations[index].max_iterations
+                yield record.names(node), ((begun - 1) / most, f"iteration {begun} of {most} at most")
 
     def __repr__(self) -> str:
         progress = self.progress()

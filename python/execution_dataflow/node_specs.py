@@ -9,6 +9,7 @@ from types import MethodType
 from typing import Any
 
 from execution_dataflow._core import MapSpec, NodeSpec
+from execution_dataflow.caching.around import cached
 from execution_dataflow.checks.checking import PortChecks, checked, port_checks
 from execution_dataflow.contract_levels import ContractLevel
 from execution_dataflow.dimensions import dimensions_of
@@ -216,6 +217,8 @@ def _new_spec(
     checks = checks_of(operation)  # which says what is wrong with them, at every level
     if checks is not None and contracts != "off":
         function = checked(function, is_coroutine, checks)
+    if operation._settings.cache is not None:
+        function = cached(function, is_coroutine, operation, checks)
     if around is not None and not isinstance(operation, MappedOperation | RepeatedOperation):
         function = around(function, is_coroutine)
     return NodeSpec(
@@ -341,6 +344,8 @@ def check_runnable(operation: Operation) -> None:
         raise GraphError(
             f"{label}(timeout_seconds=) has no meaning for a map: give it to the operation that runs for each item"
         )
+    if settings.cache is not None:
+        _check_cache(label, operation)
     if settings.dynamic:
         _check_dynamic(label, operation)
     executor = operation.executor
@@ -351,6 +356,23 @@ def check_runnable(operation: Operation) -> None:
     if executor not in (None, "async") and is_coroutine:
         raise GraphError(
             f"{label}(executor={executor!r}) is a coroutine function and runs on the event loop; leave it out"
+        )
+
+
+def _check_cache(label: str, operation: Operation) -> None:
+    if isinstance(operation, MappedOperation):
+        raise GraphError(
+            f"{label}(cache=) has no meaning for a map: give it to the operation that runs for each item, whose results "
+            "are kept one by one"
+        )
+    if isinstance(operation, RepeatedOperation):
+        raise GraphError(
+            f"{label}(cache=) has no meaning for a loop: give it to the operations in its body, or put the loop into an "
+            "operation that runs it"
+        )
+    if operation._settings.dynamic:
+        raise GraphError(
+            f"{label}(cache=) has no meaning for an operation that returns a graph: give it to the operations in that graph"
         )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from math import isfinite
 from typing import Any, overload
 
+from execution_dataflow.caching.policy import CachePolicy, checked_cache
 from execution_dataflow.errors import GraphError
 from execution_dataflow.rate_limits import RateLimit
 
@@ -43,6 +44,8 @@ class OperationSettings:
         Whether it returns a graph, which runs in its place.
     version : str, optional
         What its code counts as for checkpoints and caches, instead of its text.
+    cache : CachePolicy, optional
+        How its results are kept across runs.
     """
 
     timeout_seconds: float | None = None
@@ -55,6 +58,7 @@ class OperationSettings:
     always_run: bool = False
     dynamic: bool = False
     version: str | None = None
+    cache: CachePolicy | None = None
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -165,6 +169,7 @@ _CHECKS = {
     "always_run": _truth,
     "dynamic": _truth,
     "version": _version,
+    "cache": checked_cache,
 }
 
 DEFAULT_SETTINGS = OperationSettings()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Never, Sel
 
 from execution_dataflow._core import OperationBase
 from execution_dataflow.active_graphs import active_graph, inputs_by_name
+from execution_dataflow.caching.policy import CachePolicy
 from execution_dataflow.errors import GraphError, PortError, UnknownPortError
 from execution_dataflow.nearest import nearest_name
 from execution_dataflow.operation_settings import (
@@ -98,6 +99,9 @@ class Operation(OperationBase):
     version : str or int, optional
         What its code counts as for checkpoints and caches: with it a change of the text changes nothing, and another
         version makes it run again. By default the text counts, with the functions that it uses.
+    cache : bool or CachePolicy, optional
+        Whether its results are kept, and used again by any run in which its code, its configuration and its inputs are
+        the same; see `CachePolicy`.
 
     Raises
     ------
@@ -157,6 +161,7 @@ class Operation(OperationBase):
         always_run: bool
         dynamic: bool
         version: Any
+        cache: bool | CachePolicy | None
 
         def __init__(
             self,
@@ -176,6 +181,7 @@ class Operation(OperationBase):
             always_run: bool | None = None,
             dynamic: bool | None = None,
             version: str | int | None = None,
+            cache: bool | CachePolicy | None = None,
         ) -> None: ...
 
     else:
@@ -389,6 +395,7 @@ def _options(
     always_run: bool | None = None,
     dynamic: bool | None = None,
     version: str | int | None = None,
+    cache: bool | CachePolicy | None = None,
 ) -> None:
     """Take the options; arguments of its own stay with a subclass."""
 

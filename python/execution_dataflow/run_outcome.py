@@ -77,8 +77,14 @@ class RunOutcome:
         if found is None or scopes is None:
             return {}
         name = self.record.name_of(*found)
-        inside = scopes.inside(*found)
-        return {name + path: self.state(number) for path, number in inside if self._began(number)}
+        states: dict[str, OperationState] = {}
+        state, members = self.run.state, {int(state): state for state in OperationState}
+        for path, number in scopes.inside(*found):
+            try:
+                states[name + path] = members[state(number)]
+            except IndexError:
+                continue  # what was to be expanded was refused
+        return states
 
     def _expanded(self, operation: Operation | str) -> tuple[int, tuple[int, ...]] | None:
         scopes = self.record.scopes

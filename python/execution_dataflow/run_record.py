@@ -92,6 +92,10 @@ class RunRecord(KeepsState):
         What keeps what it has done, where something does.
     checkpoint_error : BaseException or None
         After what nothing could be kept any more.
+    cache : RunCache or None
+        Where operations find results of earlier runs; set by the engine.
+    cached : dict of int to int
+        How many results came from there, by node; of a map, of its items.
     checks : CheckLog or None
         What checks of ports found; ``None`` until the first one was asked.
     emit_check : callable or None
@@ -116,6 +120,9 @@ class RunRecord(KeepsState):
         "_run_id",
         "_seed",
         "_settings",
+        "_warned_of_cache",
+        "cache",
+        "cached",
         "cancel_reason",
         "cancel_requested",
         "checkpoint",
@@ -178,6 +185,9 @@ class RunRecord(KeepsState):
         self.deadline_exceeded: float | None = None
         self.left_behind: list[str] = []
         self.checks: CheckLog | None = None
+        self.cache: Any = None
+        self.cached: dict[int, int] = {}
+        self._warned_of_cache: set[tuple[str, str]] | None = None
         self.checkpoint: Any = None
         self.checkpoint_error: BaseException | None = None
         self.emit_check: Callable[[int, CheckOutcome], object] | None = None
@@ -215,6 +225,11 @@ class RunRecord(KeepsState):
         """Have a seed that nobody gave follow from the name of the run: one that is resumed has the same."""
         if self._seed is None:
             self._seed = seed_of(self.run_id)
+
+    @property
+    def given_seed(self) -> int | None:
+        """The seed that the user gave; ``None`` if the run draws one."""
+        return self._settings.seed
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -348,6 +363,37 @@ class RunRecord(KeepsState):
         if (emit := self.emit_check) is not None:
             for outcome in outcomes:
                 emit(node, outcome)
+
+    def note_cached(self, node: int) -> None:
+        """Note that a result of an operation, or of an item of a map, came from the cache.
+
+        Parameters
+        ----------
+        node : int
+            The index of the operation.
+        """
+        with self._lock:
+            self.cached[node] = self.cached.get(node, 0) + 1
+
+    def warn_of_cache(self, operation: str, kind: str, text: str) -> None:
+        """Keep and log that the cache was of no use: once for each kind of operation and of fault.
+
+        Parameters
+        ----------
+        operation : str
+            The class or function.
+        kind : str
+            What kind of thing went wrong.
+        text : str
+            The warning.
+        """
+        with self._lock:
+            warned = self._warned_of_cache = self._warned_of_cache or set()
+            if (operation, kind) in warned:
+                return
+            warned.add((operation, kind))
+            self.warnings.append(text)
+        self.logger_for(None).warning("%s", text)
 
     def supersede(self, node: int, error: BaseException) -> str:
         """Note a failed attempt that another one will follow.

@@ -31,6 +31,7 @@ from execution_dataflow import (
 
 pytest.importorskip("sqlalchemy")
 
+
 class Notes:
     """What ran, and what is to fail: no part of what an operation is computed from."""
 
@@ -92,7 +93,7 @@ def total(values: np.ndarray) -> float:
 def _forget() -> Iterator[None]:
     ran.clear()
     broken.clear()
-    yield
+    return
 
 
 @pytest.fixture
@@ -124,7 +125,8 @@ def test_what_had_succeeded_is_restored_and_the_rest_runs(engine: ExecutionEngin
     graph = chain()
     broken.add("increment 2")
     first = run(engine, graph)
-    assert first.state is RunState.FAILED and first.restored == []
+    assert first.state is RunState.FAILED
+    assert first.restored == []
     broken.clear()
     second = run(engine, graph)
     assert ran == ["increment 2"]
@@ -141,7 +143,8 @@ def test_what_had_succeeded_is_restored_and_the_rest_runs(engine: ExecutionEngin
 def test_a_run_that_had_succeeded_runs_nothing_and_has_its_outputs(engine: ExecutionEngine) -> None:
     run(engine, chain())
     again = run(engine, chain())
-    assert ran == [] and again.outputs() == {"last": {"result": 3}}
+    assert ran == []
+    assert again.outputs() == {"last": {"result": 3}}
     assert set(again.states.values()) == {OperationState.RESTORED}
 
 
@@ -160,7 +163,8 @@ def test_other_ways_to_run_take_over_too(engine: ExecutionEngine, way: str) -> N
         result = engine.submit(chain(), context).result(timeout=30)
     else:
         result = asyncio.run(engine.run_async(chain(), context))
-    assert ran == [] and result.outputs() == {"last": {"result": 3}}
+    assert ran == []
+    assert result.outputs() == {"last": {"result": 3}}
 
 
 def test_arrays_come_back_mapped_and_not_writeable(engine: ExecutionEngine) -> None:
@@ -173,8 +177,10 @@ def test_arrays_come_back_mapped_and_not_writeable(engine: ExecutionEngine) -> N
     result = run(engine, graph, retain="all")
     assert ran == ["total"]
     restored = result.get_output(values)
-    assert restored.dtype == np.float64 and np.array_equal(restored, np.arange(100_000.0))
-    assert not restored.flags.owndata and not restored.flags.writeable
+    assert restored.dtype == np.float64
+    assert np.array_equal(restored, np.arange(100_000.0))
+    assert not restored.flags.owndata
+    assert not restored.flags.writeable
 
 
 def test_changed_code_runs_again_with_all_that_depends_on_it_and_says_why(engine: ExecutionEngine) -> None:
@@ -194,7 +200,8 @@ def test_changed_code_runs_again_with_all_that_depends_on_it_and_says_why(engine
         return x * 20
 
     result = run(engine, graph(step))
-    assert ran == ["increment 20"] and result.restored == ["one"]
+    assert ran == ["increment 20"]
+    assert result.restored == ["one"]
     report = result.explain_resume()
     assert report.reasons == {"step": "its code changed", "increment": "its inputs changed"}
     assert "its code changed: step" in str(report)
@@ -214,7 +221,8 @@ def test_changed_constants_and_parameters_run_again(engine: ExecutionEngine) -> 
     assert ran == ["increment 5"]
     assert result.explain_resume().reasons == {"increment": "its configuration changed"}
     result = run(engine, graph(2), parameters={"scale": 5})
-    assert "increment 5" not in ran and "numbers" in ran
+    assert "increment 5" not in ran
+    assert "numbers" in ran
     assert result.get_output("square") == [0, 1]
 
 
@@ -262,7 +270,8 @@ def test_what_ran_in_the_place_of_a_dynamic_operation_does_not_run_again(engine:
     broken.clear()
     result = run(engine, graph)
     # Which graph it is only the function can tell.
-    assert ran == ["grow", "square 2"] and result.get_output(grown) == 4
+    assert ran == ["grow", "square 2"]
+    assert result.get_output(grown) == 4
 
 
 class Splits(Operation):
@@ -300,7 +309,8 @@ def test_a_damaged_artifact_is_computed_again_and_reported(engine: ExecutionEngi
     content[-5] ^= 1
     artifact.write_bytes(content)
     result = run(engine, graph)
-    assert ran == ["samples", "total"] and result.is_successful()
+    assert ran == ["samples", "total"]
+    assert result.is_successful()
     assert "damaged" in result.explain_resume().reasons["samples"]
 
 
@@ -317,7 +327,8 @@ def test_two_runs_of_one_id_at_the_same_time_are_refused(engine: ExecutionEngine
 
     graph.add(runs_itself, path=str(tmp_path))
     assert run(engine, graph).is_successful()
-    assert refused[0].run_id == "nightly" and "another run_id" in str(refused[0])
+    assert refused[0].run_id == "nightly"
+    assert "another run_id" in str(refused[0])
     # And given back at the end.
     assert run(engine, graph).is_successful()
 
@@ -333,7 +344,8 @@ def test_a_value_that_cannot_be_stored_is_reported_and_runs_again(engine: Execut
     result = run(engine, graph)
     assert result.is_successful()
     assert "generator" in result.explain_resume().not_kept["opened"]
-    assert run(engine, graph).restored == [] and ran == ["opened"]
+    assert run(engine, graph).restored == []
+    assert ran == ["opened"]
 
 
 def test_subscribers_hear_of_what_is_restored_before_anything_starts(engine: ExecutionEngine) -> None:
@@ -341,7 +353,9 @@ def test_subscribers_hear_of_what_is_restored_before_anything_starts(engine: Exe
     run(engine, chain())
     broken.clear()
     heard: list[tuple[type, str]] = []
-    with engine.subscribe(lambda event: heard.append((type(event), event.operation)), OperationRestored, OperationStarted):
+    with engine.subscribe(
+        lambda event: heard.append((type(event), event.operation)), OperationRestored, OperationStarted
+    ):
         run(engine, chain())
     assert heard == [(OperationRestored, "one"), (OperationRestored, "increment"), (OperationStarted, "last")]
 

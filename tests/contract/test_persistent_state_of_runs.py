@@ -21,6 +21,8 @@ from execution_dataflow import (
     OutsideRunError,
     RetryPolicy,
     StateConflictError,
+    Store,
+    StoreError,
     open_store,
     operation,
 )
@@ -329,6 +331,40 @@ def test_revert_changes_state_too(threads: ExecutionEngine, path: Path) -> None:
     result = threads.run(graph, on_failure="revert")
     assert list(result.reverted) == ["Reserve"]
     assert kept(path, "operation:g/Reserve") == {"runs": 1}
+
+
+# ---------------------------------------------------------------- stores that fail
+
+
+class _Failing:
+    """A journal of which reading or changing state fails."""
+
+    def __init__(self, journal: Any, method: str) -> None:
+        self.__dict__.update(
+            {name: getattr(journal, name) for name in dir(journal) if not name.startswith("_") and name != method}
+        )
+        self.__dict__[method] = self._fail
+
+    def _fail(self, *arguments: Any) -> None:
+        raise StoreError("the disk is full") from OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("executor", ["thread", "process"])
+@pytest.mark.parametrize("method", ["read_state", "state_keys", "change_state"])
+def test_store_that_fails_fails_the_attempt(path: Path, method: str, executor: str) -> None:
+    def work(context: ExecutionContext) -> None:
+        context.state.put("a", 1)
+        context.state.get("b")
+        context.state.keys()
+
+    with open_store(path) as store:
+        failing = Store(_Failing(store.journal, method), store.artifacts)  # type: ignore[arg-type]
+        with ExecutionEngine(max_workers=1, executor=executor, state=failing) as engine:
+            result = engine.run(one(work))
+    assert result.first_error is not None
+    assert isinstance(result.first_error.exception, StoreError)
+    assert "the disk is full" in str(result.get_error_message())
+    assert kept(path, "operation:g/work") == {}
 
 
 # ---------------------------------------------------------------- where there is none

@@ -142,3 +142,37 @@ def test_a_second_signal_ends_what_cannot_be_interrupted(tmp_path: Path) -> None
     assert code == 143
     assert err == "terminated, without waiting for operations that still run\n"
     assert nothing_is_left(process.pid)
+
+
+# What an import hook does, in the middle of importing the package.
+INTERRUPTED = """
+import os, signal, sys
+sys.argv = [{name!r}, "--help"]
+class Presses:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Presses())
+try:
+    from execution_dataflow.cli import main
+    sys.exit(main())
+except KeyboardInterrupt:
+    sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "code", "said"),
+    [
+        ("execution_dataflow.graph", "/usr/bin/execution-dataflow", 130, "interrupted\n"),
+        ("execution_dataflow.commands.mistakes", "execution-dataflow", 130, "interrupted\n"),
+        ("typer", "execution-dataflow", 130, "interrupted\n"),
+        ("execution_dataflow.graph", "my_program.py", 7, ""),
+    ],
+)
+def test_interrupt_while_the_program_is_imported_is_one_word(module: str, name: str, code: int, said: str) -> None:
+    program = INTERRUPTED.format(module=module, name=name)
+    ended = subprocess.run(
+        [PROGRAM[0], "-c", program], capture_output=True, text=True, timeout=60, env=ENVIRONMENT, check=False
+    )
+    assert (ended.returncode, ended.stderr, ended.stdout) == (code, said, "")

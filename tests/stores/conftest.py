@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from services import PostgresServer
+from stores.redis_server import DURABLE, RedisServer
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +32,10 @@ def postgres(running_postgres: PostgresServer) -> PostgresServer:
 def schema() -> str:
     """The name of a schema that nobody has used."""
     return f"store_{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A server that no test stops; each test has a prefix of its own, or empties it."""
+    with RedisServer(*DURABLE) as server:
+        yield server

@@ -1,46 +1,35 @@
-"""A Redis server of a test's own: its own port and folder, started, stopped and killed as the test likes."""
+"""A Redis server of a test's own: started, stopped and killed as the test likes."""
 
 from __future__ import annotations
 
-import shutil
 import signal
 import socket
-import subprocess
-import time
-from pathlib import Path
+from typing import Self
 
-import pytest
+from services import Server, environment_of, free_port, need_program
 
-PROGRAM = shutil.which("redis-server")
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 
 
-class RedisServer:
+class RedisServer(Server):
     """A server on loopback. What it was started with stays the same when it is started again."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
-        if PROGRAM is None:
-            pytest.skip("redis-server is not installed: scripts/install_services.sh installs it")
-        self.folder = folder
+    def __init__(self, *options: str) -> None:
+        self.program = need_program("redis-server")
+        super().__init__("redis")
         self.options = options
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.process: subprocess.Popen[bytes] | None = None
+        # It is one program with several names, and does what its name says.
+        (self.folder / "redis-server").symlink_to(self.program)
+        # A server of a cluster listens 10,000 ports higher, too.
+        while self.port > 55_000:
+            self.port = free_port()
 
     def address(self, query: str = "", user: str = "") -> str:
         return f"redis://{user}127.0.0.1:{self.port}/0{query and '?'}{query}"
 
-    def start(self) -> RedisServer:
-        assert PROGRAM is not None
-        place = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", "")
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen([PROGRAM, *place, *self.options], stdout=log, stderr=log)
-        deadline = time.monotonic() + 20
-        while not self._answers():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError((self.folder / "log").read_text())
-            time.sleep(0.02)
-        return self
+    def start(self) -> None:
+        place = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+        self.launch([self.folder / "redis-server", *place, *self.options], environment_of(self.program), self._answers)
 
     def _answers(self) -> bool:
         try:
@@ -52,13 +41,15 @@ class RedisServer:
 
     def kill(self) -> None:
         """End it with no time for a last word."""
-        self._end(signal.SIGKILL)
+        self.stop(signal.SIGKILL)
 
-    def stop(self) -> None:
-        self._end(signal.SIGTERM)
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.remove()
+            raise
+        return self
 
-    def _end(self, number: int) -> None:
-        if self.process is not None:
-            self.process.send_signal(number)
-            self.process.wait(20)
-            self.process = None
+    def __exit__(self, *exception: object) -> None:
+        self.remove()

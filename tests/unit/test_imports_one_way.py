@@ -20,6 +20,7 @@ HOME = Path(execution_dataflow.__file__).parent
 # From the lowest to the highest. A folder stands for its modules, unless they are named one by one. A module may import
 # what stands before it.
 BOTTOM = [
+    "program_start",
     "_version",
     "_core",
     "nearest",
@@ -56,6 +57,7 @@ DEFINITION = [
     "policies",
     "rate_limits",
     "active_graphs",
+    "caching.policy",
     "operation_settings",
     "operations",
     "output_choice",
@@ -70,6 +72,7 @@ DEFINITION = [
     "names",
     "places",
     "fallbacks",
+    "caching.around",
     "node_specs",
     "priorities",
     "composition.parameter",
@@ -121,7 +124,7 @@ RUN_DATA = [
     "context",
     "events",
 ]
-RESULT = ["result_text", "run_outcome", "expansion.result_inside", "result_views", "result"]
+RESULT = ["checkpoints", "result_text", "run_outcome", "expansion.result_inside", "result_views", "result"]
 ENGINE = [
     "cpus",
     "process_life",
@@ -131,6 +134,7 @@ ENGINE = [
     "event_dispatch",
     "engine_threads",
     "engine_limits",
+    "caching",
     "checkpoints",
     "engine_options",
     "fallback_hooks",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from threading import Condition, Thread
 
+from execution_dataflow.errors import DataflowError
 from execution_dataflow.store_errors import StateConflictError
 from execution_dataflow.stores.journal import Commit, Journal, Lease, StateChange
 
@@ -24,14 +26,13 @@ _RENEWALS = 3.0
 
 
 class _Entry:
-    """What one attempt has committed, and how far that has come."""
+    """What one attempt has committed for which somebody waits, and how far that has come."""
 
-    __slots__ = ("changes", "commit", "error", "is_written", "size")
+    __slots__ = ("changes", "commit", "error", "is_written")
 
     def __init__(self, commit: Commit | None, changes: Sequence[StateChange]) -> None:
         self.commit = commit
         self.changes = changes
-        self.size = 0 if commit is None else len(commit.outputs)
         self.is_written = False
         self.error: BaseException | None = None
 
@@ -53,11 +54,11 @@ class CommitWriter:
         self._journal = journal
         self._lease = lease
         self._on_failure = on_failure
-        self._entries: deque[_Entry] = deque()
+        # A commit for which nobody waits stands for itself.
+        self._entries: deque[Commit | _Entry] = deque()
         self._condition = Condition()
         self._is_urgent = False
         self._ends = False
-        self._is_writing = False
         self._waiting_bytes = 0
         self._batch = 0
         self._renew_at = time.monotonic() + lease.seconds / _RENEWALS
@@ -76,12 +77,14 @@ class CommitWriter:
         """
         if self.error is not None:
             raise self.error
-        entry = _Entry(commit, ())
-        self._entries.append(entry)
-        self._waiting_bytes += entry.size
-        count = len(self._entries)
-        if count == _BATCH or count > _MOST_WAITING or self._waiting_bytes > _MOST_WAITING_BYTES:
-            self._press(entry if count != _BATCH else None)
+        entries = self._entries
+        entries.append(commit)
+        self._waiting_bytes += len(commit[5])
+        count = len(entries)
+        if count == _BATCH:
+            self._call_for()
+        elif count > _MOST_WAITING or self._waiting_bytes > _MOST_WAITING_BYTES:
+            self._wait_for(_Entry(None, ()))
 
     def write(self, commit: Commit | None, changes: Sequence[StateChange] = ()) -> None:
         """Write a commit with its changes of state, and return when they are durable.
@@ -93,22 +96,13 @@ class CommitWriter:
         StoreError, LeaseLostError
             Nothing is written any more.
         """
-        entry = _Entry(commit, changes)
-        self._entries.append(entry)
-        self._press(entry)
+        self._wait_for(_Entry(commit, changes))
 
     def flush(self) -> None:
         """Return when all that was added is durable, or when nothing is written any more."""
-        entries = self._entries
-        with self._condition:
-            last = entries[-1] if entries else None
-            if last is None and not self._is_writing:
-                return
-            self._is_urgent = True
-            self._condition.notify_all()
-            self._condition.wait_for(
-                lambda: self.error is not None or ((last is None or last.is_written) and not self._is_writing)
-            )
+        if self.error is None:
+            with suppress(DataflowError):
+                self._wait_for(_Entry(None, ()))
 
     def close(self) -> None:
         """Write what is left, and end the thread."""
@@ -119,13 +113,18 @@ class CommitWriter:
         # Who is told has this, by way of others.
         self._on_failure = _ignored
 
-    def _press(self, entry: _Entry | None) -> None:
-        """Have the thread write now, and wait for one entry to be written."""
+    def _call_for(self) -> None:
+        """Have the thread write now."""
         with self._condition:
             self._is_urgent = True
             self._condition.notify_all()
-            if entry is None:
-                return
+
+    def _wait_for(self, entry: _Entry) -> None:
+        """Have the thread write now, and wait until it has written an entry, and so all before it."""
+        self._entries.append(entry)
+        with self._condition:
+            self._is_urgent = True
+            self._condition.notify_all()
             self._condition.wait_for(lambda: entry.is_written or entry.error is not None or self.error is not None)
         error = entry.error or (None if entry.is_written else self.error)
         if error is not None:
@@ -139,14 +138,8 @@ class CommitWriter:
                         self._condition.wait(_LINGER_SECONDS)
                     self._is_urgent = False
                     ends = self._ends
-                    self._is_writing = True
-                try:
-                    self._write_all()
-                    self._renew_if_due()
-                finally:
-                    with self._condition:
-                        self._is_writing = False
-                        self._condition.notify_all()
+                self._write_all()
+                self._renew_if_due()
                 if ends and not self._entries:
                     return
         except BaseException as error:
@@ -164,30 +157,45 @@ class CommitWriter:
     def _write_all(self) -> None:
         entries = self._entries
         while entries:
+            self._renew_if_due()
             taken = [entries.popleft() for _ in range(min(len(entries), _BATCH))]
-            self._waiting_bytes -= sum(entry.size for entry in taken)
+            waited_for = [entry for entry in taken if type(entry) is _Entry]
+            # A hint, which threads may lose a part of; what is taken away is what was counted.
+            self._waiting_bytes = max(
+                0, self._waiting_bytes - sum(len(each[5]) for each in taken if type(each) is Commit)
+            )
             try:
                 self._append(taken)
             except StateConflictError:
                 # One of them must not be written; the others must not suffer for it.
                 self._append_one_by_one(taken)
-            with self._condition:
-                for entry in taken:
-                    entry.is_written = entry.error is None
-                self._condition.notify_all()
+            if waited_for:
+                with self._condition:
+                    for entry in waited_for:
+                        entry.is_written = entry.error is None
+                    self._condition.notify_all()
 
-    def _append_one_by_one(self, entries: Sequence[_Entry]) -> None:
+    def _append_one_by_one(self, entries: Sequence[Commit | _Entry]) -> None:
         for entry in entries:
             try:
                 self._append([entry])
             except StateConflictError as error:
+                assert type(entry) is _Entry, "only changes of state can be in conflict"
                 entry.error = error
 
-    def _append(self, entries: Sequence[_Entry]) -> None:
-        self._batch += 1
-        commits = [entry.commit for entry in entries if entry.commit is not None]
-        changes = [change for entry in entries for change in entry.changes]
-        self._journal.append(self._lease, self._batch, commits, changes)
+    def _append(self, entries: Sequence[Commit | _Entry]) -> None:
+        commits: list[Commit] = []
+        changes: list[StateChange] = []
+        for entry in entries:
+            if type(entry) is Commit:
+                commits.append(entry)
+            elif type(entry) is _Entry:
+                if entry.commit is not None:
+                    commits.append(entry.commit)
+                changes += entry.changes
+        if commits or changes:
+            self._batch += 1
+            self._journal.append(self._lease, self._batch, commits, changes)
 
 
 def _ignored(error: BaseException) -> None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["RunCheckpoint"]
 
 
+_MISSING = _core.MISSING
+_NANOSECOND = 1e-9
 # What an output is called in a message when it cannot be stored.
 _PORTS = tuple(f"output {port}" for port in range(1024))
 
@@ -89,6 +91,8 @@ class RunCheckpoint:
         self._lease = journal.acquire(record.run_id, plan.name, new_owner(), settings.lease_seconds, settings.metadata)
         try:
             self._fingerprints = RunFingerprints(plan, given, record.parameters, record.scopes)
+            self._own, self._names, self._count = self._fingerprints.all, plan.names, len(plan)
+            self._encode = self._codec.encode_outputs
             self._earlier = {commit.key: commit for commit in journal.commits(record.run_id)}
             self._writer = CommitWriter(journal, self._lease, on_failure)
         except BaseException:
@@ -220,36 +224,28 @@ class RunCheckpoint:
         StoreError, LeaseLostError
             Nothing can be kept any more.
         """
-        changes = take_changes(self._record, node, tuple(items), attempt)
-        commit = self._commit_of(node, items, attempt, values, started, ended)
+        record = self._record_ref()
+        assert record is not None, "a run has its record until it has ended"
+        if items or node >= self._count:
+            items = tuple(items)
+            fingerprint, name = self._fingerprints.of(node, items), record.name_of(node, items)
+        else:
+            fingerprint, name = self._own[node], self._names[node]
+        changes = () if record.overlays is None else take_changes(record, node, tuple(items), attempt)
+        commit = None
+        if fingerprint is not None:
+            bound_to = record_binding(name, fingerprint)
+            try:
+                encoded = self._encode(_PORTS[: len(values)], values, _MISSING, bound_to=bound_to)
+            except UnstorableValueError as error:
+                self._not_kept[name] = str(error)
+            else:
+                began, ended_at = self._began + started * _NANOSECOND, self._began + ended * _NANOSECOND
+                commit = Commit(name, fingerprint, attempt, began, ended_at, encoded.record, encoded.artifacts)
         if changes or (self._waits and commit is not None):
             self._writer.write(commit, changes)
         elif commit is not None:
             self._writer.add(commit)
-
-    def _commit_of(
-        self, node: int, items: Sequence[int], attempt: int, values: Sequence[object], started: int, ended: int
-    ) -> Commit | None:
-        fingerprint = self._fingerprints.of(node, items)
-        if fingerprint is None:
-            return None
-        name = self._record.name_of(node, tuple(items)) if items else self._record.names(node)
-        bound_to = record_binding(name, fingerprint)
-        try:
-            encoded = self._codec.encode_outputs(_PORTS[: len(values)], values, _core.MISSING, bound_to=bound_to)
-        except UnstorableValueError as error:
-            self._not_kept[name] = str(error)
-            return None
-        began = self._began
-        return Commit(
-            name,
-            fingerprint,
-            attempt,
-            began + started * 1e-9,
-            began + ended * 1e-9,
-            encoded.record,
-            encoded.artifacts,
-        )
 
     # ------------------------------------------------------------ at the end
 

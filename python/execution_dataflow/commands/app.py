@@ -9,6 +9,7 @@ import typer
 from execution_dataflow import __version__
 from execution_dataflow.commands.artifacts import artifacts
 from execution_dataflow.commands.bench import bench
+from execution_dataflow.commands.cache import cache
 from execution_dataflow.commands.demo import demo
 from execution_dataflow.commands.draw import draw
 from execution_dataflow.commands.parameter_options import GraphCommands, graph_command
@@ -49,5 +50,6 @@ graph_command(app, "plan")(plan)
 graph_command(app, "draw")(draw)
 app.command()(demo)
 graph_command(app, "bench")(bench)
+app.add_typer(cache, name="cache")
 app.add_typer(runs, name="runs")
 app.add_typer(artifacts, name="artifacts")

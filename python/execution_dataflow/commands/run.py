@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from execution_dataflow.checkpoints.settings import Checkpoint
 from execution_dataflow.commands.engine_choices import (
     AllowOption,
     DurabilityName,
@@ -23,7 +22,6 @@ from execution_dataflow.commands.logs import set_up_logging
 from execution_dataflow.commands.mistakes import Mistake
 from execution_dataflow.commands.parameter_options import given_graph
 from execution_dataflow.commands.run_choices import NOTE, CommandNote, RunChoices
-from execution_dataflow.commands.running import run_graph
 from execution_dataflow.commands.store_choices import ArtifactsOption, TrustPicklesOption, chosen_store
 from execution_dataflow.commands.streams import only_results_on_stdout
 
@@ -118,6 +116,10 @@ def run(
         as_json=as_json,
         verbosity=-1 if quiet else verbose,
     )
+    # Late, as all that only a run needs: --help and completion are to come at once.
+    from execution_dataflow.checkpoints.settings import Checkpoint
+    from execution_dataflow.commands.running import run_graph
+
     with only_results_on_stdout(as_json) as results:
         given = given_graph(ctx)
         loaded = given.load(param or ())

@@ -13,12 +13,15 @@ from types import FrameType
 from typing import Any
 
 from execution_dataflow.errors import RunInterrupted
+from execution_dataflow.program_start import end_quietly
 
 __all__ = ["Ending", "end_on_signals", "interruption_text"]
 
 # A signal's own code, and what is said of it. Windows has no SIGHUP, and sends SIGBREAK when a console is closed.
 _WORDS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "hung up", "SIGBREAK": "interrupted"}
 
+
+_NOBODYS = (signal.SIG_DFL, signal.default_int_handler, end_quietly)
 
 # A second press of the keys within this time is the first one still.
 _ONE_PRESS_SECONDS = 1.0
@@ -101,7 +104,7 @@ def end_on_signals() -> Iterator[Ending]:
     if threading.current_thread() is threading.main_thread():
         for name in _WORDS:
             number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            if number is not None and signal.getsignal(number) in _NOBODYS:
                 before[number] = signal.signal(number, ending.end)
     try:
         yield ending

@@ -195,6 +195,12 @@ class Scopes:
         last = known[-1] if known else None
         return None if last is None or last.first is None else last.first + last.count
 
+    def loops(self) -> list[tuple[int, int]]:
+        """Return the loops that have begun, but for items of maps: each with how many iterations it has begun."""
+        with self._lock:
+            known = [(node, scopes[-1]) for (node, items), scopes in self._by_parent.items() if scopes and not items]
+        return [(node, last.first + last.count) for node, last in known if last.first is not None]
+
     def find(self, name: str) -> int | None:
         """Return the number of an operation by its stable identity; of several attempts, in the last."""
         waiting: list[tuple[Any, int, str]] = [(self._root, 0, name)]

@@ -28,7 +28,7 @@ from execution_dataflow.mapping import MappedOperation, OneShot
 from execution_dataflow.operations import OPTIONS, Operation
 from execution_dataflow.signatures import PortSignature
 
-__all__ = ["OperationDigests"]
+__all__ = ["OperationDigests", "draws_random_numbers"]
 
 # What changes results: whether an input may be left out (1) and takes many sources (2).
 _THAT_CHANGE_RESULTS = 0b11
@@ -301,3 +301,9 @@ def _read_of_context(operation: Operation) -> frozenset[str] | None:
     by_position = len(pattern.arguments) - len(pattern.keyword_names)
     name = code.co_varnames[place] if place < by_position else pattern.keyword_names[place - by_position]
     return context_attributes(code, name)
+
+
+def draws_random_numbers(operation: Operation) -> bool:
+    """Return whether an operation may draw random numbers that follow from the seed of the run."""
+    read = _read_of_context(operation)
+    return read is None or bool(_RANDOM & read)

@@ -38,12 +38,14 @@ def edit_state(store: str | Path | Store, namespace: str) -> Iterator[Persistent
 
     Examples
     --------
-    >>> store = getfixture("tmp_path") / "runs.db"
-    >>> with edit_state(store, "operation:orders/load") as state:
-    ...     state.put("watermark", 0)
-    >>> with edit_state(store, "operation:orders/load") as state:
-    ...     state.get("watermark"), state.version("watermark")
-    (0, 1)
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     for watermark in (1250, 0):
+    ...         with edit_state(Path(folder, "runs.db"), "operation:orders/load") as state:
+    ...             state.get("watermark"), state.version("watermark")
+    ...             state.put("watermark", watermark)
+    (None, 0)
+    (1250, 1)
     """
     checked_namespace(namespace)
     opened = store if isinstance(store, Store) else open_store(store)

@@ -25,15 +25,15 @@ class PersistentState:
 
     Examples
     --------
-    >>> store = getfixture("tmp_path") / "runs.db"
-    >>> with edit_state(store, "operation:orders/load") as state:
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from execution_dataflow.persistent_state import edit_state
+    >>> with TemporaryDirectory() as folder, edit_state(Path(folder, "runs.db"), "orders") as state:
     ...     state.put("watermark", 1250)
-    ...     state.put("cursor", {"page": 3})
-    >>> with edit_state(store, "operation:orders/load") as state:
     ...     state.update("watermark", lambda watermark: watermark + 50)
-    ...     state.keys(), state.version("watermark")
+    ...     state.get("cursor", 0), "cursor" in state, list(state)
     1300
-    (['cursor', 'watermark'], 1)
+    (0, False, ['watermark'])
     """
 
     __slots__ = ("_name", "_overlay")
@@ -230,7 +230,10 @@ class PersistentState:
 
         Examples
         --------
-        >>> with edit_state(getfixture("tmp_path") / "runs.db", "accounts") as state:
+        >>> from pathlib import Path
+        >>> from tempfile import TemporaryDirectory
+        >>> from execution_dataflow.persistent_state import edit_state
+        >>> with TemporaryDirectory() as folder, edit_state(Path(folder, "runs.db"), "accounts") as state:
         ...     state.put("alice", 100)
         ...     try:
         ...         with state.transaction():

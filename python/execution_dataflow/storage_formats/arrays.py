@@ -13,8 +13,8 @@ from math import prod
 from struct import pack, unpack_from
 from typing import Any
 
-from execution_dataflow.store_errors import StoreFormatError
 from execution_dataflow.storage_formats.payloads import Payload
+from execution_dataflow.store_errors import StoreFormatError
 from execution_dataflow.stores.artifacts import Bytes
 
 __all__ = ["array_payload", "list_payload", "read_array", "scalar_payload"]
@@ -108,7 +108,11 @@ def scalar_payload(scalar: Any) -> Payload | None:
 
     if scalar.dtype.type is not type(scalar):
         return None
-    payload = array_payload(np.asarray(scalar))
+    array = np.asarray(scalar)
+    if scalar.dtype.kind in "SU" and array[()] != scalar:
+        # An array does not know of zeros at the end.
+        return None
+    payload = array_payload(array)
     return payload and payload._replace(details="scalar", is_mapped=False)
 
 
@@ -125,7 +129,7 @@ def list_payload(items: list[Any]) -> Payload | None:
         return None
     import numpy as np
 
-    if kinds == {int} and not (-_INT64 <= min(items) and max(items) < _INT64):
+    if kinds == {int} and not (min(items) >= -_INT64 and max(items) < _INT64):
         return None
     payload = array_payload(np.fromiter(items, "<i8" if kinds == {int} else "<f8", len(items)))
     return payload and payload._replace(details="list", is_mapped=False)

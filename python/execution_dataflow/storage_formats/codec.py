@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Collection, Sequence
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, NamedTuple, cast, get_args
 
 from execution_dataflow.errors import MissingExtraError
-from execution_dataflow.storage_formats.contents import compressed, decompressed, digest_of, pays
-from execution_dataflow.storage_formats.formats import LONG_LIST, PICKLE, payload_of, reader_of, suffix_of
-from execution_dataflow.storage_formats.payloads import Payload, size_of
-from execution_dataflow.storage_formats.plain import read_exact_value, read_text, scalar_text, text_of
+from execution_dataflow.storage_formats.contents import decompressed, digest_of
+from execution_dataflow.storage_formats.drafts import Compression, Draft, directory_of, entry_of
+from execution_dataflow.storage_formats.formats import PICKLE, reader_of
+from execution_dataflow.storage_formats.payloads import Payload
+from execution_dataflow.storage_formats.plain import read_exact_value, read_text
 from execution_dataflow.storage_formats.records import Seal
 from execution_dataflow.store_errors import (
     DamagedArtifactError,
@@ -19,11 +18,9 @@ from execution_dataflow.store_errors import (
     StoreFormatError,
     UntrustedArtifactError,
 )
-from execution_dataflow.stores.artifacts import ArtifactStore, Bytes
+from execution_dataflow.stores.artifacts import ArtifactStore
 
-__all__ = ["Compression", "Encoded", "ValueCodec"]
-
-Compression = Literal["auto", "all", "off"]
+__all__ = ["Encoded", "ValueCodec"]
 
 # Measured with SQLite and a directory: a file costs 300 us and more, a row grows by 1 us for each 2 KiB.
 _INLINE_BYTES = 16 << 10
@@ -49,24 +46,6 @@ class Encoded(NamedTuple):
     record: bytes
     artifacts: tuple[str, ...]
     size: int
-
-
-class _Draft(NamedTuple):
-    """A record that is being made.
-
-    Attributes
-    ----------
-    blobs : list of bytes
-        What follows the directory.
-    artifacts : list of str
-        The artifacts written so far.
-    sizes : list of int
-        Their sizes.
-    """
-
-    blobs: list[Bytes]
-    artifacts: list[str]
-    sizes: list[int]
 
 
 class ValueCodec:
@@ -160,12 +139,12 @@ class ValueCodec:
             raise ValueError(f"{len(values)} values were given for {len(names)} outputs")
         limit = self._inline_bytes
         entries = [
-            "null" if value is missing else _entry_of(name, value, limit)
+            "null" if value is missing else entry_of(name, value, limit)
             for name, value in zip(names, values)  # noqa: B905 - compared above, at a fifth of the time
         ]
         bound_to = b"outputs " + bound_to
         try:
-            directory = _directory(cast("list[str]", entries))
+            directory = directory_of(cast("list[str]", entries))
         except TypeError:
             # Some are payloads; in the usual case, nobody looks at each.
             return self._encoded(entries, bound_to)
@@ -173,17 +152,14 @@ class ValueCodec:
         return _new(Encoded, (record, (), len(record)))
 
     def _encoded(self, entries: list[str | Payload], bound_to: bytes) -> Encoded:
-        draft = _Draft([], [], [])
+        draft = self._draft(self._inline_bytes)
         try:
-            texts = [
-                entry if type(entry) is str else self._placed(entry, self._inline_bytes, draft)  # type: ignore[arg-type]
-                for entry in entries
-            ]
+            texts = [draft.place(entry) if isinstance(entry, Payload) else entry for entry in entries]
         except BaseException:
-            self._withdraw(draft.artifacts)
+            draft.withdraw()
             raise
-        record = self._seal.sealed(_directory(texts), b"".join(draft.blobs), bound_to)
-        return Encoded(record, tuple(draft.artifacts), len(record) + sum(draft.sizes))
+        record = self._seal.sealed(directory_of(texts), b"".join(draft.blobs), bound_to)
+        return Encoded(record, tuple(draft.written), len(record) + draft.written_bytes)
 
     def encode_value(self, name: str, value: object) -> bytes:
         """Return the record of one value, which is all in it.
@@ -200,42 +176,16 @@ class ValueCodec:
         UnstorableValueError
             It cannot be written.
         """
-        entry = _entry_of(name, value, _NO_LIMIT)
+        entry = entry_of(name, value, _NO_LIMIT)
         bound_to = b"value " + name.encode("utf-8", "surrogatepass")
         if isinstance(entry, str):
-            return self._seal.sealed(_directory([entry]), b"", bound_to)
-        draft = _Draft([], [], [])
-        directory = _directory([self._placed(entry, _NO_LIMIT, draft)])
+            return self._seal.sealed(directory_of([entry]), b"", bound_to)
+        draft = self._draft(_NO_LIMIT)
+        directory = directory_of([draft.place(entry)])
         return self._seal.sealed(directory, b"".join(draft.blobs), bound_to)
 
-    def _placed(self, payload: Payload, limit: int, draft: _Draft) -> str:
-        """Put a payload into the record or an artifact, and return what the directory says of it."""
-        parts = payload.parts if payload.text is None else (payload.text.encode("utf-8", "surrogatepass"),)
-        size = size_of(parts)
-        entry: dict[str, object] = {"f": payload.format, "n": size}
-        if payload.details is not None:
-            entry["d"] = payload.details
-        if size <= limit:
-            entry["o"] = size_of(draft.blobs)
-            draft.blobs.extend(parts)
-        else:
-            if self._compression == "all" or (self._compression == "auto" and not payload.is_mapped and pays(parts)):
-                parts = compressed(parts)
-                entry["z"], entry["n"] = size, size_of(parts)
-            name = f"{self._prefix}/{os.urandom(10).hex()}{suffix_of(payload.format, 'z' in entry)}"
-            entry["a"], entry["h"] = name, digest_of(parts)
-            self._artifacts.write(name, parts)
-            draft.artifacts.append(name)
-            draft.sizes.append(size_of(parts))
-        return json.dumps(entry, separators=(",", ":"))
-
-    def _withdraw(self, artifacts: Sequence[str]) -> None:
-        for name in artifacts:
-            try:
-                self._artifacts.delete(name)
-            except StoreError:
-                # What is left over is found when the store is pruned; the error that is on its way says more.
-                return
+    def _draft(self, limit: int) -> Draft:
+        return Draft(self._artifacts, self._prefix, limit, self._compression)
 
     # ------------------------------------------------------------ reading
 
@@ -276,7 +226,7 @@ class ValueCodec:
         MissingExtraError
             A library is missing that reading needs.
         """
-        entries, blobs = self._opened(record, b"outputs " + bound_to, what)
+        entries, begin = self._opened(record, b"outputs " + bound_to, what)
         if wanted is not None:
             entries = [entry if index in wanted else None for index, entry in enumerate(entries)]
         return [
@@ -284,7 +234,7 @@ class ValueCodec:
             if entry is None
             else entry[0]
             if type(entry) is list and len(entry) == 1
-            else self._read(entry, blobs, f"output {index} of {what}")
+            else self._read(entry, record, begin, f"output {index} of {what}")
             for index, entry in enumerate(entries)
         ]
 
@@ -304,11 +254,11 @@ class ValueCodec:
             As for `decode_outputs`.
         """
         what = f"the value {name!r}"
-        entries, blobs = self._opened(data, b"value " + name.encode("utf-8", "surrogatepass"), what)
+        entries, begin = self._opened(data, b"value " + name.encode("utf-8", "surrogatepass"), what)
         if len(entries) != 1 or entries[0] is None:
             raise DamagedArtifactError(what, "it does not hold one value")
         entry = entries[0]
-        return entry[0] if type(entry) is list and len(entry) == 1 else self._read(entry, blobs, what)
+        return entry[0] if type(entry) is list and len(entry) == 1 else self._read(entry, data, begin, what)
 
     def verify_outputs(self, record: bytes, *, bound_to: bytes = b"", what: str = "the record of an operation") -> None:
         """Compare a record and all its artifacts with their checksums, and make no values of them.
@@ -343,17 +293,18 @@ class ValueCodec:
         """
         self._opened(data, b"value " + name.encode("utf-8", "surrogatepass"), f"the value {name!r}")
 
-    def _opened(self, record: bytes, bound_to: bytes, what: str) -> tuple[list[Any], memoryview]:
-        directory, blobs = self._seal.opened(record if type(record) is bytes else bytes(record), bound_to, what)
+    def _opened(self, record: bytes, bound_to: bytes, what: str) -> tuple[list[Any], int]:
+        """Return the directory of a record, and where what it refers to begins."""
+        directory, begin = self._seal.opened(record if type(record) is bytes else bytes(record), bound_to, what)
         try:
             entries = read_text(_decoded(directory))
         except (ValueError, RecursionError) as error:
             raise DamagedArtifactError(what, f"its directory does not parse: {error}") from error
         if type(entries) is not list:
             raise DamagedArtifactError(what, "its directory is no list")
-        return entries, blobs
+        return entries, begin
 
-    def _read(self, entry: Any, blobs: memoryview, what: str) -> object:
+    def _read(self, entry: Any, record: bytes, begin: int, what: str) -> object:
         """Return the value that an entry of a directory describes."""
         try:
             if "t" in entry:
@@ -370,7 +321,8 @@ class ValueCodec:
                 data = self._artifact(entry)
             else:
                 # A copy, which begins where memory is aligned.
-                data = memoryview(bytes(blobs[entry["o"] : entry["o"] + entry["n"]]))
+                begin += entry["o"]
+                data = memoryview(bytes(memoryview(record)[begin : begin + entry["n"]]))
             reader = reader_of(format)
         except (StoreError, MissingExtraError, MemoryError):
             raise
@@ -399,38 +351,6 @@ class ValueCodec:
         if digest_of([data]) != entry["h"]:
             raise DamagedArtifactError(what)
         return decompressed(data, entry["z"]) if "z" in entry else data
-
-
-def _entry_of(name: str, value: Any, limit: int) -> str | Payload:
-    """What the directory says of a value that is small and plain; the payload of any other."""
-    kind = type(value)
-    write = scalar_text.get(kind)
-    text: str | None
-    if write is not None:
-        if kind is not str or len(value) <= limit:
-            try:
-                return f"[{write(value)}]"
-            except ValueError:
-                # An integer of thousands of digits.
-                pass
-    elif kind is dict or (kind is list and len(value) < LONG_LIST):
-        text = text_of(value)
-        if text is not None:
-            return f"[{text}]" if len(text) <= limit else Payload("json", text=text)
-    payload = payload_of(name, value)
-    text = payload.text
-    if text is None or len(text) > limit:
-        return payload
-    return f'{{"t":{text}}}' if payload.format == "exact" else f"[{text}]"
-
-
-def _directory(texts: Sequence[str]) -> bytes:
-    text = f"[{','.join(texts)}]"
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        # A half of a surrogate pair is no character, but may be in a str.
-        return text.encode("utf-8", "surrogatepass")
 
 
 def _decoded(directory: bytes) -> str:

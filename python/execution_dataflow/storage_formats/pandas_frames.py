@@ -20,6 +20,7 @@ def _is_text(values: Any) -> bool:
 
 
 def _has_other_objects(index_or_column: Any) -> bool:
+    import numpy as np
     import pandas as pd
 
     if isinstance(index_or_column, pd.MultiIndex):
@@ -27,7 +28,8 @@ def _has_other_objects(index_or_column: Any) -> bool:
     dtype = index_or_column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         return _has_other_objects(dtype.categories)
-    return dtype.kind == "O" and dtype == object and not _is_text(index_or_column)
+    # Columns of text have a dtype of their own, whose kind is that of objects too.
+    return isinstance(dtype, np.dtype) and dtype.kind == "O" and not _is_text(index_or_column)
 
 
 def _is_same_index(one: Any, other: Any) -> bool:

@@ -7,13 +7,15 @@ store maps files so that what is written stays in this process, and is copied ot
 
 from __future__ import annotations
 
+import io
 import mmap
 import pickle
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
-from execution_dataflow.store_errors import UnstorableValueError
 from execution_dataflow.storage_formats.payloads import Payload
+from execution_dataflow.store_errors import UnstorableValueError
 from execution_dataflow.stores.artifacts import Bytes
 
 __all__ = ["pickle_payload", "read_pickle"]
@@ -42,11 +44,25 @@ class _Buffers:
         return False
 
 
-def _dumps_by_value(value: object, protocol: int, *, buffer_callback: Callable[[Any], object]) -> bytes:
+@cache
+def _pickler_by_value() -> Any:
     import cloudpickle
 
-    stream: bytes = cloudpickle.dumps(value, protocol, buffer_callback=buffer_callback)
-    return stream
+    class PicklerByValue(cloudpickle.Pickler):  # type: ignore[misc]
+        """Cloudpickle, which makes text in memory of an open file; that would be another value."""
+
+        def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, io.TextIOWrapper):
+                raise TypeError("cannot pickle '_io.TextIOWrapper' object")
+            return super().reducer_override(obj)
+
+    return PicklerByValue
+
+
+def _dumps_by_value(value: object, buffer_callback: Callable[[Any], object]) -> bytes:
+    file = io.BytesIO()
+    _pickler_by_value()(file, protocol=_PROTOCOL, buffer_callback=buffer_callback).dump(value)
+    return file.getvalue()
 
 
 def pickle_payload(name: str, value: object) -> Payload:
@@ -70,7 +86,7 @@ def pickle_payload(name: str, value: object) -> Payload:
     except Exception:
         buffers = _Buffers()
         try:
-            stream = _dumps_by_value(value, _PROTOCOL, buffer_callback=buffers.take)
+            stream = _dumps_by_value(value, buffers.take)
         except Exception as error:
             raise UnstorableValueError(name, _reason(value, error)) from error
     if not buffers.views:

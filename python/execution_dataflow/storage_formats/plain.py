@@ -56,7 +56,7 @@ scalar_text: dict[type, Callable[[Any], str]] = {
     bool: {True: "true", False: "false"}.__getitem__,
     type(None): {None: "null"}.__getitem__,
 }
-"""How a scalar is written, by its exact type. An integer with more digits than the interpreter takes is a ValueError."""
+"""How a scalar is written, by its exact type. Integers of more digits than Python writes raise a ValueError."""
 
 
 def _make_encoder() -> Callable[[Any], str]:

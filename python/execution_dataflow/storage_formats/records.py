@@ -65,8 +65,8 @@ class Seal:
             record += self._signature(bound, record)
         return record + sha256(bound + record).digest()[:_CHECKSUM]
 
-    def opened(self, record: bytes, bound_to: bytes, what: str) -> tuple[bytes, memoryview]:
-        """Return the directory of a record, and what follows it.
+    def opened(self, record: bytes, bound_to: bytes, what: str) -> tuple[bytes, int]:
+        """Return the directory of a record, and where what follows it begins.
 
         Parameters
         ----------
@@ -87,13 +87,16 @@ class Seal:
             It is of a later version.
         """
         magic = record[:4]
-        if magic != self._magic and magic not in (_UNSIGNED, _SIGNED):
+        if magic == _UNSIGNED:
+            end = len(record) - _CHECKSUM
+        elif magic == _SIGNED:
+            end = len(record) - _CHECKSUM - _SIGNATURE
+        else:
             raise _of_unknown_kind(magic, what)
-        end = len(record) - (_CHECKSUM if magic == _UNSIGNED else _CHECKSUM + _SIGNATURE)
         if end < _HEAD.size:
             raise DamagedArtifactError(what, f"it ends after {len(record)} bytes")
         bound = _LENGTH.pack(len(bound_to)) + bound_to
-        if sha256(bound + record[:-_CHECKSUM]).digest()[:_CHECKSUM] != record[-_CHECKSUM:]:
+        if not record.endswith(sha256(bound + record[:-_CHECKSUM]).digest()[:_CHECKSUM]):
             raise DamagedArtifactError(what, "its checksum differs, or it belongs to something else")
         if self._keyed is not None:
             if magic != _SIGNED:
@@ -109,7 +112,7 @@ class Seal:
         size = _HEAD.unpack_from(record)[1] + _HEAD.size
         if size > end:
             raise DamagedArtifactError(what, "its directory is longer than the record")
-        return record[_HEAD.size : size], memoryview(record)[size:end]
+        return record[_HEAD.size : size], size
 
     def _signature(self, bound: bytes, record: bytes) -> bytes:
         assert self._keyed is not None

@@ -30,7 +30,7 @@ def check_artifact_name(name: str) -> None:
     ValueError: '../secret' is no name of an artifact: it consists of ASCII letters, digits and -_./, and no part
     between slashes is empty, . or ..
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name):
         raise ValueError(
             f"{name!r} is no name of an artifact: it consists of ASCII letters, digits and -_./, and no part between "
             "slashes is empty, . or .."

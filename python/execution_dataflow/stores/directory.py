@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 
 from execution_dataflow.store_errors import ArtifactNotFoundError, StoreError
 from execution_dataflow.stores.artifacts import ArtifactInfo, Bytes
-from execution_dataflow.stores.file_names import TEMPORARY, file_of, is_shard, name_of, parts_of, temporary_beside
+from execution_dataflow.stores.file_names import TEMPORARY, file_of, folder_of, is_shard, name_of, temporary_beside
 from execution_dataflow.stores.file_reading import map_or_read
 from execution_dataflow.stores.file_writing import make_folders, sync_folder, write_new_file
 
@@ -182,10 +182,11 @@ class DirectoryArtifacts:
         prefix : str
             What the names begin with.
         """
-        # Folders above the last slash of the prefix are whole.
-        folder = self._root.joinpath(*parts_of(prefix)[:-1])
+        folder = folder_of(prefix)
+        if folder is None:
+            return
         abandoned = time.time() - _ABANDONED_SECONDS
-        for file, entry in self._files(folder):
+        for file, entry in self._files(self._root / folder):
             try:
                 found = entry.stat()
             except FileNotFoundError:

@@ -1,7 +1,7 @@
 """Names of artifacts as paths of files that every file system takes.
 
-Files lie in folders by the first two characters of the last part of their names, since one folder with a million files
-is slow. Those folders begin with ``+``, which no part of a name does, so no file can be where another name has a
+Files lie in folders by the first character of the last part of their names, since one folder with a million files is
+slow. Those folders begin with ``+``, which no part of a name does, so no file can be where another name has a
 folder. Capital letters are marked, since some file systems do not tell them from small ones, and so is what Windows
 reserves.
 """
@@ -12,7 +12,7 @@ import re
 import uuid
 from pathlib import Path, PurePath
 
-__all__ = ["TEMPORARY", "file_of", "is_shard", "name_of", "parts_of", "temporary_beside"]
+__all__ = ["TEMPORARY", "file_of", "folder_of", "is_shard", "name_of", "temporary_beside"]
 
 TEMPORARY = "~"
 """A sign in the names of files that are being written, and of no other."""
@@ -45,15 +45,15 @@ def file_of(name: str) -> PurePath:
     Examples
     --------
     >>> file_of("runs/Tue/a81c.npy").as_posix()
-    'runs/=tue/+a8/a81c.npy'
+    'runs/=tue/+a/a81c.npy'
     """
-    if not _NAME.fullmatch(name) or not {".", ".."}.isdisjoint(parts := name.split("/")):
+    if not _is_name(name):
         raise ValueError(
             f"{name!r} is no name of an artifact: it has ASCII letters, digits and -_./ only, and its parts between "
             "slashes are neither empty nor . or .."
         )
-    *folders, last = map(_part_to_file, parts)
-    return PurePath(*folders, _SHARD + last[:2].rstrip("."), last)
+    *folders, last = map(_part_to_file, name.split("/"))
+    return PurePath(*folders, _SHARD + last[0].rstrip("."), last)
 
 
 def name_of(file: PurePath) -> str | None:
@@ -61,7 +61,7 @@ def name_of(file: PurePath) -> str | None:
 
     Examples
     --------
-    >>> name_of(PurePath("runs/=tue/+a8/a81c.npy"))
+    >>> name_of(PurePath("runs/=tue/+a/a81c.npy"))
     'runs/Tue/a81c.npy'
     """
     *folders, _, last = file.parts
@@ -72,10 +72,24 @@ def name_of(file: PurePath) -> str | None:
         return None
 
 
-def parts_of(prefix: str) -> list[str]:
-    """Return the folders that all names with a prefix lie in, and what is left of it."""
-    *folders, rest = prefix.split("/")
-    return [*map(_part_to_file, folders), rest]
+def folder_of(prefix: str) -> PurePath | None:
+    """Return the folder that all names with a prefix lie in, relative to the root; ``None`` if there are no such names.
+
+    Examples
+    --------
+    >>> folder_of("runs/Tue/a8").as_posix()
+    'runs/=tue'
+    >>> folder_of("../a8") is None
+    True
+    """
+    folders = prefix.split("/")[:-1]
+    if folders and not _is_name("/".join(folders)):
+        return None
+    return PurePath(*map(_part_to_file, folders))
+
+
+def _is_name(name: str) -> bool:
+    return bool(_NAME.fullmatch(name)) and {".", ".."}.isdisjoint(name.split("/"))
 
 
 def is_shard(folder: str) -> bool:

@@ -4,8 +4,10 @@
 //! made at run time) has a child instance, which ends the node when all its own nodes have an outcome.
 #![allow(unsafe_code)]
 
+use std::cmp;
 use std::sync::Arc;
 
+pub(crate) use crate::arena::Arena;
 use crate::body::Body;
 use crate::ids::{InstanceId, NodeId, SlotId};
 use crate::plan::{Plan, SourceKind};
@@ -14,7 +16,7 @@ use crate::ready::Task;
 use crate::run::{FailurePolicy, Run};
 use crate::slots::SlotTable;
 use crate::status::{State, Status};
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, OnceLock, Ordering};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// Worker number of a node that never ran.
 pub const NO_WORKER: u32 = u32::MAX;
@@ -412,46 +414,12 @@ impl<B: Body> Run<B> {
             self.instance(task.instance).ignores_stop(task.node)
         }
     }
-}
 
-const BUCKETS: usize = 32;
-
-/// Cells that are filled once; a bucket is made when its first cell is needed.
-type Bucket<T> = OnceLock<Box<[OnceLock<Box<T>>]>>;
-
-/// What a run adds while it goes on: never moved and never removed before the run is dropped. Numbers start at 1.
-pub(crate) struct Arena<T> {
-    buckets: [Bucket<T>; BUCKETS],
-    next: AtomicU32,
-}
-
-impl<T> Arena<T> {
-    pub(crate) fn new() -> Self {
-        Self { buckets: std::array::from_fn(|_| OnceLock::default()), next: AtomicU32::new(1) }
-    }
-
-    #[inline]
-    pub(crate) fn get(&self, number: u32) -> &T {
-        let (bucket, offset) = place(number);
-        self.buckets[bucket]
-            .get()
-            .and_then(|cells| cells[offset].get())
-            .expect("an instance is added before its tasks are")
-    }
-
-    /// Adds what `make` makes of its number.
-    pub(crate) fn add(&self, make: impl FnOnce(u32) -> T) -> &T {
-        // Relaxed: only the number must be unique; the cell publishes what is in it.
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        assert!(number < InstanceId::LIMIT, "a run has fewer expansions than it has numbers for");
-        let (bucket, offset) = place(number);
-        let cells = self.buckets[bucket].get_or_init(|| (0..1usize << bucket).map(|_| OnceLock::default()).collect());
-        cells[offset].get_or_init(|| Box::new(make(number)))
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        let cells = self.buckets.iter().filter_map(OnceLock::get).flatten();
-        cells.filter_map(|cell| cell.get().map(AsRef::as_ref))
+    /// The expanded instance that `order` finds equal to what is looked for. It is found quickly where the order of
+    /// expansions is the one that is asked for, but for some, and by looking at all of them otherwise.
+    pub fn find_instance(&self, order: impl Fn(&Instance<B>) -> cmp::Ordering) -> Option<&Instance<B>> {
+        let children = &self.instances.children;
+        children.search(&order).or_else(|| children.iter().find(|instance| order(instance).is_eq()))
     }
 }
 
@@ -479,10 +447,4 @@ impl<B: Body> Instances<B> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Instance<B>> {
         std::iter::once(&self.root).chain(self.children.iter())
     }
-}
-
-/// Bucket and offset of a number from 1 on: bucket k holds 2^k numbers.
-fn place(id: u32) -> (usize, usize) {
-    let bucket = id.ilog2();
-    (bucket as usize, (id - (1 << bucket)) as usize)
 }

@@ -6,6 +6,7 @@
 
 #![warn(clippy::all)]
 
+mod arena;
 pub mod body;
 pub mod clock;
 pub mod cycle;

@@ -2,6 +2,7 @@
 //! here, and ends the attempt or begins the next iteration.
 #![allow(unsafe_code)]
 
+use std::cmp::Ordering;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -328,10 +329,12 @@ pub(crate) fn place(run: &CoreRun, number: u32) -> PyResult<(&Instance<PythonBod
     if (number as usize) < run.root().plan().node_count() {
         return Ok((run.root(), NodeId(number)));
     }
-    let node_in = |instance: &Instance<PythonBody>| {
-        let node = number.checked_sub(instance.program().base())?;
-        ((node as usize) < instance.plan().node_count()).then_some(NodeId(node))
-    };
-    let found = run.instances().find_map(|instance| Some((instance, node_in(instance)?)));
+    // Numbers are given out in the order of expansions.
+    let found = run.find_instance(|instance| match number.checked_sub(instance.program().base()) {
+        None => Ordering::Greater,
+        Some(node) if (node as usize) < instance.plan().node_count() => Ordering::Equal,
+        Some(_) => Ordering::Less,
+    });
+    let found = found.map(|instance| (instance, NodeId(number - instance.program().base())));
     found.ok_or_else(|| PyIndexError::new_err(format!("the run has no node {number}")))
 }

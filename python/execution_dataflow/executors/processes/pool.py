@@ -97,6 +97,10 @@ class ProcessPool:
         """Have an attempt run soon."""
         if self._is_closing:
             raise RuntimeError("the worker processes of this engine were closed")
+        cache = run.record.cache
+        if cache is not None and attempt.operation._settings.cache is not None:
+            cache.launch(run.record, attempt, lambda made: self._hand_over(Task(made, run)))
+            return
         self._hand_over(Task(attempt, run))
 
     def cancel(self, run: ProcessRun, grace_seconds: float) -> None:

@@ -33,6 +33,7 @@ class StateReader:
         self._run = run
         self._key = key
         self._trusts_pickles = trusts_pickles
+        self._names: dict[int, str] = {}
 
     @cached_property
     def _codec(self) -> ValueCodec:
@@ -57,7 +58,10 @@ class StateReader:
 
     def operation_name(self, node: int) -> str:
         """Ask what an operation is called in all items and iterations."""
-        return str(self._ask("operation", node))
+        name = self._names.get(node)
+        if name is None:
+            name = self._names[node] = str(self._ask("operation", node))
+        return name
 
     def encode(self, name: str, value: object) -> bytes:
         """Return a value as it is kept."""

@@ -49,7 +49,7 @@ def one_of_many_wins(open_journal: Callable[[], Journal]) -> None:
     run_id = new_name("run")
     won: list[Lease] = []
     with opened(open_journal) as journal, opened(open_journal) as other:
-        actions = [lambda each=each: won.append(acquired(each, run_id)) for each in (journal, other) * 4]  # type: ignore[misc]
+        actions = [lambda each=each: won.append(acquired(each, run_id)) for each in (journal, other) * 4]
         raised = together(actions)
         equal([type(error) for error in raised], [RunHeldError] * 7, "what those raise that do not win")
         equal(len(won), 1, "how many win")

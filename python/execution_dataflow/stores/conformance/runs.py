@@ -126,7 +126,7 @@ def batches_may_come_in_any_order(open_journal: Callable[[], Journal]) -> None:
         for batch in (3, 1, 2, 3, 1):
             journal.append(lease, batch, [made_commit(f"batch {batch}", batch)])
         actions = [
-            lambda batch=batch: journal.append(lease, batch, [made_commit(f"batch {batch}", batch)])  # type: ignore[misc]
+            lambda batch=batch: journal.append(lease, batch, [made_commit(f"batch {batch}", batch)])
             for batch in range(4, 12)
         ]
         equal(together(actions), [], "what appending in threads raised")

@@ -48,11 +48,12 @@ class RunRecords:
     ) -> Lease:
         """Begin a run, or take one up again, for one owner alone; see `Journal.acquire`."""
         keys = [self._run(run_id), self._server.key("runs"), self._batches(run_id)]
-        texts = (run_id, graph_name, encode_owner(owner), owner.token, microseconds(lease_seconds), uuid.uuid4().hex)
+        texts: list[str | bytes] = [run_id, graph_name, encode_owner(owner), owner.token]
+        texts += [microseconds(lease_seconds), uuid.uuid4().hex]
         noted = [encode_text(text) for pair in metadata.items() for text in pair]
 
         def ask(gone: str) -> list[bytes]:
-            answer: list[bytes] = self._server.write(ACQUIRE, keys, *map(_bytes, (*texts, gone)), *noted)
+            answer: list[bytes] = self._server.write(ACQUIRE, keys, *map(_bytes, [*texts, gone]), *noted)
             return answer
 
         answer = self._past_a_holder_that_is_gone(run_id, ask)
@@ -126,7 +127,7 @@ class RunRecords:
         changed = b""
 
         def ask(gone: str) -> list[bytes]:
-            answer: list[bytes] = self._server.write(DELETE_RUN, keys, *map(_bytes, (run_id, gone, changed)))
+            answer: list[bytes] = self._server.write(DELETE_RUN, keys, encode_text(run_id), encode_text(gone), changed)
             return answer
 
         # What a run refers to is read before it is deleted, so that nothing is lost when this process ends in between;

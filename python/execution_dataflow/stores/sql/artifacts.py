@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -92,7 +93,7 @@ class DatabaseArtifacts:
         """Yield what is there."""
         after: str | None = None
         while True:
-            found = self._opened().read(lambda connection, after=after: _page(connection, prefix, after))
+            found = self._opened().read(partial(_page, prefix=prefix, after=after))
             yield from found
             if len(found) < _PAGE:
                 return

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, tuple_, update
 
@@ -16,14 +18,18 @@ __all__ = ["find", "forget", "put", "results", "touch"]
 
 _LOGGER = logging.getLogger("execution_dataflow.stores")
 _PAGE = 1024
+_COLUMNS = tuple(CACHE.columns.keys())
 
 
-def find(connection: Connection, database: Database, key: str) -> CachedResult | None:
+def find(database: Database, key: str) -> CachedResult | None:
     """Return a result that has not expired and is not damaged."""
-    row = connection.execute(select(CACHE).where(CACHE.c.key == key)).mappings().first()
-    if row is None or (row["expires_at"] is not None and row["expires_at"] <= database.now(connection)):
+    row = database.cached_row(key)
+    if row is None:
         return None
-    return _result(database, row)
+    result = _result(database, dict(zip(_COLUMNS, row, strict=True)))
+    if result is None or result.expires_at is None:
+        return result
+    return None if database.is_over(result.expires_at) else result
 
 
 def put(connection: Connection, result: CachedResult) -> None:
@@ -56,7 +62,7 @@ def results(database: Database) -> Iterator[CachedResult]:
     """Yield all results that are not damaged, the one that was used longest ago first."""
     after: tuple[float, str] | None = None
     while True:
-        rows = database.read(lambda connection, after=after: _page(connection, after))  # type: ignore[misc]
+        rows = database.read(partial(_page, after=after))
         for row in rows:
             result = _result(database, row)
             if result is not None:
@@ -73,7 +79,7 @@ def _page(connection: Connection, after: tuple[float, str] | None) -> Sequence[R
     return connection.execute(chosen).mappings().all()
 
 
-def _result(database: Database, row: RowMapping) -> CachedResult | None:
+def _result(database: Database, row: Mapping[str, Any]) -> CachedResult | None:
     columns = dict(row)
     checksum = columns.pop("checksum")
     columns["artifacts"] = tuple(columns["artifacts"].split("\n")) if columns["artifacts"] else ()

@@ -9,22 +9,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from execution_dataflow.store_errors import StoreError
 from execution_dataflow.stores.sql.checksums import CommitRow
 from execution_dataflow.stores.sql.schema import STEPS, prepare, stored_version
+from execution_dataflow.stores.sql.tables import CACHE
 
-__all__ = ["COMMITS_AFTER", "Database", "fetch_all"]
+__all__ = ["COMMITS_AFTER", "COMMIT_COLUMNS", "Database", "fetch_all"]
 
 T = TypeVar("T")
 
 # Of a page of commits, with the marks of the driver for run, key and limit.
-COMMITS_AFTER = (
-    "SELECT key, fingerprint, attempt, started, ended, outputs, artifacts, checksum FROM commits "
-    "WHERE run = {0} AND key > {0} ORDER BY key LIMIT {0}"
-)
+COMMIT_COLUMNS = "key, fingerprint, attempt, started, ended, outputs, artifacts, checksum"
+COMMITS_AFTER = f"SELECT {COMMIT_COLUMNS} FROM commits WHERE run = {{0}} AND key > {{0}} ORDER BY key LIMIT {{0}}"
 # Engines that came with a fork. Freeing them would close the parent's connections: SQLite would take the file's log for
 # its own, and a server would be told that the parent is leaving.
 _INHERITED: list[Engine] = []
@@ -98,6 +97,15 @@ class Database(ABC):
     @abstractmethod
     def read(self, work: Callable[[Connection], T]) -> T:
         """Do something that only reads in a transaction, all of whose statements see the same."""
+
+    def cached_row(self, key: str) -> tuple[Any, ...] | None:
+        """Return a row of the cache's index, in the order of its columns; ``None`` if there is none."""
+        row = self.read(lambda connection: connection.execute(select(CACHE).where(CACHE.c.key == key)).first())
+        return None if row is None else tuple(row)
+
+    def is_over(self, moment: float) -> bool:
+        """Return whether a moment has passed, by the store's clock."""
+        return moment <= self.read(self.now)
 
     @abstractmethod
     def write(self, work: Callable[[Connection], T]) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -121,9 +122,8 @@ class SqlJournal:
         """Yield the keys of a namespace that begin with a prefix, sorted."""
         after: str | None = None
         while True:
-            found = self._database.read(
-                lambda connection, after=after: state_values.keys(connection, namespace, prefix, after, _KEYS_AT_ONCE)
-            )
+            page = partial(state_values.keys, namespace=namespace, prefix=prefix, after=after, limit=_KEYS_AT_ONCE)
+            found = self._database.read(page)
             yield from found
             if len(found) < _KEYS_AT_ONCE:
                 return
@@ -137,7 +137,7 @@ class SqlJournal:
 
     def find_cached(self, key: str) -> CachedResult | None:
         """Return a cached result that has not expired."""
-        return self._database.read(lambda connection: cache_index.find(connection, self._database, key))
+        return cache_index.find(self._database, key)
 
     def put_cached(self, result: CachedResult) -> None:
         """Keep a result; one of the same key is replaced."""

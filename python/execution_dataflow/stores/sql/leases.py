@@ -3,9 +3,9 @@
 The lease of a process that is late may be taken by another; the number of leases, compared in each transaction that
 writes, keeps what the first one sends after that out.
 
-Clocks jump. One that jumps ahead ends leases early, and the number of leases protects the run. One that jumps back makes
-them seem to end late: nothing is valid for longer than its own duration from now on, and whoever sees such a lease
-writes that down.
+Clocks jump. One that jumps ahead ends leases early, and the number of leases protects the run. One that jumps back
+makes them seem to end late: nothing is valid for longer than its own duration from now on, and whoever sees such a
+lease writes that down.
 """
 
 from __future__ import annotations

@@ -216,8 +216,8 @@ class PostgresqlDatabase(Database):
             case None if self._reached:
                 return StoreError(
                     f"the connection to {self.address} was lost, and could not be made again for "
-                    f"{self.place.reconnect_seconds:g} s (?reconnect_seconds= in the address says for how long to try): "
-                    f"{said}"
+                    f"{self.place.reconnect_seconds:g} s (?reconnect_seconds= in the address says for how long to "
+                    f"try): {said}"
                 )
             case None:
                 return StoreError(f"{self.address} cannot be reached: {said}")
@@ -230,8 +230,8 @@ class PostgresqlDatabase(Database):
             case "42501":
                 return StoreError(
                     f"the user of {self.address} lacks a right: {said}. The store is the schema {self.schema}: either "
-                    f"that user may create schemas in the database, or one who may makes it: CREATE SCHEMA {self.schema} "
-                    "AUTHORIZATION user"
+                    "that user may create schemas in the database, or one who may does it: CREATE SCHEMA "
+                    f"{self.schema} AUTHORIZATION user"
                 )
             case state if state in _GONE or state in _IN_THE_WAY or state.startswith("08"):
                 return StoreError(

@@ -6,9 +6,9 @@ A value that is deleted leaves its version behind, so that one that is created a
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
+from sqlalchemy import BindParameter, Connection, bindparam, insert, select, tuple_, update
 
 from execution_dataflow.store_errors import DamagedArtifactError, StateConflictError
 from execution_dataflow.stores.journal import StateChange, StateValue
@@ -18,7 +18,7 @@ from execution_dataflow.stores.sql.tables import STATE
 __all__ = ["change", "keys", "namespaces", "read"]
 
 _Values: TypeAlias = dict[tuple[str, str], tuple[bytes | None, int]]
-_VALUES = {name: bindparam(name) for name in ("value", "version", "checksum")}
+_VALUES: dict[str, BindParameter[Any]] = {name: bindparam(name) for name in ("value", "version", "checksum")}
 _NAMES_AT_ONCE = 400
 
 
@@ -58,7 +58,7 @@ def change(connection: Connection, changes: Sequence[StateChange]) -> None:
     created = [row for row in rows if (row["of_namespace"], row["of_key"]) not in before]
     changed = [row for row in rows if (row["of_namespace"], row["of_key"]) in before]
     if created:
-        names = {"namespace": bindparam("of_namespace"), "key": bindparam("of_key")}
+        names: dict[str, BindParameter[Any]] = {"namespace": bindparam("of_namespace"), "key": bindparam("of_key")}
         connection.execute(insert(STATE).values(**names, **_VALUES), created)
     if changed:
         there = (STATE.c.namespace == bindparam("of_namespace"), STATE.c.key == bindparam("of_key"))

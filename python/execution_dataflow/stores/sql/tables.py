@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import BigInteger, Column, Double, LargeBinary, MetaData, Table, Text
+from sqlalchemy.types import TypeEngine
 
 __all__ = ["ARTIFACTS", "ARTIFACT_PARTS", "BATCHES", "CACHE", "CLAIMS", "COMMITS", "METADATA", "RUNS", "STATE"]
 
 METADATA = MetaData()
 
 
-def _table(name: str, /, **columns: type[BigInteger] | type[Double] | type[LargeBinary] | type[Text]) -> Table:
+def _table(name: str, /, **columns: type[TypeEngine[Any]]) -> Table:
     return Table(name, METADATA, *(Column(column, kind()) for column, kind in columns.items()))
 
 
