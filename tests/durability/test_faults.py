@@ -25,9 +25,10 @@ from killing.witness import executed, meanwhile
 from execution_dataflow import ExecutionContext, ExecutionEngine, GraphDefinition, operation
 from execution_dataflow.persistent_state import edit_state
 from execution_dataflow.result import ExecutionResult
-from execution_dataflow.store_errors import LeaseLostError, RunHeldError, StoreError
+from execution_dataflow.store_errors import LeaseLostError, RunHeldError, StoreError, UntrustedArtifactError
 from execution_dataflow.stores.opening import open_store
 from execution_dataflow.stores.owners import new_owner
+from execution_dataflow.stores.sql.journal import SqlJournal
 
 STEPS = 12
 SIZE = 3_000
@@ -192,6 +193,41 @@ class read_only:
             self.folder.chmod(0o700)
         else:
             self._disk.__exit__(None, None, None)
+
+
+def test_an_end_that_cannot_be_noted_is_told_and_the_run_is_free_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlJournal, "release", refuse)
+        result = run(tmp_path / "runs.db")
+    assert result.is_successful()
+    assert result.values["summary"] == EXPECTED
+    (warning,) = result.warnings
+    assert "the end of the run was not noted" in warning
+    assert "no room" in warning
+    executed.clear()
+    assert run(tmp_path / "runs.db").values["summary"] == EXPECTED
+    assert executed == []
+
+
+def refuse(*_: object) -> None:
+    raise StoreError("there is no room")
+
+
+def test_a_run_that_is_refused_for_what_it_would_read_is_free_for_the_next(tmp_path: Path) -> None:
+    store = tmp_path / "runs.db"
+    meanwhile["step_9"] = interrupt
+    with open_store(store, key=b"secret") as signed, ExecutionEngine(max_workers=1, checkpoint=signed) as engine:
+        engine.run(graph(), ExecutionContext(run_id="run"))
+    with open_store(store, key=b"another") as other, ExecutionEngine(max_workers=1, checkpoint=other) as engine:
+        executed.clear()
+        with pytest.raises(UntrustedArtifactError, match="signed with another key"):
+            engine.run(graph(), ExecutionContext(run_id="run"))
+    assert executed == []
+    meanwhile.clear()
+    with open_store(store, key=b"secret") as signed, ExecutionEngine(max_workers=1, checkpoint=signed) as engine:
+        assert engine.run(graph(), ExecutionContext(run_id="run")).values["summary"] == EXPECTED
 
 
 # ---------------------------------------------------------------- damage
