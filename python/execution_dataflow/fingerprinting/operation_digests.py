@@ -19,10 +19,10 @@ from execution_dataflow.fingerprinting.definitions import (
     add_named,
     module_of,
 )
-from execution_dataflow.fingerprinting.merkle import OperationDigest, lineages_of
+from execution_dataflow.fingerprinting.merkle import OWN_BYTES, lineages_of
 from execution_dataflow.fingerprinting.packages import is_followed
 from execution_dataflow.fingerprinting.values import new_walk
-from execution_dataflow.fingerprinting.walks import Findings, Walk, joined
+from execution_dataflow.fingerprinting.walks import DIGEST_BYTES, Findings, Walk, joined
 from execution_dataflow.functions import FunctionOperation, OperationFunction
 from execution_dataflow.mapping import MappedOperation, OneShot
 from execution_dataflow.operations import OPTIONS, Operation
@@ -53,19 +53,25 @@ class OperationDigests:
         self._seed = seed
         self._context: dict[str, bytes] = {}
         # By identity, each with what must stay alive for that.
-        self._known: dict[tuple[int, ...], tuple[Any, OperationDigest]] = {}
+        self._plain: dict[int, tuple[Any, bytes]] = {}
+        self._known: dict[tuple[int, ...], tuple[Any, bytes]] = {}
         self._codes: dict[int, tuple[Any, bytes]] = {}
         self._ports: dict[int, tuple[PortSignature, bytes]] = {}
         self._constants: dict[int, tuple[Any, bytes]] = {}
         self._under_way: set[int] = set()
 
-    def of(self, operation: Operation) -> OperationDigest:
+    def of(self, operation: Operation) -> bytes:
         """Return what an operation is by itself.
 
         Parameters
         ----------
         operation : Operation
             The operation.
+
+        Returns
+        -------
+        bytes
+            A digest of its code and one of its configuration: 32 bytes.
 
         Raises
         ------
@@ -74,7 +80,14 @@ class OperationDigests:
         """
         if type(operation) is FunctionOperation:
             fields = operation.__dict__
-            if len(fields) == 2 or fields.keys() <= _MACHINERY:
+            if len(fields) == 2:
+                # As nearly all are: a function, and the ports that it gives all of its operations.
+                definition = fields["definition"]
+                known = self._plain.get(id(definition))
+                if known is None:
+                    known = self._plain[id(definition)] = definition, self._find(operation)
+                return known[1]
+            if fields.keys() <= _MACHINERY:
                 kept = fields["definition"], fields["_ports"], fields.get("_settings")
                 key = tuple(map(id, kept))
                 known = self._known.get(key)
@@ -90,7 +103,7 @@ class OperationDigests:
             known = self._constants[id(value)] = value, self._digest(lambda walk: walk.value(value))
         return known[1]
 
-    def of_plan(self, plan: Any) -> OperationDigest:
+    def of_plan(self, plan: Any) -> bytes:
         """Return what the operations of a plan are together, with how they are connected."""
         names = [item.name for item in plan.given]
         found = lineages_of(plan, self.of, self.value, lambda number: joined(b"given", names[number].encode()), b"")
@@ -99,25 +112,23 @@ class OperationDigests:
         ends = [repr((name, place)).encode() for name, place in plan.outputs.items()]
         defaults = [self.value(item.default) for item in plan.given if item.default is not MISSING]
         whole = [fingerprint for fingerprint in found.fingerprints if fingerprint is not None]
-        code = joined(*(fingerprint[:16] for fingerprint in whole))
-        return OperationDigest(code, joined(*whole, b"ends", *ends, b"defaults", *defaults))
+        code = joined(*(fingerprint[:DIGEST_BYTES] for fingerprint in whole))
+        return code + joined(*whole, b"ends", *ends, b"defaults", *defaults)
 
     # ------------------------------------------------------------ one operation
 
-    def _find(self, operation: Operation) -> OperationDigest:
+    def _find(self, operation: Operation) -> bytes:
         if id(operation) in self._under_way:
             raise UnfingerprintableError("", f"{operation!r} is part of its own configuration")
         self._under_way.add(id(operation))
         try:
             code, configuration = self._code_of(operation), self._configuration_of(operation)
             if isinstance(operation, MappedOperation):
-                item = self.of(operation.item)
-                return OperationDigest(joined(b"map", item.code), joined(configuration, item.configuration))
+                return _around(code, configuration, self.of(operation.item))
             if isinstance(operation, RepeatedOperation | GraphItem):
                 plan = operation.plan if isinstance(operation, RepeatedOperation) else _plan_of(operation)
-                inside = self.of_plan(plan)
-                return OperationDigest(joined(code, inside.code), joined(configuration, inside.configuration))
-            return OperationDigest(code, configuration)
+                return _around(code, configuration, self.of_plan(plan))
+            return code + configuration
         finally:
             self._under_way.discard(id(operation))
 
@@ -177,7 +188,7 @@ class OperationDigests:
         if known is None:
             value: Any = self._parameters if what == "parameters" else self._seed
             # In any order: who reads them asks by name.
-            content = sorted(value.items()) if isinstance(value, dict) else value
+            content = dict(sorted(value.items())) if isinstance(value, dict) else value
             known = self._context[what] = self._digest(lambda walk: walk.value(content, f"the {what} of the context"))
         return known
 
@@ -189,8 +200,11 @@ class OperationDigests:
 
     def _digest(self, add: Callable[[Walk], None]) -> bytes:
         walk = new_walk(self.findings, self._rule)
-        add(walk)
-        return walk.digest()
+        try:
+            add(walk)
+            return walk.digest()
+        except RecursionError:
+            raise UnfingerprintableError("", "it lies too deep within itself, more than Python can follow") from None
 
     def _rule(self, walk: Walk, value: Any) -> bool:
         """Add what is made of operations; tells whether it was that."""
@@ -211,8 +225,14 @@ class OperationDigests:
             digest = self.of_plan(value.compile())
         else:
             return False
-        walk.add("operation", *digest)
+        walk.add("operation", digest)
         return True
+
+
+def _around(code: bytes, configuration: bytes, inside: bytes) -> bytes:
+    """What an operation is that runs others."""
+    assert len(inside) == OWN_BYTES
+    return joined(code, inside[:DIGEST_BYTES]) + joined(configuration, inside[DIGEST_BYTES:])
 
 
 def _plan_of(operation: GraphItem) -> Any:
