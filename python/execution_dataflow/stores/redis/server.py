@@ -209,7 +209,7 @@ class Server:
 
     def _explained(self, error: Exception, seconds: float) -> StoreError:
         errors = self._errors
-        text = f"{self.address}: {error}"
+        text = f"{self.address}: {str(error).rstrip('.')}"
         if seconds:
             return StoreError(f"{text}; asked again for {seconds:g} s (retry_seconds= in the address sets how long)")
         if isinstance(error, (errors.AuthenticationError, errors.AuthorizationError)) or "NOAUTH" in str(error):
