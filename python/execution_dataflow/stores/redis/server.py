@@ -27,8 +27,8 @@ _WAITAOF_SINCE = (7, 2)
 _SECONDS_TO_OPEN = 5.0
 # What a Redis server takes as one value, less room for what is beside it: proto-max-bulk-len is 512 MB by default.
 _LARGEST_REQUEST = 500 << 20
-# Entries of a page of a hash; later ones are as many as make up so many bytes.
-_FIRST_PAGE = 1_000
+# Entries of the first page of a hash, which may be large ones; later pages have as many as make up so many bytes.
+_FIRST_PAGE = 100
 _LARGEST_PAGE = 5_000
 _PAGE_BYTES = 2 << 20
 
