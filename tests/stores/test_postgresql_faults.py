@@ -18,8 +18,10 @@ from stores.stored_runs import begin, keys_of, made_commits
 
 from execution_dataflow.store_errors import StateConflictError, StoreError, StoreFormatError
 from execution_dataflow.stores.journal import Journal, StateChange, StateValue
+from execution_dataflow.stores.sql import postgresql_database
+from execution_dataflow.stores.sql.artifacts import DatabaseArtifacts
 from execution_dataflow.stores.sql.journal import SqlJournal
-from execution_dataflow.stores.sql.opening import open_artifacts_beside, open_journal
+from execution_dataflow.stores.sql.opening import open_journal
 
 
 @pytest.fixture
@@ -112,7 +114,7 @@ def write_while(journal: SqlJournal, batches: int, disturb: Callable[[], None]) 
     written.wait(30)
     while writer.is_alive():
         disturb()
-        writer.join(0.02)
+        writer.join(0.1)
     assert raised == []
     assert journal.read_state("loader", "batches") == StateValue(b"%d" % batches, batches)
     assert journal.read_state("loader", "changes") == StateValue(b"%d" % batches, batches)
@@ -131,7 +133,7 @@ def test_connections_that_are_terminated_lose_and_repeat_nothing(journal: SqlJou
             row = other.execute(statement).fetchone()
             terminated.append(row[0] if row else 0)
 
-        write_while(journal, 60, terminate)
+        write_while(journal, 40, terminate)
     assert sum(terminated) >= 3
 
 
@@ -172,7 +174,7 @@ def test_server_that_stays_away_is_an_error_after_the_stated_time(postgres: Post
 def test_wrong_password_is_refused_at_once_and_not_shown(postgres: PostgresServer, schema: str) -> None:
     address = postgres.address(schema).replace("s3cret", "wr0ng")
     began = time.monotonic()
-    with pytest.raises(StoreError, match="cannot be reached: .*password authentication failed") as caught:
+    with pytest.raises(StoreError, match=r"cannot be reached: .*password authentication failed") as caught:
         open_journal(address)
     assert time.monotonic() - began < 5
     assert "wr0ng" not in f"{caught.value} {caught.value!r} {caught.value.__cause__} {caught.value.__cause__!r}"
@@ -215,7 +217,8 @@ def test_several_open_a_new_schema_at_once(postgres: PostgresServer, schema: str
         journal.close()
 
 
-def test_large_batches_and_artifacts_go_in_pieces(journal: SqlJournal) -> None:
+def test_large_batches_and_artifacts_go_in_pieces(journal: SqlJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql_database, "_STATEMENT_BYTES", 10_000)
     lease = begin(journal)
     statements: list[str] = []
     event.listen(
@@ -223,15 +226,15 @@ def test_large_batches_and_artifacts_go_in_pieces(journal: SqlJournal) -> None:
         "before_cursor_execute",
         lambda connection, cursor, statement, *rest: statements.append(statement),
     )
-    commits = made_commits(10, size=4 << 20)
+    commits = [*made_commits(10, size=3000), *made_commits(2, "large", 30_000)]
     journal.append(lease, 1, commits)
-    assert len([statement for statement in statements if "INTO commits" in statement]) == 3
+    assert len([statement for statement in statements if "INTO commits" in statement]) == 6
     assert sorted(journal.commits("run")) == sorted(commits)
-    artifacts = open_artifacts_beside(journal)
-    data = os.urandom(9 << 20)
+    artifacts = DatabaseArtifacts(journal.database, part_bytes=1000)
+    data = os.urandom(2500)
     statements.clear()
     artifacts.write("large", [data, b"end"])
-    assert len([statement for statement in statements if "INTO artifact_parts" in statement]) == 2
+    assert len([statement for statement in statements if "INTO artifact_parts" in statement]) == 3
     assert artifacts.read("large") == data + b"end"
     artifacts.close()
     with pytest.raises(StoreError, match="were closed"):

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -39,6 +40,7 @@ def test_commits_are_synchronised_with_the_disk(path: Path) -> None:
 def test_several_journals_of_one_file_write_at_once(path: Path) -> None:
     code = """
 import sys
+import threading
 from execution_dataflow.stores.sql.opening import open_journal
 from stores.stored_runs import begin, made_commits
 journal = open_journal(sys.argv[1])
@@ -69,6 +71,7 @@ def run_python(code: str, *arguments: str) -> subprocess.Popen[bytes]:
 def test_process_that_is_killed_while_it_writes_leaves_whole_batches(path: Path) -> None:
     code = """
 import sys
+import threading
 from execution_dataflow.stores.sql.opening import open_journal
 from stores.stored_runs import begin, made_commits
 from execution_dataflow.stores.journal import StateChange
@@ -281,8 +284,43 @@ def test_clock_that_jumps_back_holds_no_run_for_ever(path: Path) -> None:
     journal.close()
 
 
+def test_name_that_is_no_text_is_refused_and_leaves_nothing(path: Path) -> None:
+    journal = open_journal(f"sqlite:///{path}")
+    lease = begin(journal)
+    with pytest.raises(StoreError, match=r"cannot keep 'half\\udc80.*surrogates not allowed"):
+        journal.append(lease, 1, [*made_commits(2), *made_commits(1, "half\udc80")])
+    with pytest.raises(StoreError, match="cannot keep"):
+        journal.change_state([StateChange("loader", "half\udc80", b"1")])
+    assert keys_of(journal) == set()
+    journal.close()
+
+
 def test_closed_journal_says_so(path: Path) -> None:
     journal = open_journal(f"sqlite:///{path}")
     journal.close()
     with pytest.raises(StoreError, match=r"the store sqlite:///.*runs\.db was closed; open it again"):
         journal.find_run("run")
+
+
+def test_busy_threads_do_not_hold_up_what_is_written(path: Path) -> None:
+    journal = open_journal(f"sqlite:///{path}")
+    lease = begin(journal)
+    over = threading.Event()
+
+    def spin() -> None:
+        while not over.is_set():
+            sum(range(100))
+
+    spinning = threading.Thread(target=spin)
+    spinning.start()
+    try:
+        began = time.monotonic()
+        journal.append(lease, 1, made_commits(2000))
+        took = time.monotonic() - began
+    finally:
+        over.set()
+        spinning.join()
+    # 5 ms for each time that the interpreter's lock was let go of: 10 s for 2000 rows, were it once for each.
+    assert took < 4
+    assert len(keys_of(journal)) == 2000
+    journal.close()
