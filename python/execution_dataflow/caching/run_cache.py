@@ -69,9 +69,7 @@ class RunCache(RemoteCalls):
             return None
         return Inquiry(self.results, key, kind.operation, kind.policy, warn)
 
-    def call(
-        self, called: CachedFunction, places: list[Place], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def call(self, called: CachedFunction, places: list[Place], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return what an attempt on this thread comes to, with its outputs set if it sets them.
 
         Parameters
