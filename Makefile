@@ -11,6 +11,8 @@ STRICT ?=
 ARGS ?=
 # How many times over the soak tests do their work in `make soak`; in `make test` they do it once.
 SOAK_SCALE ?= 20
+# How many times twenty moments `make soak-durability` kills runs.
+KILL_SCALE ?= 50
 # How many samples of each case a benchmark takes, and where the results go.
 ROUNDS ?= 7
 RESULTS ?= benches/results
@@ -119,7 +121,7 @@ bench-docs: bench-env ## write docs/benchmarks.md and its plots from the results
 
 # ---------------------------------------------------------------- tests
 
-.PHONY: test test-rust loom test-python doctest test-strict test-versions soak
+.PHONY: test test-rust loom test-python doctest test-strict test-versions soak soak-durability
 test: test-rust loom test-python doctest ## test everything: the core, its loom models, and the wheel in a clean environment
 
 test-rust: rust ## test the Rust core
@@ -146,6 +148,9 @@ test-versions: tools ## test on the other Pythons that are installed (VERSIONS=.
 
 soak: test-env ## repeat the tests that look for leaks and rare races many times (SOAK_SCALE=...)
 	SOAK_SCALE=$(SOAK_SCALE) sh scripts/run_pytest.sh .venv-test tests -m soak --timeout=0 -o faulthandler_timeout=0 $(ARGS)
+
+soak-durability: test-env ## kill runs at a thousand random moments and resume them (KILL_SCALE=...)
+	SOAK_SCALE=$(KILL_SCALE) sh scripts/run_pytest.sh .venv-test tests/durability -m soak --timeout=0 -o faulthandler_timeout=0 -rP $(ARGS)
 
 # ---------------------------------------------------------------- care of the code
 

@@ -63,5 +63,9 @@ class CheckpointHooks:
         if error is not None:
             self.checkpoint_failed(error)
             state = RunState.FAILED
-        checkpoint.close(state.value, self.record.reverted)
+        not_noted = checkpoint.close(state.value, self.record.reverted)
+        if not_noted is not None and error is None:
+            text = f"the end of the run was not noted, so that it looks interrupted; all commits are kept: {not_noted}"
+            self.record.warnings.append(text)
+            self.record.logger_for(None).warning("%s", text)
         return state

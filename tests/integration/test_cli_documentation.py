@@ -15,28 +15,32 @@ FILES = re.compile(r"```python\n# (\S+\.py)\n(.*?)```", re.DOTALL)
 SESSIONS = re.compile(r"```console\n(.*?)```", re.DOTALL)
 
 
-def command_lines() -> list[tuple[str, str]]:
+def sessions() -> list[list[tuple[str, str]]]:
+    """The command lines that follow each other, each with what it prints."""
     found = []
     for session in SESSIONS.findall(PAGE.read_text(encoding="utf-8")):
-        for part in session.split("$ ")[1:]:
-            line, _, output = part.partition("\n")
-            found.append((line, output))
+        parts = [part.partition("\n") for part in session.split("$ ")[1:]]
+        found.append([(line, output) for line, _, output in parts])
     return found
 
 
-@pytest.mark.parametrize(("line", "expected"), command_lines())
-def test_a_command_line_prints_what_the_page_shows(command: CommandLine, line: str, expected: str) -> None:
+@pytest.mark.parametrize("session", sessions(), ids=lambda session: session[0][0])
+def test_command_lines_print_what_the_page_shows(command: CommandLine, session: list[tuple[str, str]]) -> None:
     for name, text in FILES.findall(PAGE.read_text(encoding="utf-8")):
         command.write(name, text)
-    program, *arguments = shlex.split(line)
-    assert program == "execution-dataflow"
-    ended = command(*arguments)
-    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    assert doctest.OutputChecker().check_output(expected, ended.out + ended.err, flags), ended.out + ended.err
-    assert ended.code == (2 if expected.startswith("error") else 0)
+    for line, expected in session:
+        program, *arguments = shlex.split(line)
+        if program == "mkdir":
+            command.folder.joinpath(*arguments).mkdir()
+            continue
+        assert program == "execution-dataflow"
+        ended = command(*arguments)
+        flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+        assert doctest.OutputChecker().check_output(expected, ended.out + ended.err, flags), ended.out + ended.err
+        assert ended.code in ((1, 2) if expected.startswith("error") else (0,))
 
 
 def test_the_page_has_command_lines_and_files() -> None:
     text = PAGE.read_text(encoding="utf-8")
-    assert len(command_lines()) > 8
-    assert len(FILES.findall(text)) == 1
+    assert sum(map(len, sessions())) > 8
+    assert len(FILES.findall(text)) == 2

@@ -152,8 +152,8 @@ class Trial:
         count = 1 + int(points[point] * self.chance.random() ** 2)
         return self.kill_at(point, lambda _: True, point, count)
 
-    def kill_workers(self, times: int) -> None:
-        """Kill worker processes at random moments, so many of them, while the run goes on."""
+    def kill_workers(self, times: int) -> Report:
+        """Kill worker processes at random moments, so many of them, while the run goes on to its end."""
 
         def act(process: Process) -> None:
             killed = 0
@@ -164,7 +164,7 @@ class Trial:
                     killed += 1
             self.kills["a worker process"] += killed
 
-        self.run_to_its_end(act)
+        return self.run_to_its_end(act)
 
     def kill_until_it_ends(self, expected: Undisturbed) -> None:
         """Kill executions until one gets to its end, and judge that."""
@@ -252,10 +252,10 @@ class Trial:
 
 
 def undisturbed(
-    nursery: Nursery, folder: Path, graph: str, address: str = "", durability: str = "batched"
+    nursery: Nursery, folder: Path, graph: str, address: str = "", *, durability: str = "batched", warm_up: bool = True
 ) -> Undisturbed:
-    """Execute a graph that nobody kills, twice: the first pays for what a machine does once."""
-    for number in range(2):
+    """Execute a graph that nobody kills: twice, since the first pays for what a machine does once."""
+    for number in range(1 + warm_up):
         trial = Trial(nursery, folder / f"undisturbed-{number}", graph, random.Random(0), address, durability)
         trial.run_id = f"undisturbed-{number}"
         began = time.monotonic()

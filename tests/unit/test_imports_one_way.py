@@ -84,6 +84,7 @@ DEFINITION = [
     "wiring",
     "drawing",
     "lineage",
+    "renames",
     "differences",
     "explanation",
     "graph_views",

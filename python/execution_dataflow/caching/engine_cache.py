@@ -45,7 +45,8 @@ def cache_of_engine(given: CacheChoice) -> RunCache | None:
         return RunCache(given)
     if not isinstance(given, str | Path | Store):
         raise TypeError(
-            f"cache= is an address such as 'sqlite:///results.db', a path, a Store, a ResultCache or False, not {given!r}"
+            "cache= is an address such as 'sqlite:///results.db', a path, a Store, a ResultCache or False, not "
+            f"{given!r}"
         )
     return RunCache(ResultCache(given), is_owned=True)
 

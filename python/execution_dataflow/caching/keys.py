@@ -10,7 +10,7 @@ from execution_dataflow.caching.around import CachedKind, Place
 from execution_dataflow.errors import DataflowError
 from execution_dataflow.fingerprint_errors import UnfingerprintableError
 from execution_dataflow.fingerprinting import value_digest
-from execution_dataflow.fingerprinting.operation_digests import OperationDigests, draws_random_numbers
+from execution_dataflow.fingerprinting.operation_digests import OperationDigests
 from execution_dataflow.fingerprinting.walks import joined
 from execution_dataflow.functions import FunctionOperation
 
@@ -65,7 +65,7 @@ class _RunDigests:
 
     def _find(self, operation: Operation) -> tuple[bytes, bool] | Exception:
         try:
-            return joined(*self._finder.of(operation)), draws_random_numbers(operation)
+            return joined(*self._finder.of(operation)), self._finder.draws_random_numbers(operation)
         except UnfingerprintableError as fault:
             return fault
 

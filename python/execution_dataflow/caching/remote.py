@@ -17,7 +17,7 @@ from execution_dataflow.caching.log import CacheLog
 if TYPE_CHECKING:
     from execution_dataflow.run_record import RunRecord
 
-__all__ = ["CachedAttempt", "RemoteCalls", "Savers", "log_of"]
+__all__ = ["CachedAttempt", "RemoteCalls", "Savers", "is_kept", "log_of", "warn_of_cache"]
 
 _SLICE_SECONDS = 0.05
 # A thread that keeps results ends when there was nothing to keep for so long.
@@ -86,10 +86,16 @@ class CachedAttempt:
         What runs.
     savers : Savers
         Threads that keep results.
+    place : Place
+        Which attempt it is.
     """
 
-    def __init__(self, attempt: _core.RemoteAttempt, inquiry: Inquiry, kind: CachedKind, savers: Savers) -> None:
+    def __init__(
+        self, attempt: _core.RemoteAttempt, inquiry: Inquiry, kind: CachedKind, savers: Savers, place: Place
+    ) -> None:
         self._attempt = attempt
+        # Its inputs are not to be kept alive.
+        self._place = place._replace(inputs=())
         self._inquiry = inquiry
         self._kind = kind
         self._savers = savers
@@ -106,6 +112,10 @@ class CachedAttempt:
 
     def complete(self, outputs: tuple[Any, ...]) -> None:
         """End it with its outputs, once they are kept."""
+        if not is_kept(self._kind, self._place):
+            self._inquiry.end()
+            self._attempt.complete(outputs)
+            return
 
         def keep() -> None:
             try:
@@ -209,7 +219,7 @@ class RemoteCalls:
             log_of(place.record).note_hit(place.node)
             attempt.complete(tuple(kind.renewed(answer.values)))
             return
-        made = CachedAttempt(attempt, inquiry, kind, self.savers)
+        made = CachedAttempt(attempt, inquiry, kind, self.savers, place)
         try:
             go(made)
         except BaseException:
@@ -224,6 +234,25 @@ def log_of(record: RunRecord) -> CacheLog:
         with _making:
             log = record.cache_log = record.cache_log or CacheLog()
     return log
+
+
+def warn_of_cache(record: RunRecord, operation: str, kind: str, text: str) -> None:
+    """Keep and log that the cache was of no use, unless that was done for this kind of operation and of fault."""
+    if log_of(record).is_new(operation, kind, text):
+        record.logger_for(None).warning("%s", text)
+
+
+def is_kept(kind: CachedKind, place: Place) -> bool:
+    """Return whether the result of an attempt may be kept: one that has used state depends on more than its inputs."""
+    record: RunRecord = place.record
+    if not record.uses_state(place.node, place.items):
+        return True
+    text = (
+        f"{kind.operation} was not kept in the cache: it uses context.state, and so depends on more than its inputs; "
+        "leave out cache="
+    )
+    warn_of_cache(record, kind.operation, "state", text)
+    return False
 
 
 def _place(record: RunRecord, attempt: _core.RemoteAttempt) -> Place | None:

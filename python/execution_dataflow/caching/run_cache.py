@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from execution_dataflow.caching.around import CachedFunction, CachedKind, Place
 from execution_dataflow.caching.flights import Flight, computing
 from execution_dataflow.caching.inquiry import Found, Inquiry, Pause
-from execution_dataflow.caching.remote import RemoteCalls, log_of
+from execution_dataflow.caching.remote import RemoteCalls, is_kept, log_of, warn_of_cache
 from execution_dataflow.caching.result_cache import ResultCache
 from execution_dataflow.cancellation import AttemptCancelled
 from execution_dataflow.check_errors import CheckFailed
@@ -60,7 +60,7 @@ class RunCache(RemoteCalls):
 
         if self.results.is_resting:
             return None
-        warn = partial(_warn, place.record, kind.operation)
+        warn = partial(warn_of_cache, place.record, kind.operation)
         try:
             key = key_of(kind, place)
         except Exception as fault:
@@ -105,7 +105,7 @@ class RunCache(RemoteCalls):
             with _computing(inquiry.flight):
                 returned = called.compute(*args, **kwargs)
             seconds = time.perf_counter() - began
-            outputs = called.kind.outputs_of(place.operation, returned)
+            outputs = called.kind.outputs_of(place.operation, returned) if is_kept(called.kind, place) else None
             if outputs is not None:
                 inquiry.keep(called.kind.names, outputs, seconds)
             return returned
@@ -150,7 +150,7 @@ class RunCache(RemoteCalls):
             with _computing(inquiry.flight):
                 returned = await called.compute(*args, **kwargs)
             seconds = time.perf_counter() - began
-            outputs = called.kind.outputs_of(place.operation, returned)
+            outputs = called.kind.outputs_of(place.operation, returned) if is_kept(called.kind, place) else None
             if outputs is not None:
                 await elsewhere.run(partial(inquiry.keep, called.kind.names, outputs, seconds))
             return returned
@@ -158,11 +158,6 @@ class RunCache(RemoteCalls):
             if inquiry is not None:
                 elsewhere.afterwards(inquiry.end)
             del place, inquiry
-
-
-def _warn(record: RunRecord, operation: str, kind: str, text: str) -> None:
-    if log_of(record).is_new(operation, kind, text):
-        record.logger_for(None).warning("%s", text)
 
 
 def _wait(pause: Pause, place: Place) -> None:

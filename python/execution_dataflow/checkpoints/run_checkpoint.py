@@ -17,9 +17,9 @@ from execution_dataflow.checkpoints.settings import Checkpoint
 from execution_dataflow.fingerprinting import item, what_changed
 from execution_dataflow.kept_state import take_changes
 from execution_dataflow.storage_formats import ValueCodec
-from execution_dataflow.store_errors import UnstorableValueError
+from execution_dataflow.store_errors import StoreError, UnstorableValueError
 from execution_dataflow.stores.journal import Commit, record_binding
-from execution_dataflow.stores.owners import new_owner
+from execution_dataflow.stores.owners import has_ended, new_owner
 
 if TYPE_CHECKING:
     from execution_dataflow.checkpoints.stores_of_engine import EngineStores
@@ -96,7 +96,7 @@ class RunCheckpoint:
             self._earlier = {commit.key: commit for commit in journal.commits(record.run_id)}
             self._writer = CommitWriter(journal, self._lease, on_failure)
         except BaseException:
-            journal.release(self._lease, "FAILED")
+            self._give_back("FAILED")
             raise
 
     @property
@@ -254,7 +254,7 @@ class RunCheckpoint:
         self._writer.flush()
         return self._writer.error
 
-    def close(self, state: str, reverted: Sequence[str] = ()) -> None:
+    def close(self, state: str, reverted: Sequence[str] = ()) -> StoreError | None:
         """End it: what was reverted does not count as committed any more, and others may take the run up.
 
         Parameters
@@ -263,12 +263,25 @@ class RunCheckpoint:
             How the run ended.
         reverted : sequence of str
             The operations that were undone.
+
+        Returns
+        -------
+        StoreError or None
+            Why the end was not noted: then the run looks interrupted, and everything else is as it should be.
         """
         if self._writer.error is None:
             for name in reverted:
                 self._writer.add(Commit(name, b"", 0, 0.0, 0.0, b""))
         self._writer.close()
-        self.store.journal.release(self._lease, state)
+        return self._give_back(state)
+
+    def _give_back(self, state: str) -> StoreError | None:
+        try:
+            self.store.journal.release(self._lease, state)
+        except StoreError as error:
+            has_ended(self._lease.owner)
+            return error
+        return None
 
     # ------------------------------------------------------------ afterwards
 

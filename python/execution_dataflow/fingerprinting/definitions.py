@@ -104,7 +104,7 @@ def is_code(value: Any) -> bool:
     """Return whether a value that a function has is code, such as the function that it wraps."""
     if isinstance(value, MethodType | partial):
         return False
-    return isinstance(value, FunctionType | BuiltinFunctionType | type) or hasattr(value, "__wrapped__")
+    return isinstance(value, FunctionType | BuiltinFunctionType | ModuleType | type) or hasattr(value, "__wrapped__")
 
 
 def add_function_code(walk: Walk, function: FunctionType) -> None:
@@ -162,10 +162,7 @@ def _add_name(walk: Walk, function: FunctionType, use: Name) -> None:
         found = getattr(found, attribute)
         spelled += f".{attribute}"
     walk.text("global", spelled)
-    if isinstance(found, ModuleType):
-        walk.text("module", found.__name__, package_version(found.__name__, walk.findings))
-    else:
-        walk.value(found, f"the global {spelled!r} that {function.__qualname__} uses")
+    walk.value(found, f"the global {spelled!r} that {function.__qualname__} uses")
 
 
 def _add_import(walk: Walk, function: FunctionType, use: Import) -> None:

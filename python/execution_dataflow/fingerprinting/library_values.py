@@ -196,8 +196,9 @@ def _add_polars_content(walk: Walk, value: Any) -> None:
         walk.value(frame.rows())
         return
     buffer = io.BytesIO()
-    # The oldest layout: in the newer ones a text lies where it was first written.
-    frame.rechunk().write_ipc(buffer, compat_level=polars.CompatLevel.oldest())
+    # Gathered anew, and in the oldest layout: otherwise it shows how the frame came to be, in bits that mean nothing.
+    gathered = frame.select(polars.all().gather(polars.int_range(polars.len())))
+    gathered.write_ipc(buffer, compat_level=polars.CompatLevel.oldest())
     walk.add("polars", buffer.getbuffer())
 
 

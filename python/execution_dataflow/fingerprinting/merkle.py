@@ -7,8 +7,7 @@ fingerprints of what feeds the operation, not of values, and so is known before 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
-from hashlib import blake2b
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from execution_dataflow._core import Plan as NativePlan
@@ -17,23 +16,15 @@ from execution_dataflow.fingerprint_errors import UnfingerprintableError
 from execution_dataflow.fingerprinting.walks import DIGEST_BYTES, joined
 from execution_dataflow.operations import Operation
 
-__all__ = ["Fingerprinted", "Lineages", "OperationDigest", "lineages_of"]
+__all__ = ["FINGERPRINT_BYTES", "OWN_BYTES", "Fingerprinted", "Lineages", "lineages_of"]
 
-# In the place of ports, for what only waits.
-_ORDER = 0xFFFF_FFFF
+OWN_BYTES = 2 * DIGEST_BYTES
+"""The length of what an operation is by itself: a digest of its code and one of its configuration."""
 
+FINGERPRINT_BYTES = OWN_BYTES + DIGEST_BYTES
+"""The length of a fingerprint: what an operation is by itself, and a digest of its inputs."""
 
-class OperationDigest(NamedTuple):
-    """What an operation is by itself.
-
-    Parameters
-    ----------
-    code, configuration : bytes
-        A digest of each.
-    """
-
-    code: bytes
-    configuration: bytes
+_UNKNOWN = bytes(OWN_BYTES)
 
 
 class Fingerprinted(Protocol):
@@ -66,17 +57,9 @@ class Lineages(NamedTuple):
     reasons: dict[int, str]
 
 
-class _Pairs(dict[tuple[int, int], bytes]):
-    """An output and the input that it feeds, as bytes."""
-
-    def __missing__(self, pair: tuple[int, int]) -> bytes:
-        made = self[pair] = struct.pack("<II", *pair)
-        return made
-
-
 def lineages_of(
     plan: Fingerprinted,
-    digest_of: Callable[[Operation], OperationDigest],
+    digest_of: Callable[[Operation], bytes],
     constant: Callable[[object], bytes],
     given: Callable[[int], bytes],
     beginning: bytes,
@@ -99,68 +82,47 @@ def lineages_of(
     Returns
     -------
     Lineages
-        All of them; `UnfingerprintableError` raised by one of the callables becomes a reason.
+        All of them; an `UnfingerprintableError` that one of the callables raises becomes a reason.
     """
-    survey = Survey(plan.core)
-    bindings, operations = survey.bindings, plan.operations
-    waits = plan.core.predecessors if survey.edge_counts()[1] else None
-    found: list[bytes | None] = [None] * len(operations)
-    causes: dict[int, int] = {}
+    survey, operations = Survey(plan.core), plan.operations
+    own: list[bytes] = []
     reasons: dict[int, str] = {}
-    pairs = _Pairs()
-    nothing = blake2b(beginning, digest_size=DIGEST_BYTES).digest()
-    for node in plan.core.order():
-        parts: list[bytes] = []
-        constants: list[tuple[int, int, int, object]] | None = None
-        sources: list[int] = []
-        for port, bound in enumerate(bindings(node)):
-            for position, (source, output, value) in enumerate(bound):
-                if source >= 0:
-                    before = found[source]
-                    sources.append(source)
-                    if before is not None:
-                        parts += before, pairs[output, port]
-                else:
-                    constants = constants or []
-                    constants.append((port, position, output if source == -2 else -1, value))
-        if waits is not None:
-            for source in set(waits(node)).difference(sources):
-                before = found[source]
-                sources.append(source)
-                if before is not None:
-                    parts += before, pairs[_ORDER, _ORDER]
-        if causes:
-            cause = min((causes[source] for source in sources if source in causes), default=-1)
-            if cause >= 0:
-                causes[node] = cause
-                continue
+    for operation in operations:
         try:
-            code, configuration = digest_of(operations[node])
-            if constants is not None:
-                configuration = _with_constants(configuration, operations[node], constants, constant, given)
+            own.append(digest_of(operation))
         except UnfingerprintableError as error:
-            causes[node], reasons[node] = node, str(error)
-            continue
-        inputs = blake2b(b"".join(parts), digest_size=DIGEST_BYTES).digest() if parts else nothing
-        found[node] = code + configuration + inputs
-    return Lineages(found, causes, reasons)
+            reasons[len(own)] = str(error)
+            own.append(_UNKNOWN)
+    _add_constants(survey, operations, own, reasons, constant, given)
+    whole, causes = survey.merkle(b"".join(own), list(reasons), beginning)
+    places = range(0, len(whole), FINGERPRINT_BYTES)
+    fingerprints: list[bytes | None] = [whole[at : at + FINGERPRINT_BYTES] for at in places]
+    for node, _ in causes:
+        fingerprints[node] = None
+    return Lineages(fingerprints, dict(causes), reasons)
 
 
-def _with_constants(
-    configuration: bytes,
-    operation: Operation,
-    constants: Sequence[tuple[int, int, int, object]],
+def _add_constants(
+    survey: Survey,
+    operations: tuple[Operation, ...],
+    own: list[bytes],
+    reasons: dict[int, str],
     constant: Callable[[object], bytes],
     given: Callable[[int], bytes],
-) -> bytes:
-    parts = [configuration]
-    for port, position, number, value in constants:
+) -> None:
+    """Add what inputs are given to the configuration of their operations."""
+    parts: dict[int, list[bytes]] = {}
+    for node, port, position, number, value in survey.constants():
+        if node in reasons:
+            continue
         try:
             digest = given(number) if number >= 0 else constant(value)
         except UnfingerprintableError as error:
-            name = operation.ports.inputs[port][0]
-            what = "the value given for" if number >= 0 else "the constant of"
-            place = f"{error.place} of {what} its input {name!r}" if error.place else f"{what} its input {name!r}"
-            raise UnfingerprintableError(place, error.reason) from error
-        parts += struct.pack("<II", port, position), digest
-    return joined(*parts)
+            name = operations[node].ports.inputs[port][0]
+            what = f"{'the value given for' if number >= 0 else 'the constant of'} its input {name!r}"
+            reasons[node] = f"{error.place} of {what}: {error.reason}" if error.place else f"{what}: {error.reason}"
+            continue
+        parts.setdefault(node, []).append(struct.pack("<II", port, position) + digest)
+    for node, given_parts in parts.items():
+        code, configuration = own[node][:DIGEST_BYTES], own[node][DIGEST_BYTES:]
+        own[node] = code + joined(configuration, *given_parts)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-from execution_dataflow.fingerprinting.merkle import lineages_of
+from execution_dataflow.fingerprinting.merkle import FINGERPRINT_BYTES, lineages_of
 from execution_dataflow.fingerprinting.operation_digests import OperationDigests
 from execution_dataflow.fingerprinting.walks import DIGEST_BYTES
 
@@ -21,9 +21,6 @@ __all__ = [
     "plan_fingerprints",
     "what_changed",
 ]
-
-FINGERPRINT_BYTES = 3 * DIGEST_BYTES
-"""The length of a fingerprint: a digest of the code, one of the configuration, one of the inputs."""
 
 _PARTS = ("its code", "its configuration", "its inputs")
 
@@ -51,7 +48,9 @@ class PlanFingerprints:
     def __init__(self, plan: Plan, given: Sequence[object], digests: OperationDigests, beginning: bytes = b"") -> None:
         self._plan = plan
         self._digests = digests
-        found = lineages_of(plan, digests.of, digests.value, lambda number: digests.value(given[number]), beginning)
+        with digests.lock:
+            found = lineages_of(plan, digests.of, digests.value, lambda number: digests.value(given[number]), beginning)
+            digests.let_go()
         self.all, self._causes, self._reasons = found
 
     def of(self, node: int) -> bytes | None:

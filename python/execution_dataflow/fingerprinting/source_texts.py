@@ -144,9 +144,16 @@ def _write(node: Any, parts: list[str], *, is_outermost: bool = False, in_class:
     parts.append(f"{type(node).__name__}(")
     is_class = isinstance(node, ast.ClassDef)
     left_out = set(_LEFT_OUT)
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+    if isinstance(node, ast.Lambda) and is_outermost:
+        left_out.add("args")
+        _write_without_defaults(node.args, parts)
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         if is_outermost:
             left_out |= {"name", "decorator_list"}
+            # Defaults count with the values that they have.
+            parts.append("args=")
+            _write_without_defaults(node.args, parts)
+            left_out.add("args")
         if any(not _is_ours(decorator) for decorator in node.decorator_list):
             left_out.discard("returns")
             parts.append("annotations=")
@@ -160,6 +167,13 @@ def _write(node: Any, parts: list[str], *, is_outermost: bool = False, in_class:
         _write(_without_documentation(node, value) if name == "body" else value, parts, in_class=is_class)
         parts.append(",")
     parts.append(")")
+
+
+def _write_without_defaults(arguments: ast.arguments, parts: list[str]) -> None:
+    for kind, names in ast.iter_fields(arguments):
+        if kind not in ("defaults", "kw_defaults") and names:
+            parts.append(f"{kind}=")
+            _write(names, parts)
 
 
 def _arguments(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.arg]:

@@ -24,6 +24,7 @@ from typing import Any
 
 from execution_dataflow.fingerprinting.definitions import add_class, add_function, add_named, define, is_class_followed
 from execution_dataflow.fingerprinting.library_values import library_rule
+from execution_dataflow.fingerprinting.packages import is_installed, package_version
 from execution_dataflow.fingerprinting.walks import Findings, Walk
 
 __all__ = ["add_value", "new_walk"]
@@ -87,10 +88,7 @@ def add_value(walk: Walk, value: Any) -> None:
         _add_hook(walk, value, hook)
         return
     rule = library_rule(value) or _rule_of_kind(value)
-    try:
-        rule(walk, value)
-    except RecursionError:
-        raise walk.refuse("it lies too deep within itself") from None
+    rule(walk, value)
 
 
 def _rule_of_kind(value: Any) -> Callable[[Walk, Any], None]:
@@ -168,7 +166,7 @@ def _add_sequence(walk: Walk, value: Any) -> None:
             if rule is not None:
                 rule(walk, item)
             else:
-                walk.value(item, f"[{index}]")
+                walk.value(item, (index,))
 
 
 def _add_dict(walk: Walk, value: dict[Any, Any]) -> None:
@@ -179,7 +177,7 @@ def _add_dict(walk: Walk, value: dict[Any, Any]) -> None:
         walk.add("dict", len(value).to_bytes(8, "little"))
         for key, item in value.items():
             walk.value(key)
-            walk.value(item, f"[{key!r:.40}]")
+            walk.value(item, (key,))
 
 
 def _add_set(walk: Walk, value: Any) -> None:
@@ -208,7 +206,8 @@ def _add_enum(walk: Walk, value: Enum) -> None:
 
 
 def _add_module(walk: Walk, value: ModuleType) -> None:
-    walk.text("module", value.__name__)
+    version = package_version(value.__name__, walk.findings) if is_installed(value.__name__) else ""
+    walk.text("module", value.__name__, version)
 
 
 def _add_native(walk: Walk, value: Any) -> None:

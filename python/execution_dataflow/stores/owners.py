@@ -11,13 +11,35 @@ from pathlib import Path
 
 from execution_dataflow.stores.journal import Owner
 
-__all__ = ["holder_is_gone", "new_owner"]
+__all__ = ["has_ended", "holder_is_gone", "new_owner"]
+
+# Owners of this process that are no more, and that a store still names: it could not be told.
+_ended: set[str] = set()
 
 
 def new_owner() -> Owner:
     """Return an owner in this process, different from all others."""
     process = os.getpid()
     return Owner(uuid.uuid4().hex, _host(), process, _started(process) or "")
+
+
+def has_ended(owner: Owner) -> None:
+    """Note that an owner of this process holds nothing any more, though a store could not be told.
+
+    Others find out when its process or its lease ends.
+
+    Parameters
+    ----------
+    owner : Owner
+        Who it was.
+
+    Examples
+    --------
+    >>> owner = new_owner()
+    >>> holder_is_gone(owner), has_ended(owner), holder_is_gone(owner)
+    (False, None, True)
+    """
+    _ended.add(owner.token)
 
 
 def holder_is_gone(holder: Owner) -> bool:
@@ -33,6 +55,8 @@ def holder_is_gone(holder: Owner) -> bool:
     bool
         ``False`` too when nothing is known of it, as of a process of another machine.
     """
+    if holder.token in _ended:
+        return True
     if holder.host != _host():
         return False
     if not _exists(holder.process):

@@ -2,6 +2,7 @@
 //! and behind a node, how much memory its values need. Nothing of it is stored; each question costs about one look at
 //! every node and edge.
 
+pub mod merkle;
 #[cfg(test)]
 mod tests;
 

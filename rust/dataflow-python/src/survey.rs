@@ -1,10 +1,12 @@
 //! A plan as those see it who look at it as a whole; nothing of it is kept between two questions.
 
+use blake2b_simd::Params;
 use dataflow_core::ids::NodeId;
 use dataflow_core::plan::SourceKind;
-use dataflow_core::survey::{self, Direction};
+use dataflow_core::survey::{self, Direction, merkle};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::plan::PyPlan;
@@ -12,6 +14,13 @@ use crate::run_program::FIRST_GIVEN;
 
 /// What one input is given: the output of a node, or a constant with -1 for both.
 type Given = (i64, i64, Option<Py<PyAny>>);
+
+/// What an input is given instead of an output: the node, the input, its position there, the number of a value of each
+/// run or -1, and the constant.
+type ConstantInput = (u32, u32, u32, i64, Option<Py<PyAny>>);
+
+/// Digests, and the nodes without, each with the first one on the way to it that has none by itself.
+type Merkle<'py> = (Bound<'py, PyBytes>, Vec<(u32, u32)>);
 
 /// Answers questions about a whole plan.
 #[pyclass(frozen, module = "execution_dataflow._core")]
@@ -120,6 +129,43 @@ impl Survey {
         let bindings =
             inputs.map(|input| plan.plan.port_sources(node, input).iter().filter_map(|s| given(s.kind())).collect());
         Ok(bindings.collect())
+    }
+
+    /// All constants and values of each run that inputs are given: (node, input, position among what the input is given,
+    /// number of the value of each run or -1, constant).
+    fn constants(&self, py: Python<'_>) -> Vec<ConstantInput> {
+        let plan = self.plan.get();
+        let mut found = Vec::new();
+        for node in (0..plan.plan.node_count() as u32).map(NodeId) {
+            for (input, range) in plan.plan.input_ranges(node).enumerate() {
+                for (position, source) in plan.plan.sources(node)[range].iter().enumerate() {
+                    let SourceKind::Constant(index) = source.kind() else { continue };
+                    let (number, constant) = match index.checked_sub(FIRST_GIVEN) {
+                        Some(number) => (i64::from(number), None),
+                        None => (-1, Some(plan.program.constant(index).clone_ref(py))),
+                    };
+                    found.push((node.0, input as u32, position as u32, number, constant));
+                }
+            }
+        }
+        found
+    }
+
+    /// For each node 48 bytes: the 32 that it is by itself, which are given, and a digest of what it is computed from;
+    /// and the nodes without, as (node, the first one on the way to it that is among `unknown`).
+    fn merkle<'py>(&self, py: Python<'py>, own: &[u8], unknown: Vec<u32>, beginning: &[u8]) -> PyResult<Merkle<'py>> {
+        let plan = self.plan.get();
+        Self::check_length(own.len(), plan.plan.node_count() * merkle::OWN, "bytes of what nodes are")?;
+        unknown.iter().try_for_each(|&node| plan.node(node).map(drop))?;
+        let digest = |bytes: &[u8]| {
+            let hash = Params::new().hash_length(merkle::DIGEST).hash(bytes);
+            let mut digest = [0; merkle::DIGEST];
+            digest.copy_from_slice(hash.as_bytes());
+            digest
+        };
+        let found = py.detach(|| merkle::merkle(&plan.plan, own, &unknown, digest(beginning), digest));
+        let causes = found.causes.into_iter().enumerate().filter(|&(_, cause)| cause != merkle::NO_CAUSE);
+        Ok((PyBytes::new(py, &found.digests), causes.map(|(node, cause)| (node as u32, cause)).collect()))
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

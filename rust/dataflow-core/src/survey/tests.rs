@@ -80,3 +80,50 @@ fn the_peak_is_what_values_hold_along_the_sequence() {
     assert_eq!((found.bytes, found.node.is_some()), (21, true));
     assert!((3..=4).contains(&found.values));
 }
+
+/// As a digest, the first bytes of a checksum: what changes for every byte that does.
+fn checksum(bytes: &[u8]) -> [u8; merkle::DIGEST] {
+    let fold = |seed: u64| bytes.iter().fold(seed, |sum, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let mut made = [0; merkle::DIGEST];
+    made[..8].copy_from_slice(&fold(1).to_le_bytes());
+    made[8..].copy_from_slice(&fold(2).to_le_bytes());
+    made
+}
+
+fn digests_of(own: [u8; 5], unknown: &[u32]) -> merkle::Merkle {
+    let own: Vec<u8> = own.iter().flat_map(|&byte| [byte; merkle::OWN]).collect();
+    merkle::merkle(&diamond(), &own, unknown, [7; merkle::DIGEST], checksum)
+}
+
+/// The nodes whose digests are not the same.
+fn changed(one: &merkle::Merkle, other: &merkle::Merkle) -> Vec<usize> {
+    let pairs = one.digests.chunks(merkle::WHOLE).zip(other.digests.chunks(merkle::WHOLE)).enumerate();
+    pairs.filter(|(_, (one, other))| one != other).map(|(node, _)| node).collect()
+}
+
+#[test]
+fn what_a_node_is_counts_for_all_behind_it_by_data_or_order() {
+    let found = digests_of([1, 2, 3, 4, 5], &[]);
+    assert_eq!(found.digests[..merkle::WHOLE], [[1; merkle::OWN].as_slice(), &[7; merkle::DIGEST]].concat());
+    assert_eq!(changed(&found, &digests_of([1, 2, 3, 4, 5], &[])), []);
+    assert_eq!(changed(&found, &digests_of([9, 2, 3, 4, 5], &[])), [0, 1, 2, 3, 4]);
+    assert_eq!(changed(&found, &digests_of([1, 2, 9, 4, 5], &[])), [2, 3]);
+    assert_eq!(changed(&found, &digests_of([1, 2, 3, 4, 9], &[])), [4]);
+}
+
+#[test]
+fn outputs_and_inputs_count() {
+    let found = digests_of([1, 2, 2, 4, 5], &[]);
+    // Nodes 1 and 2 are alike and read different outputs of node 0.
+    assert_ne!(found.digests[merkle::WHOLE..2 * merkle::WHOLE], found.digests[2 * merkle::WHOLE..3 * merkle::WHOLE]);
+    // Node 3 reads two other nodes, each through another input.
+    assert_eq!(changed(&digests_of([1, 2, 3, 4, 5], &[]), &digests_of([1, 3, 2, 4, 5], &[])), [1, 2, 3]);
+}
+
+#[test]
+fn what_follows_an_unknown_node_names_it() {
+    let none = merkle::NO_CAUSE;
+    assert_eq!(digests_of([1, 2, 3, 4, 5], &[2]).causes, [none, none, 2, 2, none]);
+    assert_eq!(digests_of([1, 2, 3, 4, 5], &[0, 3]).causes, [0, 0, 0, 0, 0]);
+    assert_eq!(digests_of([1, 2, 3, 4, 5], &[]).causes, [none; 5]);
+}

@@ -1,0 +1,353 @@
+"""Digests of values: equal values have the same, others have others, in every process."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import os
+import subprocess
+import sys
+import threading
+import uuid
+from array import array
+from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from execution_dataflow.fingerprint_errors import UnfingerprintableError
+from execution_dataflow.fingerprinting import value_digest
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.complex_numbers(allow_nan=False)
+    | st.text()
+    | st.binary(),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=4)
+        | st.frozensets(st.integers() | st.text(max_size=3), max_size=5)
+    ),
+    max_leaves=12,
+)
+
+
+class Colour(enum.Enum):
+    RED = 1
+    BLUE = 2
+
+
+class Point(NamedTuple):
+    x: int
+    y: int = 0
+
+
+Pair = namedtuple("Pair", "left right")
+
+
+@dataclass
+class Settings:
+    size: int
+    names: list[str] = field(default_factory=list)
+
+
+class Plain:
+    def __init__(self, **fields: Any) -> None:
+        self.__dict__.update(fields)
+
+
+class Slotted:
+    __slots__ = ("a", "b")
+
+    def __init__(self, a: Any) -> None:
+        self.a = a
+
+
+class Named:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.connection = threading.local()
+
+    def __fingerprint__(self) -> str:
+        return self.name
+
+
+def new_values() -> list[Any]:
+    """Make values that are all different from each other; called again, values that are equal to these."""
+    return [
+        *(
+            None,
+            ...,
+            NotImplemented,
+            True,
+            False,
+            0,
+            1,
+            -1,
+            2**70,
+            0.0,
+            1.0,
+            -0.0,
+            1j,
+            "",
+            "1",
+            b"",
+            b"1",
+            bytearray(b"1"),
+        ),
+        *([], (), {}, set(), frozenset(), [1], (1,), {1}, frozenset({1}), {1: None}, [[1], 2], [1, [2]], "\ud800"),
+        *({"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a", "b", "c"}, range(3), range(4), slice(1, 2)),
+        *(Colour.RED, Colour.BLUE, Point(1), Point(2), Pair(1, 0), Settings(1), Settings(1, ["a"]), (1, 0)),
+        *(Plain(a=1), Plain(a=2), Plain(b=1), Slotted(1), Slotted(2), SimpleNamespace(a=1), Named("a"), Named("b")),
+        *(datetime.date(2026, 11, 23), datetime.datetime(2026, 11, 23), datetime.timedelta(1), uuid.UUID(int=1)),
+        datetime.datetime(2026, 11, 23, tzinfo=datetime.timezone.utc),  # noqa: UP017
+        *(decimal.Decimal("1"), decimal.Decimal("1.0"), PurePosixPath("a"), PurePosixPath("b"), Path("a")),
+        *(OrderedDict(a=1), defaultdict(list, a=1), defaultdict(set, a=1), Counter("a"), deque([1]), deque([1], 2)),
+        *(array("i", [1]), array("l", [1]), memoryview(b"ab"), int, float, list[int], int | str, print, len, "a".upper),
+        *(Colour, Point, Settings, Plain, os.path, sys),
+    ]
+
+
+def test_different_values_have_different_digests() -> None:
+    values = new_values()
+    by_digest: dict[bytes, Any] = {}
+    for value in values:
+        digest = value_digest(value)
+        assert len(digest) == 16
+        assert digest not in by_digest, f"{value!r} and {by_digest[digest]!r}"
+        by_digest[digest] = value
+
+
+def test_equal_values_have_the_same_digest() -> None:
+    for value, same in zip(new_values(), new_values(), strict=True):
+        assert value_digest(value) == value_digest(same), repr(value)
+
+
+@settings(max_examples=30, deadline=None)
+@given(PLAIN)
+def test_copy_of_a_plain_value_has_the_same_digest(value: Any) -> None:
+    copy = eval(repr(value), {"inf": float("inf"), "infj": complex(0, float("inf"))})
+    if repr(copy) == repr(value):  # not of complex numbers whose repr loses a sign
+        assert value_digest(value) == value_digest(copy)
+
+
+@settings(max_examples=30, deadline=None)
+@given(PLAIN, PLAIN)
+def test_values_that_are_not_alike_have_different_digests(one: Any, other: Any) -> None:
+    def form(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return type(value), tuple(map(form, value))
+        if isinstance(value, dict):
+            return dict, tuple((form(key), form(item)) for key, item in value.items())
+        if isinstance(value, frozenset):
+            return frozenset, frozenset(map(form, value))
+        return type(value), repr(value)
+
+    assert (value_digest(one) == value_digest(other)) == (form(one) == form(other))
+
+
+@given(st.lists(st.integers() | st.text(max_size=3), max_size=8, unique=True), st.randoms())
+@settings(max_examples=30, deadline=None)
+def test_order_in_which_a_set_was_filled_does_not_count(items: list[Any], random: Any) -> None:
+    shuffled = list(items)
+    random.shuffle(shuffled)
+    assert value_digest(set(items)) == value_digest(set(shuffled))
+
+
+SCRIPT = """
+import sys
+sys.path[:0] = {path!r}
+from test_fingerprint_values import new_values
+from execution_dataflow.fingerprinting import value_digest
+print(b"".join(map(value_digest, new_values())).hex())
+"""
+
+
+def test_digests_are_the_same_in_other_processes_whatever_the_hash_seed_is() -> None:
+    path = [str(Path(__file__).parent), *filter(None, sys.path)]
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT.format(path=path)],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(said) == 1
+    assert len(said.pop().strip()) == 32 * len(new_values())
+
+
+def test_container_may_hold_itself() -> None:
+    def endless(last: int) -> list[Any]:
+        made: list[Any] = [1, {}]
+        made[1]["it"] = made
+        return [*made, last]
+
+    assert value_digest(endless(1)) == value_digest(endless(1)) != value_digest(endless(2))
+
+
+def test_value_that_lies_too_deep_is_an_error() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(UnfingerprintableError, match="too deep"):
+        value_digest(deep)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (lambda: sys.__stdout__, "TextIOWrapper has no content"),
+        (lambda: (number for number in range(3)), "generator has no content"),
+        (
+            lambda: {"settings": [1, Plain(link=threading.local())]},
+            r"attribute 'link' of Plain of \[1\] of \['settings'\]",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_says_where_it_is_and_what_to_do(value: Any, message: str) -> None:
+    made = value()
+    with pytest.raises(UnfingerprintableError, match=message) as caught:
+        value_digest(made)
+    assert "__fingerprint__" in str(caught.value)
+
+
+def test_locks_and_loggers_do_not_count_by_what_they_do_just_now() -> None:
+    import logging
+
+    lock = threading.Lock()
+    before = value_digest([lock, logging.getLogger("a")])
+    with lock:
+        assert value_digest([threading.Lock(), logging.getLogger("a")]) == value_digest([lock, logging.getLogger("a")])
+    assert value_digest([lock, logging.getLogger("b")]) != before
+
+
+def test_code_of_a_class_counts_for_its_instances() -> None:
+    def instance(result: int) -> Any:
+        class Model:
+            def predict(self) -> int:
+                return result
+
+        return Model()
+
+    assert value_digest(instance(1)) == value_digest(instance(1)) != value_digest(instance(2))
+
+
+# ---------------------------------------------------------------- libraries
+
+
+def test_arrays_count_by_type_shape_and_content() -> None:
+    np = pytest.importorskip("numpy")
+    values = [
+        *(
+            np.arange(4),
+            np.arange(4.0),
+            np.arange(4, dtype="i4"),
+            np.arange(4).reshape(2, 2),
+            np.zeros(0),
+            np.zeros((0, 3)),
+        ),
+        *(np.int64(1), np.int32(1), np.float64(1), np.array(1), np.array([1, "a"], object), np.array([1, "b"], object)),
+        *(np.array(["a"]), np.array(["a"], "U2"), np.array([b"a"]), np.datetime64(1, "s"), np.datetime64(1, "ms")),
+        *(
+            np.dtype("i4"),
+            np.dtype("i8"),
+            np.array([(1, 2.0)], [("a", "i4"), ("b", "f8")]),
+            np.ma.array([1, 2], mask=[0, 1]),
+        ),
+        *(np.array([(1, 2.0)], [("a", "i4"), ("c", "f8")]), np.add, np.multiply, np.random.default_rng(1)),
+        *(np.random.default_rng(2), np.array([1 + 2j]), np.array([True])),
+    ]
+    digests = [value_digest(value) for value in values]
+    assert len(set(digests)) == len(values)
+    assert value_digest(np.arange(8)[::2]) == value_digest(np.array([0, 2, 4, 6]))
+    assert value_digest(np.asfortranarray(np.eye(3))) == value_digest(np.eye(3))
+    assert value_digest(np.ma.array([1, 9], mask=[0, 1])) == value_digest(np.ma.array([1, 2], mask=[0, 1]))
+
+
+def test_mapped_file_is_an_array_like_others(tmp_path: Path) -> None:
+    np = pytest.importorskip("numpy")
+    np.save(tmp_path / "a.npy", np.arange(5))
+    assert value_digest(np.load(tmp_path / "a.npy", mmap_mode="r")) == value_digest(np.arange(5))
+
+
+def test_pandas_counts_by_content() -> None:
+    pd = pytest.importorskip("pandas")
+
+    def frames() -> list[Any]:
+        table = pd.DataFrame({"a": [1, 2], "b": ["x", None]}, index=["p", "q"])
+        return [
+            *(
+                table,
+                table.rename(columns={"a": "c"}),
+                table.astype({"a": "float"}),
+                table.reset_index(),
+                table.iloc[:1],
+            ),
+            *(table["a"], table["b"], table["a"].rename("z"), table.index, table.columns, table.astype({"a": "Int64"})),
+            *(table.assign(b=["x", "y"]), table.astype({"b": "category"}), pd.Series([1, None], dtype="Int64")),
+            *(
+                pd.Series([1, 2], dtype="Int64"),
+                pd.date_range("2026", periods=2),
+                pd.date_range("2026", periods=2, tz="UTC"),
+            ),
+            *(pd.MultiIndex.from_tuples([(1, "a")]), pd.MultiIndex.from_tuples([(1, "b")]), pd.Timestamp("2026")),
+        ]
+
+    digests = [value_digest(frame) for frame in frames()]
+    assert len(set(digests)) == len(digests)
+    assert digests == [value_digest(frame) for frame in frames()]
+
+
+def test_arrow_and_polars_count_by_content_and_not_by_chunks() -> None:
+    pl = pytest.importorskip("polars")
+    whole = pl.DataFrame({"a": [1, 2, 3], "b": ["x", None, "a text that is longer than twelve bytes"]})
+    chunked = pl.concat([whole[:1], whole[1:]], rechunk=False)
+    assert value_digest(whole) == value_digest(chunked) == value_digest(pl.concat([whole, whole])[3:])
+    values = [
+        whole,
+        whole["a"],
+        whole.rename({"a": "c"}),
+        whole.cast({"a": pl.Int32}),
+        whole[:2],
+        whole[:0],
+        whole["b"],
+    ]
+    assert len(set(map(value_digest, values))) == len(values)
+    arrow = pytest.importorskip("pyarrow")
+    table = arrow.table({"a": [1, 2, None], "b": ["x", None, "z"]})
+    assert value_digest(table) == value_digest(arrow.concat_tables([table[:1], table[1:]]))
+    assert value_digest(table) == value_digest(arrow.concat_tables([table, table])[3:])
+    others = [
+        table,
+        table[:2],
+        table["a"],
+        table["a"].combine_chunks(),
+        arrow.table({"b": [1, 2, 3]}),
+        table.to_batches()[0],
+    ]
+    assert len(set(map(value_digest, others))) == len(others)
+
+
+def test_models_count_by_their_fields() -> None:
+    pydantic = pytest.importorskip("pydantic")
+
+    class Model(pydantic.BaseModel):  # type: ignore[misc,name-defined]
+        size: int = 1
+        names: tuple[str, ...] = ()
+
+    assert value_digest(Model()) == value_digest(Model(size=1)) != value_digest(Model(size=2))
+    assert value_digest(Model(names=("a",))) != value_digest(Model())
