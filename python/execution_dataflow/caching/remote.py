@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -32,6 +33,7 @@ class Savers:
     """Threads that keep what worker processes have computed: the one that drives the processes must not wait for it."""
 
     def __init__(self) -> None:
+        self._process = os.getpid()
         self._ready = threading.Condition()
         self._jobs: deque[Callable[[], object]] = deque()
         self._threads = 0
@@ -39,6 +41,9 @@ class Savers:
 
     def do(self, job: Callable[[], object]) -> None:
         """Have a function called soon, on another thread; here if there can be none."""
+        if self._process != os.getpid():
+            # The threads are in the process that this one was forked from, and one of them may have the lock.
+            self.__init__()  # type: ignore[misc]
         with self._ready:
             self._jobs.append(job)
             if self._idle >= len(self._jobs) or self._threads >= _MOST_THREADS:
@@ -54,10 +59,6 @@ class Savers:
                 jobs, self._jobs = self._jobs, deque()
             for left in jobs:
                 left()
-
-    def after_fork_in_child(self) -> None:
-        """Start afresh: the threads are in the parent."""
-        self.__init__()  # type: ignore[misc]
 
     def _work(self) -> None:
         while True:
