@@ -115,7 +115,7 @@ class OperationDigests:
         self.findings.large.clear()
         for known in (self._plain, self._known, self._codes, self._ports, self._reads, self._slots):
             if len(known) > _MOST_KNOWN:
-                known.clear()  # type: ignore[attr-defined]
+                known.clear()
 
     def of_plan(self, plan: Any) -> bytes:
         """Return what the operations of a plan are together, with how they are connected."""
