@@ -363,17 +363,18 @@ def check_runnable(operation: Operation) -> None:
 def _check_cache(label: str, operation: Operation) -> None:
     if isinstance(operation, MappedOperation):
         raise GraphError(
-            f"{label}(cache=) has no meaning for a map: give it to the operation that runs for each item, whose results "
-            "are kept one by one"
+            f"{label}(cache=) has no meaning for a map: give it to the operation that runs for each item, whose "
+            "results are kept one by one"
         )
     if isinstance(operation, RepeatedOperation):
         raise GraphError(
-            f"{label}(cache=) has no meaning for a loop: give it to the operations in its body, or put the loop into an "
-            "operation that runs it"
+            f"{label}(cache=) has no meaning for a loop: give it to the operations in its body, or put the loop into "
+            "an operation that runs it"
         )
     if operation._settings.dynamic:
         raise GraphError(
-            f"{label}(cache=) has no meaning for an operation that returns a graph: give it to the operations in that graph"
+            f"{label}(cache=) has no meaning for an operation that returns a graph: give it to the operations in that "
+            "graph"
         )
 
 
