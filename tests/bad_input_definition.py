@@ -447,3 +447,10 @@ def _() -> None:
 @row("an event given by its name")
 def _() -> None:
     ExecutionEngine().subscribe(print, "OperationFailed")  # type: ignore[arg-type]
+
+
+@row("a value for a fingerprint that no other process can have")
+def _() -> None:
+    from execution_dataflow.fingerprinting import value_digest
+
+    value_digest({"rows": (row for row in range(3))})

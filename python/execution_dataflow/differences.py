@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from itertools import zip_longest
 from types import CodeType
@@ -14,10 +14,11 @@ from execution_dataflow.drawing.labels import printable
 from execution_dataflow.functions import FunctionOperation
 from execution_dataflow.mapping import MappedOperation
 from execution_dataflow.operations import OPTIONS, Operation
+from execution_dataflow.renames import renames_between
 from execution_dataflow.signatures import describe_type
 from execution_dataflow.wiring import CompiledGraph
 
-__all__ = ["Change", "GraphDifference", "OperationChange", "difference_between"]
+__all__ = ["Change", "GraphDifference", "OperationChange", "Renaming", "difference_between"]
 
 _SHOWN = 50
 _WIDTH = 60
@@ -43,6 +44,19 @@ class Change(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.aspect}: {self.before} -> {self.after}"
+
+
+class Renaming(NamedTuple):
+    """An operation that has another name.
+
+    Parameters
+    ----------
+    before, after : str
+        What it was called and what it is called now.
+    """
+
+    before: str
+    after: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +89,8 @@ class GraphDifference:
         The operations of both that are not alike.
     interface : tuple of Change
         Parameters and outputs of the graphs that are not alike.
+    renamed : tuple of Renaming
+        The operations that only their names distinguish: they are neither among the added nor the removed ones.
     """
 
     before: str
@@ -83,9 +99,10 @@ class GraphDifference:
     removed: tuple[str, ...] = ()
     changed: tuple[OperationChange, ...] = ()
     interface: tuple[Change, ...] = ()
+    renamed: tuple[Renaming, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.added or self.removed or self.changed or self.interface)
+        return bool(self.added or self.removed or self.changed or self.interface or self.renamed)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it in the types of JSON."""
@@ -96,6 +113,7 @@ class GraphDifference:
             for change in self.changed
         ]
         facts["interface"] = [part._asdict() for part in self.interface]
+        facts["renamed"] = [part._asdict() for part in self.renamed]
         return facts
 
     def __str__(self) -> str:
@@ -106,6 +124,8 @@ class GraphDifference:
         lines += [f"and {len(self.added) - _SHOWN:,} more added"] if len(self.added) > _SHOWN else []
         lines += [f"removed: {_shown_name(name)}" for name in self.removed[:_SHOWN]]
         lines += [f"and {len(self.removed) - _SHOWN:,} more removed"] if len(self.removed) > _SHOWN else []
+        lines += [f"renamed: {_shown_name(own)} -> {_shown_name(now)}" for own, now in self.renamed[:_SHOWN]]
+        lines += [f"and {len(self.renamed) - _SHOWN:,} more renamed"] if len(self.renamed) > _SHOWN else []
         for change in self.changed[:_SHOWN]:
             lines.append(f"changed: {_shown_name(change.operation)}")
             lines += [f"    {part}" for part in change.changes]
@@ -133,6 +153,8 @@ def difference_between(before: CompiledGraph, after: CompiledGraph) -> GraphDiff
     if before is after or before.core is after.core:
         return GraphDifference(before.name, after.name)
     old, new = _Side(before), _Side(after)
+    renamed = renames_between(old, new, _made_by, lambda own, other: _are_alike(old, own, new, other))
+    old.rename(renamed)
     changed = []
     for name, node in old.node_of.items():
         if name in new.node_of:
@@ -145,18 +167,27 @@ def difference_between(before: CompiledGraph, after: CompiledGraph) -> GraphDiff
         tuple(name for name in new.node_of if name not in old.node_of),
         tuple(name for name in old.node_of if name not in new.node_of),
         tuple(changed),
-        tuple(_of_interface(before, after)),
+        tuple(_of_interface(before, after, old.names)),
+        tuple(Renaming(*names) for names in renamed.items()),
     )
 
 
-def _of_interface(before: CompiledGraph, after: CompiledGraph) -> Iterator[Change]:
+def _are_alike(old: _Side, node: int, new: _Side, other: int) -> bool:
+    """Whether two nodes have the same operation and the same constants, whatever they are connected to."""
+    if any(_of_operations(old.operations[node], new.operations[other], "")):
+        return False
+    constants, constants_now = ([given for _, given, _ in side.inputs(at)] for side, at in ((old, node), (new, other)))
+    return all(map(_all_same, constants, constants_now))
+
+
+def _of_interface(before: CompiledGraph, after: CompiledGraph, names: Sequence[str]) -> Iterator[Change]:
     own = {item.name: item for item in before.given}
     others = {item.name: item for item in after.given}
     for name in {**own, **others}:
         texts = _parameter(own.get(name)), _parameter(others.get(name))
         if texts[0] != texts[1] or not _same(own[name].default, others[name].default):
             yield Change(f"parameter {name}", *texts)
-    outputs, outputs_now = _outputs(before), _outputs(after)
+    outputs, outputs_now = _outputs(before, names), _outputs(after, after.names)
     for name in {**outputs, **outputs_now}:
         if outputs.get(name) != outputs_now.get(name):
             yield Change(f"output {name}", outputs.get(name, _NOTHING), outputs_now.get(name, _NOTHING))
@@ -169,12 +200,11 @@ def _parameter(item: Given | None) -> str:
     return f"{describe_type(item.data_type)}{default}"
 
 
-def _outputs(plan: CompiledGraph) -> dict[str, str]:
+def _outputs(plan: CompiledGraph, names: Sequence[str]) -> dict[str, str]:
     """Return the outputs of a graph by name, where they are more than what no channel leaves."""
     places = plan.declared_outputs
     return {
-        name: f"{plan.names[node]}.{plan.operations[node].ports.outputs[index][0]}"
-        for name, (node, index) in places.items()
+        name: f"{names[node]}.{plan.operations[node].ports.outputs[index][0]}" for name, (node, index) in places.items()
     }
 
 
@@ -182,12 +212,18 @@ class _Side:
     """One of the graphs, by the names of its operations."""
 
     def __init__(self, plan: CompiledGraph) -> None:
-        self.names = plan.names
-        self.operations = plan.operations
+        self.names: Sequence[str] = plan.names
+        self.operations: Sequence[Operation] = plan.operations
         self.core = plan.core
         self.survey = Survey(plan.core)
         self.given = plan.given
         self.node_of = {name: node for node, name in enumerate(plan.names)}
+
+    def rename(self, names: Mapping[str, str]) -> None:
+        """Call operations what the other graph calls them."""
+        if names:
+            self.names = [names.get(name, name) for name in self.names]
+            self.node_of = {name: node for node, name in enumerate(self.names)}
 
     def inputs(self, node: int) -> list[tuple[str, list[Any], list[str]]]:
         """Return for each input its name, its constants, and its sources as ``operation.port``."""

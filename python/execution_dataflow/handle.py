@@ -126,8 +126,11 @@ class RunHandle:
 
     def _loops(self) -> Iterator[tuple[str, tuple[float, str]]]:
         record, core = self._run.record, self._run.core
-        for node, begun in () if record.scopes is None else record.scopes.loops():
-            plan, index = record.scopes.place(node)
+        scopes = record.scopes
+        if scopes is None:
+            return
+        for node, begun in scopes.loops():
+            plan, index = scopes.place(node)
             if core.state(node) == OperationState.RUNNING:
                 most = plan.operations[index].max_iterations
                 yield record.names(node), ((begun - 1) / most, f"iteration {begun} of {most} at most")

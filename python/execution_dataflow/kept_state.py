@@ -81,6 +81,10 @@ class KeepsState:
         store = self.state_store
         return None if store is None else (store.key, store.trust_pickles or store.journal.is_local)
 
+    def uses_state(self, node: int, items: tuple[int, ...] = ()) -> bool:
+        """Return whether the live attempt has asked for the state: it depends on more than its inputs then."""
+        return self.overlays is not None and self.overlays.is_live(node, items)
+
     def drop_state(self, node: int, items: tuple[int, ...] = ()) -> None:
         """Forget what the live attempt has changed: it has failed."""
         if self.overlays is not None:

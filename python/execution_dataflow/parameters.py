@@ -194,7 +194,8 @@ def local_names(function: Callable[..., Any], frame: FrameType | None) -> dict[s
         What its module does not know, or knows otherwise; empty for one whose annotations are no text.
     """
     plain = _innermost(function)
-    if not isinstance(plain, FunctionType) or "." not in plain.__qualname__:
+    own: tuple[Any, ...] = getattr(plain, "__type_params__", ())
+    if not isinstance(plain, FunctionType) or not (own or "." in plain.__qualname__):
         return {}
     texts = [text for hint in _annotations(plain).values() for text in texts_in(hint)]
     if not texts:
@@ -205,7 +206,8 @@ def local_names(function: Callable[..., Any], frame: FrameType | None) -> dict[s
             names.setdefault(name, cell.cell_contents)
         except ValueError:  # it is empty so far
             continue
-    for parameter in getattr(plain, "__type_params__", ()):
+    # Python 3.12 does not look them up in all of its releases.
+    for parameter in own:
         names[parameter.__name__] = parameter
     words = " ".join(texts)
     return {name: value for name, value in names.items() if name in words}

@@ -339,13 +339,14 @@ class ExecutionResult(ResultViews, ResultInside):
     def warnings(self) -> list[str]:
         """What is no failure: checks that warn, what a cache could not do, and with ``debug=True`` who wrote to themselves."""
         found = [] if self._record.checks is None else self._check_texts(("warned",))
-        return [self._record.redact(text) for text in (*found, *self._record.warnings)]
+        missed = [] if self._record.cache_log is None else self._record.cache_log.warnings
+        return [self._record.redact(text) for text in (*found, *self._record.warnings, *missed)]
 
     @property
     def cached(self) -> dict[str, int]:
         """The operations whose results came from the cache, and how many of each: 1, and of a map how many items."""
-        names = self._record.names
-        return {names(node): count for node, count in sorted(self._record.cached.items())}
+        log, names = self._record.cache_log, self._record.names
+        return {} if log is None else {names(node): count for node, count in sorted(log.hits.items())}
 
     def _check_texts(self, statuses: tuple[str, ...]) -> list[str]:
         return [f"{one.operation}.{one.port}: {one.message}" for one in self.checks if one.status in statuses]

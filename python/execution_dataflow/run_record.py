@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
+from execution_dataflow.caching.log import CacheLog
 from execution_dataflow.checks.log import CheckLog
 from execution_dataflow.clients import ClientPool
 from execution_dataflow.error_record import ErrorRecord, exception_text
@@ -92,10 +93,8 @@ class RunRecord(KeepsState):
         What keeps what it has done, where something does.
     checkpoint_error : BaseException or None
         After what nothing could be kept any more.
-    cache : RunCache or None
-        Where operations find results of earlier runs; set by the engine.
-    cached : dict of int to int
-        How many results came from there, by node; of a map, of its items.
+    cache, cache_log : RunCache or None, CacheLog or None
+        Where operations find results of earlier runs, set by the engine; and what came of it.
     checks : CheckLog or None
         What checks of ports found; ``None`` until the first one was asked.
     emit_check : callable or None
@@ -120,9 +119,8 @@ class RunRecord(KeepsState):
         "_run_id",
         "_seed",
         "_settings",
-        "_warned_of_cache",
         "cache",
-        "cached",
+        "cache_log",
         "cancel_reason",
         "cancel_requested",
         "checkpoint",
@@ -186,8 +184,7 @@ class RunRecord(KeepsState):
         self.left_behind: list[str] = []
         self.checks: CheckLog | None = None
         self.cache: Any = None
-        self.cached: dict[int, int] = {}
-        self._warned_of_cache: set[tuple[str, str]] | None = None
+        self.cache_log: CacheLog | None = None
         self.checkpoint: Any = None
         self.checkpoint_error: BaseException | None = None
         self.emit_check: Callable[[int, CheckOutcome], object] | None = None
@@ -363,37 +360,6 @@ class RunRecord(KeepsState):
         if (emit := self.emit_check) is not None:
             for outcome in outcomes:
                 emit(node, outcome)
-
-    def note_cached(self, node: int) -> None:
-        """Note that a result of an operation, or of an item of a map, came from the cache.
-
-        Parameters
-        ----------
-        node : int
-            The index of the operation.
-        """
-        with self._lock:
-            self.cached[node] = self.cached.get(node, 0) + 1
-
-    def warn_of_cache(self, operation: str, kind: str, text: str) -> None:
-        """Keep and log that the cache was of no use: once for each kind of operation and of fault.
-
-        Parameters
-        ----------
-        operation : str
-            The class or function.
-        kind : str
-            What kind of thing went wrong.
-        text : str
-            The warning.
-        """
-        with self._lock:
-            warned = self._warned_of_cache = self._warned_of_cache or set()
-            if (operation, kind) in warned:
-                return
-            warned.add((operation, kind))
-            self.warnings.append(text)
-        self.logger_for(None).warning("%s", text)
 
     def supersede(self, node: int, error: BaseException) -> str:
         """Note a failed attempt that another one will follow.

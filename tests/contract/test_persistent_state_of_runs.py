@@ -108,7 +108,9 @@ def test_operation_that_fails_for_good_leaves_no_trace(engine: ExecutionEngine, 
     def stands_in(context: ExecutionContext) -> str:
         return f"{context.state.name}: {context.state.get('a')}"
 
-    assert not engine.run(one(work)).is_successful()
+    result = engine.run(one(work))
+    assert not result.is_successful()
+    assert result._record.overlays is None or not result._record.overlays._live
     assert engine.run(one(operation(work, on_failure="nothing"))).get_output("work") == "nothing"
     result = engine.run(one(operation(work, on_failure=operation(stands_in))))
     assert result.get_output("work") == "operation:g/work: None"
@@ -224,8 +226,9 @@ def test_failed_item_leaves_no_trace(engine: ExecutionEngine, path: Path) -> Non
 
     graph = GraphDefinition("g")
     graph.map(work, over={"x": [1, 2, 3]})
-    engine.run(graph, failure_policy="continue")
+    result = engine.run(graph, failure_policy="continue")
     assert kept(path, "items") == {"1": 1, "3": 1}
+    assert not result._record.overlays._live  # nor in memory
 
 
 # ---------------------------------------------------------------- kinds of operations
@@ -331,6 +334,42 @@ def test_revert_changes_state_too(threads: ExecutionEngine, path: Path) -> None:
     result = threads.run(graph, on_failure="revert")
     assert list(result.reverted) == ["Reserve"]
     assert kept(path, "operation:g/Reserve") == {"runs": 1}
+
+
+# ---------------------------------------------------------------- caches
+
+
+@pytest.mark.parametrize("executor", ["thread", "process", "async"])
+def test_operation_that_uses_state_is_not_kept_in_a_cache(path: Path, tmp_path: Path, executor: str) -> None:
+    """Or another attempt, after a conflict, would take what was kept and change nothing."""
+
+    def work(path: Path, context: ExecutionContext) -> int:
+        runs = context.state.update("runs", lambda runs: runs + 1, default=0)
+        if context.attempt == 1:
+            change_beside(path)
+        return runs
+
+    async def work_async(path: Path, context: ExecutionContext) -> int:
+        return work(path, context)
+
+    def look(context: ExecutionContext) -> int:
+        return context.state.namespace("operation:g/work").get("runs")
+
+    chosen = operation(
+        work_async if executor == "async" else work,
+        name="work",
+        cache=True,
+        retry_policy=RetryPolicy(max_attempts=2),
+    )
+    graph = GraphDefinition("g")
+    worked, looked = graph.add(chosen, path=path), graph.add(operation(look, cache=True))
+    graph.add_dependency(worked, looked)
+    options = {} if executor == "async" else {"executor": executor}
+    with ExecutionEngine(max_workers=1, state=path, cache=tmp_path / "cache.db", **options) as engine:
+        found = [engine.run(graph, retain="all") for _ in range(2)]
+    assert [result.get_output(worked) for result in found] == [11, 22]
+    assert [result.get_output(looked) for result in found] == [11, 22]
+    assert any("uses context.state, and so depends on more than its inputs" in text for text in found[0].warnings)
 
 
 # ---------------------------------------------------------------- stores that fail

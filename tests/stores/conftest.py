@@ -6,8 +6,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from services import PostgresServer
-from stores.redis_server import DURABLE, RedisServer
+from services import PostgresServer, free_port
 
 
 @pytest.fixture(scope="session")
@@ -34,8 +33,7 @@ def schema() -> str:
     return f"store_{uuid.uuid4().hex[:12]}"
 
 
-@pytest.fixture(scope="session")
-def redis_server() -> Iterator[RedisServer]:
-    """A server that no test stops; each test has a prefix of its own, or empties it."""
-    with RedisServer(*DURABLE) as server:
-        yield server
+@pytest.fixture
+def unused_port() -> int:
+    """A port of this machine on which nobody listens."""
+    return free_port()

@@ -115,6 +115,7 @@ WRONG = [
     ("output_bytes", 1e9, TypeError),
     ("always_run", 1, TypeError),
     ("dynamic", "yes", TypeError),
+    ("cache", "yes", TypeError),
     ("version", 1.5, TypeError),
 ]
 

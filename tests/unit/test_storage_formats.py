@@ -131,8 +131,16 @@ def test_each_kind_of_value_has_its_format(value: Any, expected: str) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [[0.1 * n for n in range(5000)], [float("nan"), -0.0] * 1000, [-(2**63), 2**63 - 1] * 1000, [2**63] * 1000]
-    + [[1, 2.0] * 1000, [1, True] * 1000, ["x"] * 5000, [[]] * 2 + [None] * 2000],
+    [
+        [0.1 * n for n in range(5000)],
+        [float("nan"), -0.0] * 1000,
+        [-(2**63), 2**63 - 1] * 1000,
+        [2**63] * 1000,
+        [1, 2.0] * 1000,
+        [1, True] * 1000,
+        ["x"] * 5000,
+        [[], *[None] * 2000],
+    ],
     ids=lambda values: repr(values[:2]),
 )
 def test_long_lists_come_back_exactly(values: list[Any]) -> None:
@@ -209,7 +217,7 @@ def test_a_value_that_changes_after_it_was_written_comes_back_as_it_was() -> Non
     ("make", "reason"),
     [
         (threading.Lock, "lock"),
-        (lambda: open(__file__, encoding="utf-8"), "TextIOWrapper"),
+        (lambda: open(__file__, encoding="utf-8"), "TextIOWrapper"),  # noqa: SIM115
         (lambda: (n for n in range(3)), "generator"),
         (lambda: {"deep": [threading.Lock()]}, "lock"),
     ],

@@ -8,6 +8,10 @@ from weakref import WeakKeyDictionary
 
 from execution_dataflow.caching.around import CachedKind, Place
 from execution_dataflow.errors import DataflowError
+from execution_dataflow.fingerprint_errors import UnfingerprintableError
+from execution_dataflow.fingerprinting import value_digest
+from execution_dataflow.fingerprinting.operation_digests import OperationDigests
+from execution_dataflow.fingerprinting.walks import joined
 from execution_dataflow.functions import FunctionOperation
 
 if TYPE_CHECKING:
@@ -34,8 +38,6 @@ class _RunDigests:
     """
 
     def __init__(self, record: RunRecord) -> None:
-        from execution_dataflow.fingerprinting.operation_digests import OperationDigests
-
         self._finder = OperationDigests(record.parameters, record.given_seed)
         self._lock = Lock()
         # Each with what it belongs to, so that nothing else gets its address.
@@ -62,12 +64,8 @@ class _RunDigests:
         return found
 
     def _find(self, operation: Operation) -> tuple[bytes, bool] | Exception:
-        from execution_dataflow.fingerprint_errors import UnfingerprintableError
-        from execution_dataflow.fingerprinting.operation_digests import draws_random_numbers
-        from execution_dataflow.fingerprinting.walks import joined
-
         try:
-            return joined(*self._finder.of(operation)), draws_random_numbers(operation)
+            return joined(*self._finder.of(operation)), self._finder.draws_random_numbers(operation)
         except UnfingerprintableError as fault:
             return fault
 
@@ -91,10 +89,6 @@ def key_of(kind: CachedKind, place: Place) -> str:
     KeyFault
         It has none, or what the user gave to make it has failed.
     """
-    from execution_dataflow.fingerprint_errors import UnfingerprintableError
-    from execution_dataflow.fingerprinting import value_digest
-    from execution_dataflow.fingerprinting.walks import joined
-
     record: RunRecord = place.record
     try:
         own, is_random = _digests_of(record).of(place.operation)

@@ -10,19 +10,21 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from execution_dataflow import _core
-from execution_dataflow.caching.around import CachedKind, Place, kind_of_cached
+from execution_dataflow.caching.around import CachedKind, Place, is_kept, kind_of_cached
 from execution_dataflow.caching.inquiry import Answer, Found, Inquiry, Pause
+from execution_dataflow.caching.log import CacheLog
 
 if TYPE_CHECKING:
     from execution_dataflow.run_record import RunRecord
 
-__all__ = ["CachedAttempt", "RemoteCalls", "Savers"]
+__all__ = ["CachedAttempt", "RemoteCalls", "Savers", "log_of"]
 
 _SLICE_SECONDS = 0.05
 # A thread that keeps results ends when there was nothing to keep for so long.
 _IDLE_SECONDS = 10.0
 _MOST_THREADS = 2
 
+_making = threading.Lock()
 _Go = Callable[[Any], object]
 
 
@@ -84,10 +86,16 @@ class CachedAttempt:
         What runs.
     savers : Savers
         Threads that keep results.
+    place : Place
+        Which attempt it is.
     """
 
-    def __init__(self, attempt: _core.RemoteAttempt, inquiry: Inquiry, kind: CachedKind, savers: Savers) -> None:
+    def __init__(
+        self, attempt: _core.RemoteAttempt, inquiry: Inquiry, kind: CachedKind, savers: Savers, place: Place
+    ) -> None:
         self._attempt = attempt
+        # Its inputs are not to be kept alive.
+        self._place = place._replace(inputs=())
         self._inquiry = inquiry
         self._kind = kind
         self._savers = savers
@@ -104,6 +112,10 @@ class CachedAttempt:
 
     def complete(self, outputs: tuple[Any, ...]) -> None:
         """End it with its outputs, once they are kept."""
+        if not is_kept(self._kind, self._place):
+            self._inquiry.end()
+            self._attempt.complete(outputs)
+            return
 
         def keep() -> None:
             try:
@@ -204,15 +216,24 @@ class RemoteCalls:
     ) -> None:
         if isinstance(answer, Found):
             inquiry.end()
-            place.record.note_cached(place.node)
+            log_of(place.record).note_hit(place.node)
             attempt.complete(tuple(kind.renewed(answer.values)))
             return
-        made = CachedAttempt(attempt, inquiry, kind, self.savers)
+        made = CachedAttempt(attempt, inquiry, kind, self.savers, place)
         try:
             go(made)
         except BaseException:
             inquiry.end()
             raise
+
+
+def log_of(record: RunRecord) -> CacheLog:
+    """Return what came of the cache in a run; made when it is first asked for."""
+    log = record.cache_log
+    if log is None:
+        with _making:
+            log = record.cache_log = record.cache_log or CacheLog()
+    return log
 
 
 def _place(record: RunRecord, attempt: _core.RemoteAttempt) -> Place | None:

@@ -8,11 +8,10 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from execution_dataflow.caching.around import CachedFunction, CachedKind, Place
+from execution_dataflow.caching.around import CachedFunction, CachedKind, Place, is_kept
 from execution_dataflow.caching.flights import Flight, computing
 from execution_dataflow.caching.inquiry import Found, Inquiry, Pause
-from execution_dataflow.caching.keys import key_of
-from execution_dataflow.caching.remote import RemoteCalls
+from execution_dataflow.caching.remote import RemoteCalls, log_of
 from execution_dataflow.caching.result_cache import ResultCache
 from execution_dataflow.cancellation import AttemptCancelled
 from execution_dataflow.check_errors import CheckFailed
@@ -57,9 +56,11 @@ class RunCache(RemoteCalls):
 
     def inquiry(self, kind: CachedKind, place: Place) -> Inquiry | None:
         """Return the search for the result of an attempt; ``None`` if it is to be computed without one."""
+        from execution_dataflow.caching.keys import key_of  # late: it loads all that makes fingerprints
+
         if self.results.is_resting:
             return None
-        warn = partial(place.record.warn_of_cache, kind.operation)
+        warn = partial(_warn, place.record, kind.operation)
         try:
             key = key_of(kind, place)
         except Exception as fault:
@@ -100,13 +101,13 @@ class RunCache(RemoteCalls):
                 except CheckFailed:
                     pass  # what was kept does not pass any more
                 else:
-                    place.record.note_cached(place.node)
+                    log_of(place.record).note_hit(place.node)
                     return returned
             began = time.perf_counter()
             with _computing(inquiry.flight):
                 returned = called.compute(*args, **kwargs)
             seconds = time.perf_counter() - began
-            outputs = called.kind.outputs_of(place.operation, returned)
+            outputs = called.kind.outputs_of(place.operation, returned) if is_kept(called.kind, place) else None
             if outputs is not None:
                 inquiry.keep(called.kind.names, outputs, seconds)
             return returned
@@ -145,13 +146,13 @@ class RunCache(RemoteCalls):
                 except CheckFailed:
                     pass  # what was kept does not pass any more
                 else:
-                    place.record.note_cached(place.node)
+                    log_of(place.record).note_hit(place.node)
                     return returned
             began = time.perf_counter()
             with _computing(inquiry.flight):
                 returned = await called.compute(*args, **kwargs)
             seconds = time.perf_counter() - began
-            outputs = called.kind.outputs_of(place.operation, returned)
+            outputs = called.kind.outputs_of(place.operation, returned) if is_kept(called.kind, place) else None
             if outputs is not None:
                 await elsewhere.run(partial(inquiry.keep, called.kind.names, outputs, seconds))
             return returned
@@ -159,6 +160,11 @@ class RunCache(RemoteCalls):
             if inquiry is not None:
                 elsewhere.afterwards(inquiry.end)
             del place, inquiry
+
+
+def _warn(record: RunRecord, operation: str, kind: str, text: str) -> None:
+    if log_of(record).is_new(operation, kind, text):
+        record.logger_for(None).warning("%s", text)
 
 
 def _wait(pause: Pause, place: Place) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from types import FunctionType, MethodType
+from threading import RLock
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from execution_dataflow._core import MISSING
@@ -28,12 +29,13 @@ from execution_dataflow.mapping import MappedOperation, OneShot
 from execution_dataflow.operations import OPTIONS, Operation
 from execution_dataflow.signatures import PortSignature
 
-__all__ = ["OperationDigests", "draws_random_numbers"]
+__all__ = ["OperationDigests"]
 
 # What changes results: whether an input may be left out (1) and takes many sources (2).
 _THAT_CHANGE_RESULTS = 0b11
 _MACHINERY = frozenset({*OPTIONS, "_ports", "_settings", "_arguments", "definition"})
 _RANDOM = frozenset({"rng", "random", "seed"})
+_MOST_KNOWN = 65_536
 
 
 class OperationDigests:
@@ -58,7 +60,11 @@ class OperationDigests:
         self._codes: dict[int, tuple[Any, bytes]] = {}
         self._ports: dict[int, tuple[PortSignature, bytes]] = {}
         self._constants: dict[int, tuple[Any, bytes]] = {}
+        self._reads: dict[int, tuple[CodeType, frozenset[str] | None]] = {}
+        self._slots: dict[type, tuple[str, ...]] = {}
         self._under_way: set[int] = set()
+        # Expansions ask on the threads of workers.
+        self.lock = RLock()
 
     def of(self, operation: Operation) -> bytes:
         """Return what an operation is by itself.
@@ -102,6 +108,14 @@ class OperationDigests:
         if known is None:
             known = self._constants[id(value)] = value, self._digest(lambda walk: walk.value(value))
         return known[1]
+
+    def let_go(self) -> None:
+        """Forget values, which may be large, and the rest where it is more than one program can have."""
+        self._constants.clear()
+        self.findings.large.clear()
+        for known in (self._plain, self._known, self._codes, self._ports, self._reads, self._slots):
+            if len(known) > _MOST_KNOWN:
+                known.clear()
 
     def of_plan(self, plan: Any) -> bytes:
         """Return what the operations of a plan are together, with how they are connected."""
@@ -169,7 +183,7 @@ class OperationDigests:
         if hook is not None:
             walk.value(hook(operation), f"__fingerprint__() of {type(operation).__name__}")
         else:
-            fields = _attributes(operation)
+            fields = self._attributes(operation)
             walk.add("attributes", len(fields).to_bytes(4, "little"))
             for name, value in sorted(fields.items()):
                 walk.text("attribute", name)
@@ -177,11 +191,37 @@ class OperationDigests:
         if isinstance(operation, FunctionOperation):
             walk.add("spread" if operation.definition.spread else "single")
             _add_values(walk, operation.function)
-        read = _read_of_context(operation)
+        read = self._read_of_context(operation)
         if read is None or "parameters" in read:
             walk.add("parameters", self._of_context("parameters"))
         if read is None or _RANDOM & read:
             walk.add("seed", self._of_context("seed"))
+
+    def draws_random_numbers(self, operation: Operation) -> bool:
+        """Return whether an operation may draw random numbers that follow from the seed of the run."""
+        read = self._read_of_context(operation)
+        return read is None or bool(_RANDOM & read)
+
+    def _attributes(self, operation: Operation) -> dict[str, Any]:
+        fields = getattr(operation, "__dict__", {})
+        found = {name: value for name, value in fields.items() if name not in _MACHINERY}
+        kind = type(operation)
+        slots = self._slots.get(kind)
+        if slots is None:
+            slots = self._slots[kind] = tuple(_slots_of(kind))
+        found |= {name: getattr(operation, name) for name in slots if hasattr(operation, name)}
+        return found
+
+    def _read_of_context(self, operation: Operation) -> frozenset[str] | None:
+        """What an operation reads of the context; ``None`` if nobody knows."""
+        found = _context_argument(operation)
+        if found is None or isinstance(found, frozenset):
+            return found
+        code, argument = found
+        known = self._reads.get(id(code))
+        if known is None:
+            known = self._reads[id(code)] = code, context_attributes(code, argument)
+        return known[1]
 
     def _of_context(self, what: str) -> bytes:
         known = self._context.get(what)
@@ -203,8 +243,12 @@ class OperationDigests:
         try:
             add(walk)
             return walk.digest()
+        except UnfingerprintableError:
+            raise
         except RecursionError:
             raise UnfingerprintableError("", "it lies too deep within itself, more than Python can follow") from None
+        except Exception as error:
+            raise walk.refuse(f"looking at it raised {type(error).__name__}: {error}") from error
 
     def _rule(self, walk: Walk, value: Any) -> bool:
         """Add what is made of operations; tells whether it was that."""
@@ -240,15 +284,14 @@ def _plan_of(operation: GraphItem) -> Any:
     return graph.compile()
 
 
-def _attributes(operation: Operation) -> dict[str, Any]:
-    found = {name: value for name, value in getattr(operation, "__dict__", {}).items() if name not in _MACHINERY}
-    for cls in type(operation).__mro__:
-        slots = cls.__dict__.get("__slots__", ())
+def _slots_of(cls: type) -> Iterator[str]:
+    for base in cls.__mro__:
+        slots = base.__dict__.get("__slots__", ())
         for slot in (slots,) if isinstance(slots, str) else slots:
-            name = f"_{cls.__name__.lstrip('_')}{slot}" if slot.startswith("__") and not slot.endswith("__") else slot
-            if name not in ("__dict__", "__weakref__", *_MACHINERY) and hasattr(operation, name):
-                found[name] = getattr(operation, name)
-    return found
+            is_private = slot.startswith("__") and not slot.endswith("__")
+            name = f"_{base.__name__.lstrip('_')}{slot}" if is_private else slot
+            if name not in ("__dict__", "__weakref__") and name not in _MACHINERY:
+                yield name
 
 
 def _add_ports(walk: Walk, ports: PortSignature) -> None:
@@ -302,15 +345,15 @@ def _is_native(made: Any) -> bool:
     return not hasattr(type(made).__call__, "__code__")
 
 
-def _read_of_context(operation: Operation) -> frozenset[str] | None:
-    """What an operation reads of the context; ``None`` if nobody knows."""
+def _context_argument(operation: Operation) -> frozenset[str] | tuple[CodeType, str] | None:
+    """Return the code that gets the context, and what it calls it; nothing for one that has none; ``None``: unknown."""
     if not isinstance(operation, FunctionOperation):
         execute: Any = getattr(operation.execute, "__func__", None)
         if type(operation).__module__.startswith("execution_dataflow.expansion."):
             return frozenset()
         if not isinstance(execute, FunctionType) or execute.__code__.co_argcount < 2:
             return None
-        return context_attributes(execute.__code__, execute.__code__.co_varnames[1])
+        return execute.__code__, execute.__code__.co_varnames[1]
     pattern = operation.definition.pattern
     if -1 not in pattern.arguments:
         return frozenset()
@@ -320,10 +363,4 @@ def _read_of_context(operation: Operation) -> frozenset[str] | None:
     code, place = function.__code__, pattern.arguments.index(-1)
     by_position = len(pattern.arguments) - len(pattern.keyword_names)
     name = code.co_varnames[place] if place < by_position else pattern.keyword_names[place - by_position]
-    return context_attributes(code, name)
-
-
-def draws_random_numbers(operation: Operation) -> bool:
-    """Return whether an operation may draw random numbers that follow from the seed of the run."""
-    read = _read_of_context(operation)
-    return read is None or bool(_RANDOM & read)
+    return code, name

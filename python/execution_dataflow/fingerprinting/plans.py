@@ -48,7 +48,9 @@ class PlanFingerprints:
     def __init__(self, plan: Plan, given: Sequence[object], digests: OperationDigests, beginning: bytes = b"") -> None:
         self._plan = plan
         self._digests = digests
-        found = lineages_of(plan, digests.of, digests.value, lambda number: digests.value(given[number]), beginning)
+        with digests.lock:
+            found = lineages_of(plan, digests.of, digests.value, lambda number: digests.value(given[number]), beginning)
+            digests.let_go()
         self.all, self._causes, self._reasons = found
 
     def of(self, node: int) -> bytes | None:

@@ -166,7 +166,7 @@ def _add_sequence(walk: Walk, value: Any) -> None:
             if rule is not None:
                 rule(walk, item)
             else:
-                walk.value(item, f"[{index}]")
+                walk.value(item, (index,))
 
 
 def _add_dict(walk: Walk, value: dict[Any, Any]) -> None:
@@ -177,7 +177,7 @@ def _add_dict(walk: Walk, value: dict[Any, Any]) -> None:
         walk.add("dict", len(value).to_bytes(8, "little"))
         for key, item in value.items():
             walk.value(key)
-            walk.value(item, f"[{key!r:.40}]")
+            walk.value(item, (key,))
 
 
 def _add_set(walk: Walk, value: Any) -> None:

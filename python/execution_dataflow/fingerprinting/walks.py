@@ -87,8 +87,9 @@ class Walk:
         self._hash = blake2b(digest_size=DIGEST_BYTES, person=_PERSON)
         self._active: set[int] = set() if active is None else active
         self._numbers: dict[int, int] = {}
-        self._met: list[tuple[Any, tuple[str, ...]]] = []
-        self._path: list[str] = []
+        self._met: list[tuple[Any, tuple[Any, ...]]] = []
+        # Texts, and in tuples what is to be found under a key.
+        self._path: list[Any] = []
 
     def add(self, tag: str, *parts: Bytes) -> None:
         """Add bytes, with a word that says what they are."""
@@ -106,8 +107,8 @@ class Walk:
         """Add a memory of bytes, without copying it."""
         self._hash.update(view)
 
-    def value(self, value: Any, place: str = "") -> None:
-        """Add a value; `place` says where it is found, for messages."""
+    def value(self, value: Any, place: str | tuple[Any] = "") -> None:
+        """Add a value; `place` says where it is found, for messages: in words, or by a key or an index in a tuple."""
         if place:
             self._path.append(place)
             self._value(self, value)
@@ -158,7 +159,7 @@ class Walk:
 
     def refuse(self, reason: str) -> UnfingerprintableError:
         """Return the error for the value at which the walk is."""
-        return UnfingerprintableError(" of ".join(reversed(self._path)), reason)
+        return UnfingerprintableError(" of ".join(map(_shown, reversed(self._path))), reason)
 
     def digest(self) -> bytes:
         """Add what the functions and classes are made of, and return the digest of all."""
@@ -169,3 +170,12 @@ class Walk:
             self._define(self, definition)
             at += 1
         return self._hash.digest()
+
+
+def _shown(place: Any) -> str:
+    if isinstance(place, str):
+        return place
+    try:
+        return f"[{place[0]!r:.40}]"
+    except Exception:  # somebody's __repr__
+        return f"[{type(place[0]).__name__}]"

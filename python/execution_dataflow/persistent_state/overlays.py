@@ -68,6 +68,10 @@ class StateOverlays:
         """Return the namespace of an operation."""
         return operation_namespace(self._graph_name, self.operation_name(node))
 
+    def is_live(self, node: int, items: tuple[int, ...] = ()) -> bool:
+        """Return whether an attempt has asked for the state, and was neither committed nor dropped."""
+        return (node, items) in self._live
+
     def receive(self, node: int, items: tuple[int, ...], attempt: int, changes: Sequence[StateChange]) -> None:
         """Note what an attempt in a worker process has changed, before it succeeds here."""
         with self._lock:

@@ -17,7 +17,7 @@ from execution_dataflow.storage_formats.payloads import Payload
 from execution_dataflow.store_errors import StoreFormatError
 from execution_dataflow.stores.artifacts import Bytes
 
-__all__ = ["array_payload", "list_payload", "read_array", "scalar_payload"]
+__all__ = ["array_payload", "list_payload", "read_array", "read_bytes_scalar", "read_text_scalar", "scalar_payload"]
 
 _MAGIC = b"\x93NUMPY"
 # So that the array itself begins at a boundary of cache lines, as the format wants it.
@@ -97,7 +97,7 @@ def array_payload(array: Any) -> Payload | None:
 
 
 def scalar_payload(scalar: Any) -> Payload | None:
-    """Return a scalar of numpy as a ``.npy`` file of no dimensions; ``None`` if that could not hold it exactly.
+    """Return a scalar of numpy as a ``.npy`` file of no dimensions, or its text; ``None`` if neither holds it exactly.
 
     Parameters
     ----------
@@ -108,11 +108,12 @@ def scalar_payload(scalar: Any) -> Payload | None:
 
     if scalar.dtype.type is not type(scalar):
         return None
-    array = np.asarray(scalar)
-    if scalar.dtype.kind in "SU" and array[()] != scalar:
-        # An array does not know of zeros at the end.
-        return None
-    payload = array_payload(array)
+    if isinstance(scalar, np.str_):
+        # An array would not know of zeros at its end; nor does numpy's own pickle.
+        return Payload("npstr", (str.__str__(scalar).encode("utf-8", "surrogatepass"),))
+    if isinstance(scalar, np.bytes_):
+        return Payload("npbytes", (bytes(scalar),))
+    payload = array_payload(np.asarray(scalar))
     return payload and payload._replace(details="scalar", is_mapped=False)
 
 
@@ -194,3 +195,17 @@ def read_array(data: memoryview, details: object) -> Any:
         return array.tolist()
     array.flags.writeable = False
     return array
+
+
+def read_text_scalar(data: memoryview, _: object) -> Any:
+    """Return text of numpy's own type."""
+    import numpy as np
+
+    return np.str_(str(data, "utf-8", "surrogatepass"))
+
+
+def read_bytes_scalar(data: memoryview, _: object) -> Any:
+    """Return bytes of numpy's own type."""
+    import numpy as np
+
+    return np.bytes_(bytes(data))

@@ -21,6 +21,8 @@ _HOME = "execution_dataflow.storage_formats"
 # Module and function; the modules import libraries.
 _READERS = {
     "npy": (f"{_HOME}.arrays", "read_array"),
+    "npstr": (f"{_HOME}.arrays", "read_text_scalar"),
+    "npbytes": (f"{_HOME}.arrays", "read_bytes_scalar"),
     "arrow": (f"{_HOME}.arrow_tables", "read_arrow"),
     "pandas": (f"{_HOME}.pandas_frames", "read_pandas"),
     "polars": (f"{_HOME}.polars_frames", "read_polars"),
@@ -38,6 +40,8 @@ _SUFFIXES = {
     "text": ".txt",
     "bytes": ".bin",
     "npy": ".npy",
+    "npstr": ".txt",
+    "npbytes": ".bin",
     "arrow": ".arrows",
     "pandas": ".arrows",
     "polars": ".arrows",

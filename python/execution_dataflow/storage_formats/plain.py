@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -154,6 +153,8 @@ def _long_integer(digits: str) -> int:
         return int(digits)
     except ValueError:
         # More digits than the interpreter converts here; it did where they were written.
+        from decimal import Decimal
+
         return int(Decimal(digits))
 
 

@@ -15,6 +15,13 @@ use crate::run_program::FIRST_GIVEN;
 /// What one input is given: the output of a node, or a constant with -1 for both.
 type Given = (i64, i64, Option<Py<PyAny>>);
 
+/// What an input is given instead of an output: the node, the input, its position there, the number of a value of each
+/// run or -1, and the constant.
+type ConstantInput = (u32, u32, u32, i64, Option<Py<PyAny>>);
+
+/// Digests, and the nodes without, each with the first one on the way to it that has none by itself.
+type Merkle<'py> = (Bound<'py, PyBytes>, Vec<(u32, u32)>);
+
 /// Answers questions about a whole plan.
 #[pyclass(frozen, module = "execution_dataflow._core")]
 pub(crate) struct Survey {
@@ -126,7 +133,7 @@ impl Survey {
 
     /// All constants and values of each run that inputs are given: (node, input, position among what the input is given,
     /// number of the value of each run or -1, constant).
-    fn constants(&self, py: Python<'_>) -> Vec<(u32, u32, u32, i64, Option<Py<PyAny>>)> {
+    fn constants(&self, py: Python<'_>) -> Vec<ConstantInput> {
         let plan = self.plan.get();
         let mut found = Vec::new();
         for node in (0..plan.plan.node_count() as u32).map(NodeId) {
@@ -146,13 +153,7 @@ impl Survey {
 
     /// For each node 48 bytes: the 32 that it is by itself, which are given, and a digest of what it is computed from;
     /// and the nodes without, as (node, the first one on the way to it that is among `unknown`).
-    fn merkle<'py>(
-        &self,
-        py: Python<'py>,
-        own: &[u8],
-        unknown: Vec<u32>,
-        beginning: &[u8],
-    ) -> PyResult<(Bound<'py, PyBytes>, Vec<(u32, u32)>)> {
+    fn merkle<'py>(&self, py: Python<'py>, own: &[u8], unknown: Vec<u32>, beginning: &[u8]) -> PyResult<Merkle<'py>> {
         let plan = self.plan.get();
         Self::check_length(own.len(), plan.plan.node_count() * merkle::OWN, "bytes of what nodes are")?;
         unknown.iter().try_for_each(|&node| plan.node(node).map(drop))?;

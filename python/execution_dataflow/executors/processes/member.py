@@ -132,7 +132,7 @@ class Member:
         if task.needs:
             self._define(task.needs, definitions)
         number = self.last_number = task.number = self.last_number + 1
-        task.changes = ()  # of a process that died before it was done
+        task.changes = None  # of a process that died before it was done
         attempt, part = task.attempt, task.part
         if task.parcel is not None:
             part = self._describe(task.parcel)

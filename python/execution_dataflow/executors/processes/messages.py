@@ -75,7 +75,8 @@ CALL: Final = 14
 READ_STATE: Final = 18
 """(run, what is asked, arguments): of persistent state; asks for a `REPLY`."""
 STATE_CHANGES: Final = 19
-"""(task, list of what `StateChange` takes): what a task has changed of persistent state; before its result."""
+"""(task, list of what `StateChange` takes): what a task has changed that has used persistent state; before its
+result."""
 
 
 TaskMessage: TypeAlias = tuple[int, int, int, int, tuple[int, ...], int, str, WirePart, bool]

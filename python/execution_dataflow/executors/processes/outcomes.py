@@ -58,20 +58,22 @@ def _succeed(member: Member, task: Task, took: int, load: Callable[[], tuple[Any
     task.let_go()
     if task.is_late(took):
         attempt.fail(task.timeout())
-    elif task.changes:
+    elif task.changes is not None:
         member.desk.do(partial(_commit, task, outputs))
     else:
         attempt.complete(outputs)
 
 
 def _commit(task: Task, outputs: tuple[Any, ...]) -> None:
-    """End an attempt that has changed persistent state, which is committed with its outputs: that may take a while."""
+    """End an attempt that has used persistent state, which is committed with its outputs: that may take a while."""
     attempt, changes = task.attempt, task.changes
+    assert changes is not None
     overlays = task.run.record.open_overlays()
     overlays.receive(attempt.node, attempt.items, attempt.attempt, changes)
     attempt.complete(outputs)
-    # If it had its outcome already, nobody has taken them.
-    overlays.take(attempt.node, attempt.items, attempt.attempt)
+    if not attempt.is_live:
+        # If it had its outcome before, nobody has taken them.
+        overlays.take(attempt.node, attempt.items, attempt.attempt)
 
 
 def _unreadable(task: Task, fault: Exception) -> TransferError:

@@ -53,8 +53,8 @@ class Task:
         Stands for both if any of the inputs lies in shared memory.
     needs : frozenset of str
         The keys of the definitions in the inputs.
-    changes : sequence of StateChange
-        What it has changed of persistent state, when its worker has said so.
+    changes : sequence of StateChange or None
+        What it has changed of persistent state, if its worker has said that it has used it.
     """
 
     __slots__ = (
@@ -89,7 +89,7 @@ class Task:
         self.buffers: Sequence[memoryview] = ()
         self.parcel: Parcel | None = None
         self.needs = _NO_NEEDS
-        self.changes: Sequence[StateChange] = ()
+        self.changes: Sequence[StateChange] | None = None
 
     def prepare(self, inputs: tuple[object, ...]) -> None:
         """Make ready what is sent.

@@ -171,6 +171,7 @@ class _Worker:
             stream = pack_plain(outputs)
             packed = None if stream is not None else self._packed_outputs(outputs, spec)
             del outputs
+            uses_state = record.uses_state(node, items)
             changes = take_changes(record, node, items, attempt)
         except BaseException as error:
             chain, text, where = pack_failure(error, self._packer.pack_in_band)
@@ -187,10 +188,10 @@ class _Worker:
         _flush_output()
         took, expected = self._took, self._expected.get(operation, 0)
         self._expected[operation] = took if took > expected else expected - (expected - took) // 8
-        if changes:
+        if uses_state:
             self._reports.say(messages.STATE_CHANGES, (number, [tuple(change) for change in changes]))
         # With changes of state it is not held: it is to follow them on the connection.
-        is_short = took <= SHORT_NANOSECONDS and not changes
+        is_short = took <= SHORT_NANOSECONDS and not uses_state
         if stream is not None and is_short and self._tasks and not self._memory.owes:
             self._reports.hold(number, took, stream, self._ended)
         else:

@@ -17,7 +17,7 @@ from execution_dataflow.stores.sql.checksums import CommitRow
 from execution_dataflow.stores.sql.schema import STEPS, prepare, stored_version
 from execution_dataflow.stores.sql.tables import CACHE
 
-__all__ = ["COMMITS_AFTER", "COMMIT_COLUMNS", "Database", "fetch_all"]
+__all__ = ["COMMITS_AFTER", "COMMIT_COLUMNS", "Database", "fetch_all", "not_text"]
 
 T = TypeVar("T")
 
@@ -111,6 +111,10 @@ class Database(ABC):
     def write(self, work: Callable[[Connection], T]) -> T:
         """Do something in a transaction and commit it durably; it may be called again after it was rolled back."""
 
+    def write_lightly(self, work: Callable[[Connection], T]) -> T:
+        """Do something in a transaction that a loss of power may undo: it could be done anew."""
+        return self.write(work)
+
     @abstractmethod
     def write_once(self, work: Callable[[Connection], T]) -> T:
         """Do the same for what would do harm if it was committed twice, although nobody heard of the first time."""
@@ -147,6 +151,12 @@ def fetch_all(connection: Connection, statement: str, parameters: tuple[object, 
     rows = result.cursor.fetchall()
     result.close()
     return list(rows)
+
+
+def not_text(address: str, error: UnicodeEncodeError) -> StoreError:
+    """Say which name no database takes: one with half of a surrogate pair, as `os.fsdecode` makes of broken names."""
+    text = error.object if len(error.object) <= 80 else f"{error.object[:80]}..."
+    return StoreError(f"{address} cannot keep {text!r}: {error.reason} (position {error.start})")
 
 
 def _after_fork() -> None:

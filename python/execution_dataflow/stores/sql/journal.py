@@ -141,11 +141,11 @@ class SqlJournal:
 
     def put_cached(self, result: CachedResult) -> None:
         """Keep a result; one of the same key is replaced."""
-        self._database.write(lambda connection: cache_index.put(connection, result))
+        self._database.write_lightly(lambda connection: cache_index.put(connection, result))
 
     def touch_cached(self, keys: Collection[str], used_at: float) -> None:
         """Note when results were last used."""
-        self._database.write(lambda connection: cache_index.touch(connection, keys, used_at))
+        self._database.write_lightly(lambda connection: cache_index.touch(connection, keys, used_at))
 
     def cached(self) -> Iterator[CachedResult]:
         """Yield all cached results, the one that was used longest ago first."""
@@ -158,11 +158,11 @@ class SqlJournal:
     def claim(self, name: str, owner: Owner, seconds: float) -> bool:
         """Take a name for one owner alone."""
         database = self._database
-        return database.write(lambda connection: leases.claim(connection, database, name, owner, seconds))
+        return database.write_lightly(lambda connection: leases.claim(connection, database, name, owner, seconds))
 
     def release_claim(self, name: str, owner: Owner) -> None:
         """Give a name back."""
-        self._database.write(lambda connection: leases.release_claim(connection, name, owner))
+        self._database.write_lightly(lambda connection: leases.release_claim(connection, name, owner))
 
     def close(self) -> None:
         """Free connections. A second call does nothing."""

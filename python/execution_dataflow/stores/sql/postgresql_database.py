@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from execution_dataflow.store_errors import StoreError
 from execution_dataflow.stores.sql.addresses import PostgresqlAddress
 from execution_dataflow.stores.sql.checksums import CommitRow
-from execution_dataflow.stores.sql.database import COMMITS_AFTER, Database, fetch_all
+from execution_dataflow.stores.sql.database import COMMITS_AFTER, Database, fetch_all, not_text
 from execution_dataflow.stores.sql.tables import BATCHES
 
 __all__ = ["PostgresqlDatabase"]
@@ -179,6 +179,8 @@ class PostgresqlDatabase(Database):
                 deadline = now + self.place.reconnect_seconds if deadline is None else deadline
                 if now + pause > deadline:
                     raise self.error_of(error) from error
+            except UnicodeEncodeError as error:
+                raise not_text(self.address, error) from error
             # Different for each process, so that they do not come back all at once.
             time.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, 2.0)

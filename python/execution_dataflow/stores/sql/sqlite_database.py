@@ -17,7 +17,7 @@ from execution_dataflow.store_errors import StoreError, StoreFormatError
 from execution_dataflow.stores.sql.addresses import SqliteAddress
 from execution_dataflow.stores.sql.checksums import CommitRow
 from execution_dataflow.stores.sql.damaged_pages import readable_rows
-from execution_dataflow.stores.sql.database import COMMIT_COLUMNS, COMMITS_AFTER, Database, fetch_all
+from execution_dataflow.stores.sql.database import COMMIT_COLUMNS, COMMITS_AFTER, Database, fetch_all, not_text
 
 __all__ = ["SqliteDatabase"]
 
@@ -125,12 +125,19 @@ class SqliteDatabase(Database):
 
     def read(self, work: Callable[[Connection], T]) -> T:  # noqa: D102
         try:
-            with self.engine.connect() as connection, connection.begin():
-                return work(connection)
+            with self.engine.connect() as connection:
+                transaction = connection.begin()
+                try:
+                    return work(connection)
+                finally:
+                    # After it has met a damaged page, SQLite takes no COMMIT, even of nothing.
+                    transaction.rollback()
         except SQLAlchemyError as error:
             raise self.error_of(error) from error
         except sqlite3.Error as error:
             raise self.error_of_sqlite(error) from error
+        except UnicodeEncodeError as error:
+            raise not_text(self.address, error) from error
 
     def write(self, work: Callable[[Connection], T]) -> T:  # noqa: D102
         try:
@@ -142,6 +149,8 @@ class SqliteDatabase(Database):
             raise self.error_of(error) from error
         except sqlite3.Error as error:
             raise self.error_of_sqlite(error) from error
+        except UnicodeEncodeError as error:
+            raise not_text(self.address, error) from error
 
     def cached_row(self, key: str) -> tuple[Any, ...] | None:
         """A cache is asked before each operation, and SQLAlchemy takes 20 times what this statement takes."""
@@ -155,7 +164,26 @@ class SqliteDatabase(Database):
             raise self.error_of(error) from error
         except sqlite3.Error as error:
             raise self.error_of_sqlite(error) from error
+        except UnicodeEncodeError as error:
+            raise not_text(self.address, error) from error
         return row
+
+    def write_lightly(self, work: Callable[[Connection], T]) -> T:
+        """The file stays whole, and nobody waits for the disk."""
+        try:
+            with self._writing, self.engine.connect() as connection:
+                driver: Any = connection.connection.driver_connection
+                driver.execute("PRAGMA synchronous = NORMAL")
+                try:
+                    connection.execution_options(writes=True)
+                    with connection.begin():
+                        return work(connection)
+                finally:
+                    driver.execute("PRAGMA synchronous = FULL")
+        except SQLAlchemyError as error:
+            raise self.error_of(error) from error
+        except sqlite3.Error as error:
+            raise self.error_of_sqlite(error) from error
 
     def is_over(self, moment: float) -> bool:  # noqa: D102
         return moment <= self._clock()

@@ -177,7 +177,8 @@ fn last_value(run: &Run<Adder>) -> Option<u64> {
 
 #[test]
 fn a_caller_and_a_worker_finish_a_diamond() {
-    model(2, || {
+    // With two preemptions it takes more than a minute, longer than all others: LOOM_MAX_PREEMPTIONS=2 has them.
+    model(1, || {
         let (run, pool) = prepare(&[Act::Add; 4], &[(0, 1), (0, 2), (1, 3), (2, 3)], 2, true);
         let worker = start_worker(&pool);
         pool.drive(&run, &mut ());

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator
 
 import pytest
-from stores.redis_server import DURABLE, RedisServer
+from stores.on_redis.redis_server import DURABLE, RedisServer
 
 pytest.importorskip("redis")
 

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from stores.redis_proxy import RedisProxy
-from stores.redis_server import RedisServer
+from stores.on_redis.redis_proxy import RedisProxy
+from stores.on_redis.redis_server import RedisServer
 
 pytest.importorskip("redis")
 

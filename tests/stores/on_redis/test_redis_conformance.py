@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from stores.redis_server import RedisServer
+from stores.on_redis.redis_server import RedisServer
 
 pytest.importorskip("redis")
 

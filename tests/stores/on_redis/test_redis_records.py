@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from stores.redis_server import RedisServer
+from stores.on_redis.redis_server import RedisServer
 
 pytest.importorskip("redis")
 
