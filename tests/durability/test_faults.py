@@ -30,6 +30,8 @@ from execution_dataflow.stores.opening import open_store
 from execution_dataflow.stores.owners import new_owner
 from execution_dataflow.stores.sql.journal import SqlJournal
 
+needs_posix = pytest.mark.skipif(os.name != "posix", reason="limits and rights of POSIX")
+
 STEPS = 12
 SIZE = 3_000
 
@@ -118,6 +120,7 @@ def test_a_full_disk_fails_the_run_and_loses_nothing(full_of: str, tmp_path: Pat
         check_end(result, store, before)
 
 
+@needs_posix
 def test_a_file_that_must_not_grow_fails_the_run_and_loses_nothing(tmp_path: Path) -> None:
     """As on a full disk, for those who must not mount one."""
     program = """
@@ -148,6 +151,7 @@ print(result.is_successful(), result.get_error_message())
     check_end(run(store), store, before)
 
 
+@needs_posix
 def test_a_folder_that_is_read_only_is_told_before_anything_starts(tmp_path: Path) -> None:
     with read_only(tmp_path) as folder, pytest.raises(StoreError, match=r"runs\.db"):
         run(folder / "runs.db")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -73,6 +74,33 @@ def test_database_is_relative_to_the_folder_of_the_caller(tmp_path: Path) -> Non
     ended = run("demo", "--month", 1, "--quiet", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "flights.sqlite").is_file()
+
+
+def test_a_demo_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+    arguments = [*PROGRAM, "demo", "--resume", "--workers", "2", "--month", "1", "--month", "2"]
+    began = subprocess.Popen(
+        arguments, env=ENVIRONMENT, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    assert began.stderr is not None
+    with began, began.stderr:
+        for line in began.stderr:
+            if line.startswith(b"[14/29]"):
+                began.kill()
+    assert began.returncode == -signal.SIGKILL
+    assert not (tmp_path / "flights.sqlite").exists()
+
+    ended = run(*arguments[len(PROGRAM) :], cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stderr.splitlines()
+    assert re.match(r"\[(\d+)/29\] restored: \1 operations had succeeded before", lines[0]), lines[0]
+    # Commits are written every 50 ms, and those of the last moment are lost.
+    restored = int(lines[0][1:].partition("/")[0])
+    assert 1 <= restored <= 14
+    assert len(lines) == 1 + 29 - restored
+    with closing(sqlite3.connect(tmp_path / "flights.sqlite")) as opened:
+        assert opened.execute("SELECT count(*), count(DISTINCT month) FROM flights").fetchone() == (51_767, 2)
+    # What led to the database is not needed any more.
+    assert [path.name for path in tmp_path.iterdir()] == ["flights.sqlite"]
 
 
 def test_version() -> None:

@@ -128,6 +128,29 @@ def gathered(pieces: list[Any], said: str, small: int, context: ExecutionContext
     return np.concatenate([*pieces, [float(small), float(len(said))]])
 
 
+@operation(outputs=("guess", "change"))
+def nearer(guess: float, aim: float, context: ExecutionContext) -> tuple[float, float]:
+    note(context.operation_name)
+    time.sleep(PAUSE)
+    better = (guess + aim) / 2
+    return better, abs(better - guess)
+
+
+def is_close(change: float) -> bool:
+    return change < 0.2
+
+
+@operation(dynamic=True)
+def unfolded(size: int, context: ExecutionContext) -> Any:
+    note(context.operation_name)
+    inside = GraphDefinition("inside")
+    ends = [
+        inside.add(limits.new(name=f"limits_{part}"), values=inside.add(numbers.new(name=f"numbers_{part}"), size=size))
+        for part in range(2)
+    ]
+    return inside, {"result": inside.add(lambda low, high: high - low, low=ends[0]["low"], high=ends[1]["high"])}
+
+
 @operation(executor="process", retry_policy=MANY_LIVES)
 def far(values: np.ndarray, context: ExecutionContext) -> np.ndarray:
     note(context.operation_name)
@@ -152,7 +175,7 @@ class FarTally(Operation):
 
 
 def mixed() -> GraphDefinition:
-    """Functions, classes, a coroutine, a map, arrays as artifacts, and state."""
+    """Functions, classes, a coroutine, maps, a loop, a dynamic operation, arrays as artifacts, and state."""
     graph = GraphDefinition("mixed")
     whole = []
     for branch in "abc":
@@ -166,6 +189,10 @@ def mixed() -> GraphDefinition:
         small = two["small"]
         whole.append(graph.add(gathered.new(name=f"gathered_{branch}"), pieces=pieces, said=said, small=small))
         graph.output(f"large_{branch}", two["large"])
+    span = graph.add(unfolded, size=200)
+    near = graph.repeat_until(nearer, until=is_close, max_iterations=20, guess=0.0, aim=span)
+    graph.output("span", span)
+    graph.output("near", near["guess"])
     for number, array in enumerate(whole):
         graph.output(f"whole_{number}", array)
     return graph

@@ -18,6 +18,9 @@ from execution_dataflow.stores.opening import Store
 
 __all__ = ["POINTS", "Points"]
 
+# On Windows, os.kill ends a process with any number.
+_KILL = getattr(signal, "SIGKILL", 9)
+
 POINTS = (
     "before a statement",
     "after a statement",
@@ -56,7 +59,7 @@ class Points:
             self.seen[point] += 1
             dies = point == self._point and self.seen[point] == self._count
         if dies:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), _KILL)
 
     def watch(self, store: Store) -> Store:
         """Put the points into a store, and into the libraries below it."""

@@ -36,13 +36,14 @@ class Undisturbed:
         What came of it.
     seconds : float
         How long the process took.
-    keys : frozenset of str
-        What has committed.
+    keys, executed : frozenset of str
+        What has committed, and what was executed.
     """
 
     report: Report
     seconds: float
     keys: frozenset[str]
+    executed: frozenset[str]
 
 
 @dataclass
@@ -264,7 +265,8 @@ def undisturbed(
         nursery.learn(report.modules)
     with trial.store() as store:
         keys = frozenset(commit.key for commit in store.journal.commits(trial.run_id))
-    return Undisturbed(report, seconds, keys)
+    executed = frozenset(name for name, _ in executions_in(str(trial.folder / "effects.txt")))
+    return Undisturbed(report, seconds, keys, executed)
 
 
 def kill(pid: int) -> bool:

@@ -304,6 +304,19 @@ def test_hook_of_an_operation_stands_for_its_attributes() -> None:
     assert differences(one(Hooked({"url": "a"}), x=1.0), one(Hooked({"url": "b"}), x=1.0)) == [CONFIGURATION]
 
 
+def test_an_object_with_every_attribute_is_no_graph() -> None:
+    """As the ``col`` of polars, which makes an expression of whatever it is asked for."""
+    polars = pytest.importorskip("polars")
+    col = polars.col
+
+    def late(delay: int) -> object:
+        return col("delay") > delay
+
+    graph = GraphDefinition()
+    graph.add(late, delay=3)
+    assert plan_fingerprints(graph.compile(), ()).all[0] is not None
+
+
 def test_lineage_tells_outputs_apart() -> None:
     fingerprints = found(chain())
     lineages = {fingerprints.lineage(node, port) for node in range(4) for port in range(2)}

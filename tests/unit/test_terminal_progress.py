@@ -9,16 +9,19 @@ from rich.console import Console
 
 from execution_dataflow.events import (
     Event,
+    GraphCompleted,
     GraphStarted,
     OperationCancelled,
     OperationCompleted,
     OperationFailed,
     OperationProgress,
+    OperationRestored,
     OperationRetrying,
     OperationSkipped,
     OperationStarted,
     OperationUpstreamFailed,
 )
+from execution_dataflow.states import RunState
 from execution_dataflow.terminal.display import RunDisplay
 from execution_dataflow.terminal.lines import ProgressLines
 from execution_dataflow.terminal.tally import Tally
@@ -51,6 +54,21 @@ def test_each_way_to_end_is_one_line(event: Event, text: str) -> None:
 def test_what_is_cancelled_is_counted_without_a_line() -> None:
     done = OperationCompleted(*MOMENT, "load", attempt=1, seconds=1.0)
     assert lines_for(OperationCancelled(*MOMENT, "read"), done) == ["[ 2/12] load               1 s"]
+
+
+def test_what_was_restored_is_one_line_together() -> None:
+    restored = [OperationRestored(*MOMENT, name) for name in ("read", "clean")]
+    done = OperationCompleted(*MOMENT, "load", attempt=1, seconds=1.0)
+    first = "[2/12] restored: 2 operations had succeeded before"
+    assert lines_for(*restored, done) == [first, "[ 3/12] load               1 s"]
+    assert lines_for(*restored, GraphCompleted(*MOMENT, "etl", RunState.SUCCEEDED, 1.0)) == [first]
+
+
+def test_the_tally_counts_what_was_restored() -> None:
+    tally = Tally(pytest.fail)
+    for event in (START, OperationRestored(*MOMENT, "read")):
+        tally(event)
+    assert (tally.ended, tally.restored) == (1, 1)
 
 
 def test_long_lines_are_not_broken() -> None:

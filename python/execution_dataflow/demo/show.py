@@ -64,8 +64,6 @@ def run_demo(
     if not result.is_successful():
         errors.print(f"error: {result.get_error_message()}", markup=False, highlight=False, soft_wrap=True)
         return 1
-    if result.restored and not quiet:
-        errors.print(f"{len(result.restored)} of {len(result.states)} operations had succeeded before", highlight=False)
     if checkpoint is not None:
         # The database is what was wanted: what led to it is not needed any more.
         remove_kept(database)

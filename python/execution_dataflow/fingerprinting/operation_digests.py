@@ -265,7 +265,7 @@ class OperationDigests:
             walk.add("fallback")
             walk.value(value.value)
             return True
-        elif hasattr(value, "compile") and hasattr(value, "_builder") and hasattr(value, "add_operation"):
+        elif hasattr(type(value), "add_operation") and hasattr(type(value), "compile") and hasattr(value, "_builder"):
             digest = self.of_plan(value.compile())
         else:
             return False

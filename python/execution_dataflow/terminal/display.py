@@ -56,6 +56,7 @@ class RunDisplay:
         counts += [f"{running} running"] if running else []
         notes = Text(" · ".join(counts), no_wrap=True)
         for count, what, style in (
+            (tally.restored, "restored", "green"),
             (tally.failed, "failed", "bold red"),
             (tally.skipped, "skipped", "yellow"),
             (tally.retried, "retried", "yellow"),

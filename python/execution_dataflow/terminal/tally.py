@@ -14,6 +14,7 @@ from execution_dataflow.events import (
     OperationEvent,
     OperationFailed,
     OperationProgress,
+    OperationRestored,
     OperationRetrying,
     OperationSkipped,
     OperationStarted,
@@ -50,6 +51,8 @@ class Tally:
         How many of them ended, in whatever way.
     failed, skipped, retried : int
         How many failed, were skipped, and how many attempts were followed by another.
+    restored : int
+        How many had succeeded in an earlier execution of the run.
     running : dict of str to RunningOperation
         What runs now, by name; read a copy.
 
@@ -75,6 +78,7 @@ class Tally:
         self.failed = 0
         self.skipped = 0
         self.retried = 0
+        self.restored = 0
         self.running: dict[str, RunningOperation] = {}
 
     def __call__(self, event: Event) -> None:
@@ -95,6 +99,9 @@ class Tally:
                 self.skipped += 1
                 self._end(event)
             case OperationUpstreamFailed() | OperationCancelled():
+                self._end(event)
+            case OperationRestored():
+                self.restored += 1
                 self._end(event)
             case GraphStarted():
                 self.graph, self.total = event.graph, event.operations
