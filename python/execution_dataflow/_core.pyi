@@ -39,8 +39,11 @@ __all__ = [
     "note_native_limit",
     "post_exception",
     "resize_pool",
+    "restorable",
+    "restore",
     "serve",
     "serving_threads",
+    "wanted_outputs",
     "worker_gone",
 ]
 
