@@ -9,7 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from execution_dataflow import ExecutionEngine, ExecutionResult, GraphDefinition, InputPort, Operation, OutputPort, operation
+from execution_dataflow import (
+    ExecutionEngine,
+    ExecutionResult,
+    GraphDefinition,
+    InputPort,
+    Operation,
+    OutputPort,
+    operation,
+)
 
 
 def note(trace: str, text: object) -> None:

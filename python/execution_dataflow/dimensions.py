@@ -55,13 +55,16 @@ class Dimensions:
     ----------
     inputs, outputs : tuple
         The ports that have named axes.
+    expands : bool
+        Whether something else runs in the place of the operation, so that its inputs are gone when its outputs come.
     """
 
-    __slots__ = ("inputs", "outputs")
+    __slots__ = ("expands", "inputs", "outputs")
 
-    def __init__(self, inputs: tuple[_Axes, ...], outputs: tuple[_Axes, ...]) -> None:
+    def __init__(self, inputs: tuple[_Axes, ...], outputs: tuple[_Axes, ...], expands: bool = False) -> None:
         self.inputs = inputs
         self.outputs = outputs
+        self.expands = expands
 
     def __call__(
         self,
@@ -94,6 +97,9 @@ class Dimensions:
         """
         name = record.name_of(node, items)
         found: dict[str, Measure] = {}
+        if self.expands and outputs is not None:
+            known, measured = record.scopes.dimensions.pop((node, items), (attempt, found))
+            found = measured if known == attempt else found
         given = [(axes, inputs[axes.port]) for axes in self.inputs if axes.port < len(inputs)]
         if outputs is not None:
             given += [(axes, outputs[axes.port]) for axes in self.outputs]
@@ -108,6 +114,8 @@ class Dimensions:
             for there in () if dimension.startswith("_") else before.get(dimension, ()):
                 if there.length != here.length:
                     raise _disagreement(name, dimension, there, here)
+        if self.expands and outputs is None:
+            record.scopes.dimensions[node, items] = attempt, found
         if flow is not None and outputs is not None:
             flow.note(node, attempt, {name: seen for name, seen in found.items() if not name.startswith("_")})
 
@@ -136,13 +144,15 @@ def _disagreement(name: str, dimension: str, there: Measure, here: Measure) -> D
     )
 
 
-def dimensions_of(ports: PortSignature) -> Dimensions | None:
+def dimensions_of(ports: PortSignature, expands: bool = False) -> Dimensions | None:
     """Return what compares the arrays of operations with these ports, or ``None`` if no axis of them has a name.
 
     Parameters
     ----------
     ports : PortSignature
         The ports.
+    expands : bool
+        Whether something else runs in the place of the operation.
 
     Returns
     -------
@@ -155,7 +165,7 @@ def dimensions_of(ports: PortSignature) -> Dimensions | None:
     outputs = tuple(
         axes for index, (name, port) in enumerate(ports.outputs) if (axes := _axes(index, name, port)) is not None
     )
-    return Dimensions(inputs, outputs) if inputs or outputs else None
+    return Dimensions(inputs, outputs, expands) if inputs or outputs else None
 
 
 def _axes(index: int, name: str, port: InputPort[Any] | OutputPort[Any]) -> _Axes | None:

@@ -9,6 +9,7 @@ from typing import Any
 from execution_dataflow import _core
 from execution_dataflow.checkpoint_hooks import RestoredNode
 from execution_dataflow.composition.given_values import given_values
+from execution_dataflow.dimensions import Dimensions
 from execution_dataflow.engine_limits import EngineLimits
 from execution_dataflow.errors import ContractError
 from execution_dataflow.expansion.graph_items import BoundGraph
@@ -178,6 +179,31 @@ class ExpansionHooks:
         base = scopes.add(plan, node, at, done, contained)
         restored = self.restored_inside(plan, base, loop.given, loop.results)
         return plan.core, base, given, loop.results, contained, (), restored
+
+    def compare_dimensions(
+        self, dimensions: Dimensions, node: int, items: Sequence[int], attempt: int, outputs: tuple[Any, ...]
+    ) -> None:
+        """Compare the outputs of what was expanded along named dimensions.
+
+        Parameters
+        ----------
+        dimensions : Dimensions
+            What compares those of the operation.
+        node : int
+            The number of the operation.
+        items : sequence of int
+            Which item of a map it is.
+        attempt : int
+            The number of its attempt.
+        outputs : tuple
+            Its outputs, or ``_core.MISSING``.
+
+        Raises
+        ------
+        DimensionError
+            They do not agree, with each other, with its inputs, or with what lies before it.
+        """
+        dimensions(self.record, node, attempt, tuple(items), (), outputs)
 
     def _operation_at(self, node: int, maps: int) -> Any:
         plan, index = self.plan, node

@@ -213,7 +213,8 @@ def _new_spec(
         definition = operation.definition
         function, label, spread = definition.function, definition.label, definition.spread
         kind, arguments, keyword_names = "function", definition.pattern.arguments, definition.pattern.keyword_names
-    is_coroutine = is_coroutine_function(function)
+    is_coroutine, expansion = is_coroutine_function(function), _expansion_of(operation)
+    compares = is_checked and not isinstance(operation, MappedOperation)
     checks = checks_of(operation)  # which says what is wrong with them, at every level
     if checks is not None and contracts != "off":
         function = checked(function, is_coroutine, checks)
@@ -242,8 +243,8 @@ def _new_spec(
         settings=operation._settings,
         map=_map_spec(operation, around, contracts) if isinstance(operation, MappedOperation) else None,
         fallback=fallback_of(operation, spec_of if is_checked else partial(spec_at_level, contracts=contracts)),
-        expands=_expansion_of(operation),
-        dimensions=dimensions_of(ports) if is_checked and not isinstance(operation, MappedOperation) else None,
+        expands=expansion,
+        dimensions=dimensions_of(ports, expansion is not None) if compares else None,
         contracts=contracts,
     )
 
@@ -362,17 +363,18 @@ def check_runnable(operation: Operation) -> None:
 def _check_cache(label: str, operation: Operation) -> None:
     if isinstance(operation, MappedOperation):
         raise GraphError(
-            f"{label}(cache=) has no meaning for a map: give it to the operation that runs for each item, whose results "
-            "are kept one by one"
+            f"{label}(cache=) has no meaning for a map: give it to the operation that runs for each item, whose "
+            "results are kept one by one"
         )
     if isinstance(operation, RepeatedOperation):
         raise GraphError(
-            f"{label}(cache=) has no meaning for a loop: give it to the operations in its body, or put the loop into an "
-            "operation that runs it"
+            f"{label}(cache=) has no meaning for a loop: give it to the operations in its body, or put the loop into "
+            "an operation that runs it"
         )
     if operation._settings.dynamic:
         raise GraphError(
-            f"{label}(cache=) has no meaning for an operation that returns a graph: give it to the operations in that graph"
+            f"{label}(cache=) has no meaning for an operation that returns a graph: give it to the operations in that "
+            "graph"
         )
 
 

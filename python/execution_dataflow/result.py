@@ -337,7 +337,7 @@ class ExecutionResult(ResultViews, ResultInside):
 
     @property
     def warnings(self) -> list[str]:
-        """What is no failure: checks that warn, what a cache could not do, and with ``debug=True`` who wrote to themselves."""
+        """What is no failure: checks that warn, caches of no use, and with ``debug=True`` who wrote to themselves."""
         found = [] if self._record.checks is None else self._check_texts(("warned",))
         missed = [] if self._record.cache_log is None else self._record.cache_log.warnings
         return [self._record.redact(text) for text in (*found, *self._record.warnings, *missed)]

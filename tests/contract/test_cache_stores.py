@@ -131,7 +131,8 @@ def test_result_of_another_key_is_not_taken_for_this_one(store: Store, trace: Pa
         for x in (2, 3):
             run_one(engine, square, x=x, trace=str(trace))
         two, three = (store.journal.find_cached(entry.key) for entry in cache.entries())
-        assert two is not None and three is not None
+        assert two is not None
+        assert three is not None
         store.journal.put_cached(two._replace(outputs=three.outputs))
         result = run_one(engine, square, x=2, trace=str(trace))
         assert (result.get_output("step"), result.cached) == (4, {})

@@ -102,8 +102,7 @@ def test_other_code_is_computed_anew(engine: ExecutionEngine, trace: Path) -> No
         return step
 
     values = [
-        run_one(engine, _cached(make()), x=1, trace=str(trace)).get_output("step")
-        for make in (first, second, first)
+        run_one(engine, _cached(make()), x=1, trace=str(trace)).get_output("step") for make in (first, second, first)
     ]
     assert values == [1, -1, 1]
     assert noted(trace) == ["first", "second"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -90,7 +91,7 @@ def test_coroutines_compute_once_and_hold_up_nothing(engine: ExecutionEngine, tr
     result = engine.run(graph)
     assert result.get_output(cubes) == [8, 8, 8, 8]
     assert noted(trace) == ["2"]
-    assert max(after - before for before, after in zip(ticks, ticks[1:], strict=False)) < 0.15
+    assert max(after - before for before, after in pairwise(ticks)) < 0.15
 
 
 def test_worker_processes_compute_once(engine: ExecutionEngine, trace: Path) -> None:

@@ -265,16 +265,23 @@ def test_checks_of_a_function_are_given_by_annotation_or_by_port() -> None:
 
 
 def test_a_check_in_an_annotation_that_cannot_be_read_is_not_lost() -> None:
-    """A name of the function around is not known to annotations that are texts."""
+    """A name that is defined later is not known to annotations that are texts."""
 
-    def is_new(value: int) -> bool:
-        return True
-
-    def draw() -> Annotated[int, Check("new", is_new)]:
+    def draw() -> Annotated[int, Check("new", is_newer)]:  # type: ignore[name-defined]  # noqa: F821
         return 3
 
     with pytest.raises(PortError, match=r"may hold checks: NameError.*operation\(checks="):
         _ = operation(draw).ports
+
+
+def test_a_check_in_an_annotation_may_use_what_the_function_around_defines() -> None:
+    def is_new(value: int) -> bool:
+        return value > 3
+
+    def draw() -> Annotated[int, Check("new", is_new)]:
+        return 3
+
+    assert run(operation(draw)).checks.failed == 1
 
 
 def test_a_check_is_kept_where_the_type_beside_it_is_not_known() -> None:

@@ -302,3 +302,120 @@ def test_a_graph_runs_again_with_other_lengths() -> None:
 
     node = graph.add(keep, data=graph.add(some))
     assert [run(graph).get_output(node).shape[0] for _ in range(2)] == [2, 5]
+
+
+class Expanded(Operation):
+    """Returns a graph, whose output is said to be as long as what it is given."""
+
+    dynamic = True
+    data = InputPort(np.ndarray, shape=("batch", 3))
+    longer: OutputPort[Any] = OutputPort(np.ndarray, shape=("batch",))
+
+    def __init__(self, by: int, attempts: list[int] | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.by = by
+        self.attempts = attempts
+
+    def execute(self, context: Any) -> Any:
+        by = self.by if self.attempts is None else self.attempts.pop(0)
+        graph, length = GraphDefinition("inside"), len(self.data) + by
+        made = graph.add(lambda: np.zeros(length))
+        return graph, {"longer": made}
+
+
+@pytest.mark.parametrize("executor", ["thread", "process"])
+def test_outputs_of_a_dynamic_operation_are_compared_with_its_inputs(executor: str) -> None:
+    graph = GraphDefinition()
+    graph.add(Expanded(1, name="expand"), data=graph.add(rows, count=4))
+    error = error_of(run(graph, executor=executor, max_workers=2))
+    assert error.dimension == "batch"
+    assert error.places == ("expand.data", "expand.longer")
+    assert error.lengths == (4, 5)
+    graph = GraphDefinition()
+    graph.add(Expanded(0), data=graph.add(rows, count=4))
+    assert run(graph).is_successful()
+
+
+def test_outputs_of_a_dynamic_operation_go_on_along_the_graph() -> None:
+    class Made(Operation):
+        dynamic = True
+        labels = OutputPort(np.ndarray, shape=("batch",))
+
+        def execute(self, context: Any) -> Any:
+            inner = GraphDefinition("inside")
+            return inner, {"labels": inner.add(lambda: np.zeros(5))}
+
+    graph = GraphDefinition()
+    made = graph.add(Made(name="made"))
+    graph.add(train, data=graph.add(rows, count=4), targets=made)
+    assert error_of(run(graph)).lengths == (4, 5)
+    follows = GraphDefinition()
+    first = follows.add(Made(name="made"))
+    passed = follows.add(lambda value: value[:2], value=first)
+
+    @operation
+    def measure(targets: Labels) -> int:
+        return len(targets)
+
+    follows.add(measure, targets=passed)
+    error = error_of(run(follows))
+    assert error.places == ("made.labels", "measure.targets")
+
+
+def test_attempts_of_a_dynamic_operation_are_compared_one_by_one() -> None:
+    for second, length in ((0, 4), (1, None)):
+        graph = GraphDefinition()
+        attempts = [-9, second]  # of which the first makes no array at all
+        made = graph.add(Expanded(0, attempts, retry_policy=RetryPolicy(max_attempts=2)), data=graph.add(rows, count=4))
+        result = run(graph)
+        assert not attempts
+        if length is None:
+            assert error_of(result).lengths == (4, 5)
+        else:
+            assert result.get_output(made).shape == (length,)
+
+
+def test_items_that_expand_are_compared_one_by_one() -> None:
+    graph = GraphDefinition()
+    items = graph.map(Expanded(0), over={"data": [np.zeros((length, 3)) for length in (2, 3)]})
+    assert [len(made) for made in run(graph).get_output(items)] == [2, 3]
+    wrong = GraphDefinition()
+    wrong.map(Expanded(1), over={"data": [np.zeros((2, 3))]})
+    assert not run(wrong).is_successful()
+
+
+def test_outputs_of_a_loop_are_compared() -> None:
+    class Halve(Operation):
+        data_in = InputPort(np.ndarray, shape=("n",))
+        left = InputPort(int)
+        half = OutputPort(np.ndarray, shape=("m",))
+
+        def execute(self, context: Any) -> None:
+            self.half = self.data_in[: len(self.data_in) // 2]
+
+    graph = GraphDefinition()
+    looped = graph.repeat_until(
+        Halve(name="halve"), until=lambda half: True, max_iterations=3, data_in=np.zeros(8), left=1
+    )
+
+    class Pair(Operation):
+        one = InputPort(np.ndarray, shape=("m",))
+        other = InputPort(np.ndarray, shape=("m",))
+
+        def execute(self, context: Any) -> None: ...
+
+    graph.add(Pair(name="pair"), one=looped, other=np.zeros(4))
+    assert run(graph).is_successful()
+    wrong = GraphDefinition()
+    again = wrong.repeat_until(
+        Halve(name="halve"), until=lambda half: True, max_iterations=3, data_in=np.zeros(8), left=1
+    )
+    shortened = wrong.add(lambda value: value[:1], value=again)
+    wrong.add(Pair(name="pair"), one=shortened, other=np.zeros(1))
+    assert error_of(run(wrong)).places == ("halve.half", "pair.one")
+
+
+def test_level_below_values_compares_no_dimensions_of_what_expands() -> None:
+    graph = GraphDefinition()
+    graph.add(Expanded(1), data=graph.add(rows, count=4))
+    assert run(graph, contracts="connect").is_successful()

@@ -84,7 +84,9 @@ def test_two_processes_compute_once(tmp_path: Path) -> None:
     assert begun(tmp_path) == 1
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there, only the end of the claim tells of a process that was killed")
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="there, only the end of the claim tells of a process that was killed"
+)
 def test_another_process_takes_over_from_one_that_was_killed(tmp_path: Path) -> None:
     victim, heir = Program(tmp_path, 60, "thread"), Program(tmp_path, 60, "thread")
     victim.begin()

@@ -42,10 +42,13 @@ def test_results_are_listed_shown_and_cleared(command: CommandLine, filled: Path
     assert [entry["operation"] for entry in entries] == ["cached_operations.square"] * 3
     key = entries[0]["key"]
     shown = command("cache", "show", key[:10], "--cache", filled / "results.db")
-    assert key in shown.out and "it is all in the index" in shown.out
+    assert key in shown.out
+    assert "it is all in the index" in shown.out
     assert json.loads(command("cache", "show", key, "--cache", filled, "--json").out) == entries[0]
     assert "deleted 1 result" in command("cache", "clear", "--expired", "--cache", filled).out
-    assert json.loads(command("cache", "clear", "--operation", "square", "--json", "--cache", filled).out)["deleted"] == 3
+    assert (
+        json.loads(command("cache", "clear", "--operation", "square", "--json", "--cache", filled).out)["deleted"] == 3
+    )
     assert "deleted 1 result" in command("cache", "clear", "--cache", filled).out
     assert "has no results" in command("cache", "list", "--cache", filled).out
 

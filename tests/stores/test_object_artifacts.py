@@ -16,6 +16,7 @@ from stores.bucket_server import KEYS, BucketServer, Fault
 pytest.importorskip("obstore")
 pytest.importorskip("moto")
 
+from execution_dataflow.errors import MissingExtraError
 from execution_dataflow.store_errors import ArtifactNotFoundError, StoreError, StoreFormatError
 from execution_dataflow.stores.conformance import ArtifactCheck, artifact_checks
 from execution_dataflow.stores.objects import ObjectArtifacts, artifacts, open_artifacts
@@ -264,6 +265,12 @@ def test_incomplete_keys_of_other_clouds_are_reported(address: str, message: str
 def test_server_that_is_not_there_is_reported() -> None:
     with pytest.raises(StoreError, match=r"cannot open the store.*asked again for 0\.2 s"):
         open_artifacts(f"s3://lake?endpoint=http://127.0.0.1:9&region=x&{KEYS}&retry_seconds=0.2")
+
+
+def test_missing_library_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(MissingExtraError, match=r'in a bucket needs.*pip install "execution-dataflow\[objects\]"'):
+        open_artifacts("s3://lake")
 
 
 def test_closed_store_says_so(server: BucketServer) -> None:

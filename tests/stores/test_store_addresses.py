@@ -94,3 +94,9 @@ def test_artifacts_lie_in_the_database_on_request(tmp_path: Path) -> None:
 def test_artifacts_beside_need_a_journal_in_a_database() -> None:
     with pytest.raises(TypeError, match="need a SqlJournal, not str"):
         open_artifacts_beside("sqlite:///runs.db")  # type: ignore[arg-type]
+
+
+def test_password_in_something_like_an_address_is_not_shown() -> None:
+    with pytest.raises(ValueError, match="what was given is no address of a store") as caught:
+        open_store("postgresql:ada:s3cret@db.example/runs")
+    assert "s3cret" not in str(caught.value)

@@ -17,14 +17,16 @@ import bad_input_expansion
 import bad_input_files
 import bad_input_limits
 import bad_input_runs
+import bad_input_servers
 import bad_input_state
+import bad_input_stores
 import pytest
 from bad_input import CASES, Load, run_one
 
 from execution_dataflow import ExecutionEngine, ExecutionResult, GraphDefinition, OperationState, RunState
 
 assert all((bad_input_checks, bad_input_composition, bad_input_contracts, bad_input_definition, bad_input_expansion))
-assert all((bad_input_files, bad_input_limits, bad_input_runs, bad_input_state))
+assert all((bad_input_files, bad_input_limits, bad_input_runs, bad_input_servers, bad_input_state, bad_input_stores))
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "errors.md"
 

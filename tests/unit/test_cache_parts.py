@@ -16,7 +16,9 @@ from execution_dataflow.caching.claims import Claims
 from execution_dataflow.caching.eviction import Limits, to_evict
 from execution_dataflow.caching.flights import Flights
 from execution_dataflow.caching.policy import checked_size
+from execution_dataflow.caching.touches import Touches
 from execution_dataflow.caching.user_directory import VARIABLE, address_of, file_of, user_cache_address
+from execution_dataflow.stores.journal import CachedResult
 from execution_dataflow.stores.opening import open_store
 from execution_dataflow.stores.owners import new_owner
 
@@ -155,3 +157,29 @@ def test_cache_of_an_operation_is_saved_in_files(format: Any) -> None:
         "as declared": CachePolicy(),
         "not": None,
     }
+
+
+class CountingJournal:
+    """Counts what it is told of uses."""
+
+    def __init__(self) -> None:
+        self.touched: list[set[str]] = []
+
+    def touch_cached(self, keys: set[str], used_at: float) -> None:
+        self.touched.append(set(keys))
+
+
+def result(key: str, used_at: float) -> CachedResult:
+    return CachedResult(key, "load", b"", (), 1, 1.0, 0.0, used_at, None)
+
+
+def test_uses_are_told_for_many_at_once_and_not_of_what_was_used_just_now() -> None:
+    journal: Any = CountingJournal()
+    touches = Touches(journal)
+    touches.note(result("fresh", time.time() - 1))
+    touches.flush()
+    assert journal.touched == []
+    for number in range(300):
+        touches.note(result(f"old {number}", time.time() - 1000))
+    touches.flush()
+    assert [len(keys) for keys in journal.touched] == [256, 44]

@@ -1,8 +1,8 @@
 """What version 1 of the storage format wrote is read for as long as there is this package.
 
 `tests/data/storage-format-1.json` was written once, by the first version, with `codec.encode_outputs(NAMES, values(),
-MISSING, bound_to=b"golden")`: in a record (``inline_bytes=1 << 20``), in artifacts (``inline_bytes=0``), and in a signed
-record beside artifacts (``inline_bytes=5000``). It is never written anew.
+MISSING, bound_to=b"golden")`: in a record (``inline_bytes=1 << 20``), in artifacts (``inline_bytes=0``), and in a
+signed record beside artifacts (``inline_bytes=5000``). It is never written anew.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from execution_dataflow.operations import Operation
 from execution_dataflow.ports import OutputPort
 from execution_dataflow.type_rules import check_value
 
-__all__ = ["CachedKind", "Place", "cached", "is_kept", "kind_of_cached"]
+__all__ = ["CachedKind", "Place", "cached", "kind_of_cached"]
 
 
 class Place(NamedTuple):
@@ -164,19 +164,6 @@ class CachedFunction:
         """Return a function that does what the operation has done, with the checks of its ports."""
         replay = self.kind.replay(operation, values)
         return replay if self.checks is None else checked(replay, False, self.checks)
-
-
-def is_kept(kind: CachedKind, place: Place) -> bool:
-    """Return whether the result of an attempt may be kept: one that has used state depends on more than its inputs."""
-    record = place.record
-    if not record.uses_state(place.node, place.items):
-        return True
-    text = (
-        f"{kind.operation} was not kept in the cache: it uses context.state, and so depends on more than its inputs; "
-        "leave out cache="
-    )
-    record.warn_of_cache(kind.operation, "state", text)
-    return False
 
 
 def kind_of_cached(operation: Operation) -> CachedKind:

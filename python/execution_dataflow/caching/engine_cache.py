@@ -45,7 +45,8 @@ def cache_of_engine(given: CacheChoice) -> RunCache | None:
         return RunCache(given)
     if not isinstance(given, str | Path | Store):
         raise TypeError(
-            f"cache= is an address such as 'sqlite:///results.db', a path, a Store, a ResultCache or False, not {given!r}"
+            "cache= is an address such as 'sqlite:///results.db', a path, a Store, a ResultCache or False, not "
+            f"{given!r}"
         )
     return RunCache(ResultCache(given), is_owned=True)
 
@@ -53,8 +54,7 @@ def cache_of_engine(given: CacheChoice) -> RunCache | None:
 def _cache_of_user() -> RunCache:
     """The one that all engines of this process share."""
     global _of_user
-    if _of_user is None:
-        with _lock:
-            # Another thread may have been faster.
-            _of_user = _of_user if isinstance(_of_user, RunCache) else RunCache(ResultCache())
-    return _of_user
+    with _lock:
+        if _of_user is None:
+            _of_user = RunCache(ResultCache())
+        return _of_user

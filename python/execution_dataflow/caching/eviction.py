@@ -100,7 +100,8 @@ def to_evict(
     >>> [entry.key for entry in to_evict([old, new], Limits(max_entries=1), {}, now=3.0)]
     ['a']
     """
-    gone, left = [], []
+    gone: list[CacheEntry] = []
+    left: list[CacheEntry] = []
     for entry in entries:
         (gone if entry.is_expired(now) else left).append(entry)
     whole, each = usage_of(left)

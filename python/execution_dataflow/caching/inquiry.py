@@ -131,7 +131,9 @@ class Inquiry:
         except (ArtifactNotFoundError, MissingExtraError, StoreError) as fault:
             if isinstance(fault, ArtifactNotFoundError) and not self._is_still(found):
                 return None  # it was evicted at this moment
-            self._warn("damaged", f"a result of {self._operation} in the cache cannot be used, and was computed: {fault}")
+            self._warn(
+                "damaged", f"a result of {self._operation} in the cache cannot be used, and was computed: {fault}"
+            )
             self._cache.forget(found)
             return None
         self._cache.note_success()

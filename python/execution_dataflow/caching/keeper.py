@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from random import random
 
 from execution_dataflow.caching.entries import CacheEntry, entry_of
 from execution_dataflow.caching.eviction import Limits, Usage, to_evict, usage_of
@@ -22,8 +23,12 @@ _log = logging.getLogger("execution_dataflow.caching")
 # One process at a time evicts; one that dies while it does lets another one after this time.
 _CLAIM = "cache/eviction"
 _CLAIM_SECONDS = 60.0
-# Others put results there too, and results expire: all are counted anew after this time.
+# Others put results there too, and results expire: all are counted anew after this time, ...
 _COUNT_SECONDS = 300.0
+# ... for the first time, which takes 30 us for each that is there, after this time or in one of so many cases: programs
+# that end before that may be many.
+_FIRST_COUNT_SECONDS = 30.0
+_FIRST_COUNT_CHANCE = 1 / 64
 _BATCH = 500
 
 
@@ -57,7 +62,8 @@ class Keeper:
         self._lock = threading.Lock()
         self._whole = Usage()
         self._each: dict[str, Usage] = {}
-        self._count_at = 0.0
+        self._count_at: float | None = None
+        self._has_counted = False
         self._thread: threading.Thread | None = None
 
     def note_saved(self, entry: CacheEntry, own: Limits) -> None:
@@ -79,7 +85,7 @@ class Keeper:
             self._whole.add(entry.size)
             usage = self._each.setdefault(entry.operation, Usage())
             usage.add(entry.size)
-            is_due = time.monotonic() >= self._count_at
+            is_due = self._is_to_count()
             if not is_due and not self._limits.are_exceeded_by(self._whole) and not own.are_exceeded_by(usage):
                 return
             if self._thread is not None:
@@ -89,6 +95,11 @@ class Keeper:
             with suppress(RuntimeError):
                 thread.start()
                 self._thread = thread
+
+    def _is_to_count(self) -> bool:
+        if self._count_at is None:
+            self._count_at = time.monotonic() + _FIRST_COUNT_SECONDS
+        return time.monotonic() >= self._count_at or (not self._has_counted and random() < _FIRST_COUNT_CHANCE)
 
     def entries(self) -> Iterable[CacheEntry]:
         """Return what there is, the one that was used longest ago first.
@@ -126,7 +137,7 @@ class Keeper:
             whole, each = usage_of(entry for entry in present if entry.key not in keys)
             with self._lock:
                 self._whole, self._each = whole, each
-                self._count_at = time.monotonic() + _COUNT_SECONDS
+                self._count_at, self._has_counted = time.monotonic() + _COUNT_SECONDS, True
         finally:
             self._journal.release_claim(_CLAIM, self._owner)
         return gone
@@ -168,5 +179,5 @@ class Keeper:
         finally:
             with self._lock:
                 # Whoever else evicts, or whatever went wrong: not again for every result that is put there.
-                self._count_at = max(self._count_at, time.monotonic() + _CLAIM_SECONDS)
+                self._count_at = max(self._count_at or 0.0, time.monotonic() + _CLAIM_SECONDS)
                 self._thread = None

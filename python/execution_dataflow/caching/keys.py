@@ -65,7 +65,7 @@ class _RunDigests:
 
     def _find(self, operation: Operation) -> tuple[bytes, bool] | Exception:
         try:
-            return joined(*self._finder.of(operation)), self._finder.draws_random_numbers(operation)
+            return self._finder.of(operation), self._finder.draws_random_numbers(operation)
         except UnfingerprintableError as fault:
             return fault
 

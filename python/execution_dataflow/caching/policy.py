@@ -86,7 +86,9 @@ def checked_cache(what: str, value: object) -> CachePolicy | None:
         return value
     if isinstance(value, bool):
         return CachePolicy() if value else None
-    raise TypeError(f"{what} must be True, False or a CachePolicy, such as CachePolicy(expires_seconds=3600), not {value!r}")
+    raise TypeError(
+        f"{what} must be True, False or a CachePolicy, such as CachePolicy(expires_seconds=3600), not {value!r}"
+    )
 
 
 def checked_expiry(owner: str, value: object) -> float | None:
@@ -96,7 +98,9 @@ def checked_expiry(owner: str, value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{owner}(expires_seconds=) must be a number of seconds, not {value!r}")
     if not isfinite(value) or value <= 0:
-        raise ValueError(f"{owner}(expires_seconds=) must be more than 0 seconds, not {value!r}; leave it out for no limit")
+        raise ValueError(
+            f"{owner}(expires_seconds=) must be more than 0 seconds, not {value!r}; leave it out for no limit"
+        )
     return float(value)
 
 
@@ -107,7 +111,9 @@ def checked_size(owner: str, value: object) -> int | None:
     if isinstance(value, str):
         matched = _SIZE.fullmatch(value)
         if matched is None:
-            raise ValueError(f"{owner}(max_bytes={value!r}) is not possible: a number of bytes, or such as '2 GB' or '512 MiB'")
+            raise ValueError(
+                f"{owner}(max_bytes={value!r}) is not possible: a number of bytes, or such as '2 GB' or '512 MiB'"
+            )
         number, unit = matched.groups()
         base = 1024 if unit.lower().endswith("i") else 1000
         value = int(float(number) * base ** _POWERS[unit.lower().rstrip("i")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import deque
@@ -10,14 +11,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from execution_dataflow import _core
-from execution_dataflow.caching.around import CachedKind, Place, is_kept, kind_of_cached
+from execution_dataflow.caching.around import CachedKind, Place, kind_of_cached
 from execution_dataflow.caching.inquiry import Answer, Found, Inquiry, Pause
 from execution_dataflow.caching.log import CacheLog
 
 if TYPE_CHECKING:
     from execution_dataflow.run_record import RunRecord
 
-__all__ = ["CachedAttempt", "RemoteCalls", "Savers", "log_of"]
+__all__ = ["CachedAttempt", "RemoteCalls", "Savers", "is_kept", "log_of", "warn_of_cache"]
 
 _SLICE_SECONDS = 0.05
 # A thread that keeps results ends when there was nothing to keep for so long.
@@ -32,6 +33,7 @@ class Savers:
     """Threads that keep what worker processes have computed: the one that drives the processes must not wait for it."""
 
     def __init__(self) -> None:
+        self._process = os.getpid()
         self._ready = threading.Condition()
         self._jobs: deque[Callable[[], object]] = deque()
         self._threads = 0
@@ -39,6 +41,9 @@ class Savers:
 
     def do(self, job: Callable[[], object]) -> None:
         """Have a function called soon, on another thread; here if there can be none."""
+        if self._process != os.getpid():
+            # The threads are in the process that this one was forked from, and one of them may have the lock.
+            self.__init__()  # type: ignore[misc]
         with self._ready:
             self._jobs.append(job)
             if self._idle >= len(self._jobs) or self._threads >= _MOST_THREADS:
@@ -54,10 +59,6 @@ class Savers:
                 jobs, self._jobs = self._jobs, deque()
             for left in jobs:
                 left()
-
-    def after_fork_in_child(self) -> None:
-        """Start afresh: the threads are in the parent."""
-        self.__init__()  # type: ignore[misc]
 
     def _work(self) -> None:
         while True:
@@ -234,6 +235,25 @@ def log_of(record: RunRecord) -> CacheLog:
         with _making:
             log = record.cache_log = record.cache_log or CacheLog()
     return log
+
+
+def warn_of_cache(record: RunRecord, operation: str, kind: str, text: str) -> None:
+    """Keep and log that the cache was of no use, unless that was done for this kind of operation and of fault."""
+    if log_of(record).is_new(operation, kind, text):
+        record.logger_for(None).warning("%s", text)
+
+
+def is_kept(kind: CachedKind, place: Place) -> bool:
+    """Return whether the result of an attempt may be kept: one that has used state depends on more than its inputs."""
+    record: RunRecord = place.record
+    if not record.uses_state(place.node, place.items):
+        return True
+    text = (
+        f"{kind.operation} was not kept in the cache: it uses context.state, and so depends on more than its inputs; "
+        "leave out cache="
+    )
+    warn_of_cache(record, kind.operation, "state", text)
+    return False
 
 
 def _place(record: RunRecord, attempt: _core.RemoteAttempt) -> Place | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -18,6 +18,7 @@ from execution_dataflow.caching.keeper import Keeper
 from execution_dataflow.caching.policy import CachePolicy, checked_entries, checked_expiry, checked_size
 from execution_dataflow.caching.touches import Touches
 from execution_dataflow.caching.user_directory import file_of, user_cache_address
+from execution_dataflow.process_life import ExitStep, watch
 from execution_dataflow.stores.journal import CachedResult
 from execution_dataflow.stores.opening import Store, open_store
 from execution_dataflow.stores.owners import new_owner
@@ -43,7 +44,6 @@ class _Opened(NamedTuple):
     touches: Touches
     keeper: Keeper
     codec: ValueCodec
-    process: int
 
 
 class ResultCache:
@@ -126,6 +126,7 @@ class ResultCache:
         self._is_closed = False
         self._failures = 0
         self._rests_until = 0.0
+        watch(self)
 
     # ------------------------------------------------------------ for users
 
@@ -215,7 +216,7 @@ class ResultCache:
             The store cannot be written.
         """
         opened = self._open
-        if opened is not None and opened.process == os.getpid():
+        if opened is not None:
             opened.touches.flush()
 
     def close(self) -> None:
@@ -223,7 +224,7 @@ class ResultCache:
         with self._lock:
             opened, self._open = self._open, None
             self._is_closed = True
-        if opened is None or opened.process != os.getpid():
+        if opened is None:
             return
         opened.claims.close()
         try:
@@ -251,6 +252,18 @@ class ResultCache:
         return f"<ResultCache {where}>"
 
     # ------------------------------------------------------------ for the engine
+
+    def after_fork_in_child(self) -> None:
+        """Start afresh: what is open belongs to the parent."""
+        self._lock = threading.Lock()
+        self._open = None
+
+    def at_exit(self, step: ExitStep, deadline: float) -> None:
+        """Write what is left to write: nobody has to close the cache of the user."""
+        if step is ExitStep.CLOSE:
+            # The program is over, and results seem to have been used longer ago.
+            with suppress(Exception):
+                self.flush()
 
     @property
     def is_resting(self) -> bool:
@@ -393,12 +406,12 @@ class ResultCache:
 
     def _opened(self) -> _Opened:
         opened = self._open
-        if opened is not None and opened.process == os.getpid():
+        if opened is not None:
             return opened
         with self._lock:
             if self._is_closed:
                 raise ValueError("this ResultCache was closed")
-            if self._open is None or self._open.process != os.getpid():
+            if self._open is None:
                 self._open = self._newly_opened()
             return self._open
 
@@ -416,7 +429,6 @@ class ResultCache:
             touches,
             Keeper(store.journal, store.artifacts, owner, touches, self._limits),
             ValueCodec(store.artifacts, key=store.key, trusts_pickles=trusts_pickles, prefix="cache"),
-            os.getpid(),
         )
 
 

@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from execution_dataflow.caching.around import CachedFunction, CachedKind, Place, is_kept
+from execution_dataflow.caching.around import CachedFunction, CachedKind, Place
 from execution_dataflow.caching.flights import Flight, computing
 from execution_dataflow.caching.inquiry import Found, Inquiry, Pause
-from execution_dataflow.caching.remote import RemoteCalls, log_of
+from execution_dataflow.caching.remote import RemoteCalls, is_kept, log_of, warn_of_cache
 from execution_dataflow.caching.result_cache import ResultCache
 from execution_dataflow.cancellation import AttemptCancelled
 from execution_dataflow.check_errors import CheckFailed
@@ -60,7 +60,7 @@ class RunCache(RemoteCalls):
 
         if self.results.is_resting:
             return None
-        warn = partial(_warn, place.record, kind.operation)
+        warn = partial(warn_of_cache, place.record, kind.operation)
         try:
             key = key_of(kind, place)
         except Exception as fault:
@@ -69,9 +69,7 @@ class RunCache(RemoteCalls):
             return None
         return Inquiry(self.results, key, kind.operation, kind.policy, warn)
 
-    def call(
-        self, called: CachedFunction, places: list[Place], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def call(self, called: CachedFunction, places: list[Place], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return what an attempt on this thread comes to, with its outputs set if it sets them.
 
         Parameters
@@ -160,11 +158,6 @@ class RunCache(RemoteCalls):
             if inquiry is not None:
                 elsewhere.afterwards(inquiry.end)
             del place, inquiry
-
-
-def _warn(record: RunRecord, operation: str, kind: str, text: str) -> None:
-    if log_of(record).is_new(operation, kind, text):
-        record.logger_for(None).warning("%s", text)
 
 
 def _wait(pause: Pause, place: Place) -> None:

@@ -16,11 +16,11 @@ _SUFFIXES = (".db", ".sqlite", ".sqlite3")
 
 
 def user_cache_address() -> str:
-    """Return the address of the store of this user's cache.
+    r"""Return the address of the store of this user's cache.
 
     It lies where the system keeps what can be made anew: ``$XDG_CACHE_HOME/execution-dataflow`` or
     ``~/.cache/execution-dataflow``, on macOS ``~/Library/Caches/execution-dataflow``, on Windows
-    ``%LOCALAPPDATA%\\execution-dataflow\\Cache``.
+    ``%LOCALAPPDATA%\execution-dataflow\Cache``.
     """
     named = os.environ.get(VARIABLE, "").strip()
     return address_of(named) if named else _address_in(_directory())

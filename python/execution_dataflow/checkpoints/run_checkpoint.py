@@ -90,7 +90,7 @@ class RunCheckpoint:
         journal = store.journal
         self._lease = journal.acquire(record.run_id, plan.name, new_owner(), settings.lease_seconds, settings.metadata)
         try:
-            self._fingerprints = RunFingerprints(plan, given, record.parameters, record.scopes)
+            self._fingerprints = RunFingerprints(plan, given, record.parameters, record.seed, record.scopes)
             self._own, self._names, self._count = self._fingerprints.all, plan.names, len(plan)
             self._encode = self._codec.encode_outputs
             self._earlier = {commit.key: commit for commit in journal.commits(record.run_id)}

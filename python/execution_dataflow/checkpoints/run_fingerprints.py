@@ -33,6 +33,8 @@ class RunFingerprints:
         A value for each of the plan's `given`.
     parameters : mapping
         Those of the context.
+    seed : int
+        That of its random streams.
     scopes : Scopes or None
         The expansions of the run, if it may have some.
 
@@ -42,8 +44,10 @@ class RunFingerprints:
         Those of the plan's own operations, ``None`` where it cannot be told.
     """
 
-    def __init__(self, plan: Plan, given: Sequence[Any], parameters: Mapping[str, Any], scopes: Scopes | None) -> None:
-        self._of_plan = plan_fingerprints(plan, given, context_parameters=parameters)
+    def __init__(
+        self, plan: Plan, given: Sequence[Any], parameters: Mapping[str, Any], seed: int, scopes: Scopes | None
+    ) -> None:
+        self._of_plan = plan_fingerprints(plan, given, context_parameters=parameters, seed=seed)
         self.all: Sequence[bytes | None] = self._of_plan.all
         self._scopes = scopes
         self._inside: dict[Plan, Sequence[bytes | None]] = {}
@@ -68,7 +72,7 @@ class RunFingerprints:
         known = self._inside.get(plan)
         if known is None:
             # Its parameters have values that come from the operation which was expanded.
-            known = self._inside[plan] = plan_fingerprints(plan, [None] * len(plan.given), context_parameters={}).all
+            known = self._inside[plan] = self._of_plan.child(b"", plan, [None] * len(plan.given)).all
         own = known[index]
         if outer is None or own is None:
             return None

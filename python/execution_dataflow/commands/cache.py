@@ -42,7 +42,9 @@ CacheOption: TypeAlias = Annotated[
 OperationOption: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="Only what this class or function has computed; with its module, or without.", show_default=False
+        metavar="NAME",
+        help="Only what this class or function has computed; with its module, or without.",
+        show_default=False,
     ),
 ]
 
@@ -137,7 +139,9 @@ def _check_known(opened: ResultCache, operation: str | None, found: Sequence[Cac
         return
     known = sorted({entry.operation for entry in opened.entries()})
     short = {name.rpartition(".")[2]: None for name in known}
-    raise Mistake(f"{opened.address} has no results of {operation!r}{suggestion(operation, [*short, *known], 'operations')}")
+    raise Mistake(
+        f"{opened.address} has no results of {operation!r}{suggestion(operation, [*short, *known], 'operations')}"
+    )
 
 
 def _one(entries: Sequence[CacheEntry], key: str) -> CacheEntry:

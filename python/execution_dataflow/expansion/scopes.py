@@ -69,9 +69,14 @@ class Scopes:
     ----------
     plan : Plan
         The run's own plan.
+
+    Attributes
+    ----------
+    dimensions : dict
+        For each operation that was expanded its attempt, and the named dimensions of its inputs.
     """
 
-    __slots__ = ("_bases", "_by_parent", "_lock", "_next", "_root", "_scopes")
+    __slots__ = ("_bases", "_by_parent", "_lock", "_next", "_root", "_scopes", "dimensions")
 
     def __init__(self, plan: PlanOfScope) -> None:
         self._root = plan
@@ -80,6 +85,7 @@ class Scopes:
         self._scopes: list[_Scope] = []
         self._by_parent: dict[tuple[int, tuple[int, ...]], list[_Scope]] = {}
         self._lock = Lock()
+        self.dimensions: dict[tuple[int, tuple[int, ...]], tuple[int, dict[str, Any]]] = {}
 
     def add(
         self,

@@ -22,7 +22,8 @@ from execution_dataflow.stores.artifacts import ArtifactStore
 
 __all__ = ["Encoded", "ValueCodec"]
 
-# Measured with SQLite and a directory: a file costs 300 us and more, a row grows by 1 us for each 2 KiB.
+# Measured with SQLite and a directory, both written through: a file costs 1 ms, a row of 16 KiB 60 us. Larger rows cost
+# less than files too, but a run that is resumed reads all of them.
 _INLINE_BYTES = 16 << 10
 _NO_LIMIT = 1 << 62
 

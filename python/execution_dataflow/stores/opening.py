@@ -144,7 +144,9 @@ def _opener(address: str, known: dict[str, str], kind: str) -> Any:
     scheme, separator, _ = address.partition("://")
     scheme = scheme.partition("+")[0].lower()
     if not separator:
-        raise ValueError(f"{address!r} is no address of a {kind}: it begins with one of {', '.join(known)} and ://")
+        # One that was meant for a server may hold a password.
+        shown = "what was given" if "@" in address else repr(address)
+        raise ValueError(f"{shown} is no address of a {kind}: it begins with one of {', '.join(known)} and ://")
     if scheme not in known:
         guess = nearest_name(scheme, known)
         hint = f"; did you mean {guess}://?" if guess else ""

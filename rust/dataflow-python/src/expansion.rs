@@ -271,7 +271,18 @@ fn outputs_of(
     } else {
         values
     };
-    conclude::of_others(py, spec, values).map(|values| Some(Outcome::Outputs(values)))
+    let values = conclude::of_others(py, spec, values)?;
+    if let Some(dimensions) = &spec.dimensions {
+        let missing = Missing::object(py)?.as_any();
+        let shown =
+            PyTuple::new(py, values.iter().map(|value| value.as_ref().map_or(missing, |value| value.bind(py))))?;
+        let (node, indices) = items::path(run, task);
+        run.body().hook(py, run, |hooks| {
+            let arguments = (dimensions, node, &indices, step.attempt(), &shown);
+            hooks.call_method1(intern!(py, "compare_dimensions"), arguments)
+        })?;
+    }
+    Ok(Some(Outcome::Outputs(values)))
 }
 
 /// Whether the hooks have answered with what is to run next: its first part is a plan, which no output is.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,7 @@ pytest.importorskip("redis")
 
 import redis
 
+from execution_dataflow.errors import MissingExtraError
 from execution_dataflow.store_errors import (
     ArtifactNotFoundError,
     DamagedArtifactError,
@@ -257,6 +259,12 @@ def test_address_that_is_none_is_refused(address: str, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         open_store(address)
     assert "SECRET" not in str(caught.value)
+
+
+def test_missing_library_is_named_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(MissingExtraError, match=r'a store on Redis needs.*pip install "execution-dataflow\[redis\]"'):
+        open_store("redis://host")
 
 
 def test_address_opens_the_same_store_again() -> None:

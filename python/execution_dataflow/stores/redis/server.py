@@ -27,8 +27,8 @@ _WAITAOF_SINCE = (7, 2)
 _SECONDS_TO_OPEN = 5.0
 # What a Redis server takes as one value, less room for what is beside it: proto-max-bulk-len is 512 MB by default.
 _LARGEST_REQUEST = 500 << 20
-# Entries of a page of a hash; later ones are as many as make up so many bytes.
-_FIRST_PAGE = 1_000
+# Entries of the first page of a hash, which may be large ones; later pages have as many as make up so many bytes.
+_FIRST_PAGE = 100
 _LARGEST_PAGE = 5_000
 _PAGE_BYTES = 2 << 20
 
@@ -209,7 +209,7 @@ class Server:
 
     def _explained(self, error: Exception, seconds: float) -> StoreError:
         errors = self._errors
-        text = f"{self.address}: {error}"
+        text = f"{self.address}: {str(error).rstrip('.')}"
         if seconds:
             return StoreError(f"{text}; asked again for {seconds:g} s (retry_seconds= in the address sets how long)")
         if isinstance(error, (errors.AuthenticationError, errors.AuthorizationError)) or "NOAUTH" in str(error):

@@ -79,7 +79,7 @@ def _page(connection: Connection, after: tuple[float, str] | None) -> Sequence[R
     return connection.execute(chosen).mappings().all()
 
 
-def _result(database: Database, row: Mapping[str, Any]) -> CachedResult | None:
+def _result(database: Database, row: Mapping[str, Any] | RowMapping) -> CachedResult | None:
     columns = dict(row)
     checksum = columns.pop("checksum")
     columns["artifacts"] = tuple(columns["artifacts"].split("\n")) if columns["artifacts"] else ()

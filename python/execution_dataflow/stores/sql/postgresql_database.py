@@ -56,6 +56,23 @@ _UPSERT_COMMITS = """
         started = excluded.started, ended = excluded.ended, outputs = excluded.outputs,
         artifacts = excluded.artifacts, checksum = excluded.checksum
 """
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return f"{{{','.join(map(repr, values))}}}"
+
+
+def _texts(values: Sequence[str]) -> str:
+    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') if value else "" for value in values)
+    return '{"' + '","'.join(quoted) + '"}'
+
+
+def _bytes(values: Sequence[bytes]) -> str:
+    return '{"\\\\x' + '","\\\\x'.join([value.hex() for value in values]) + '"}'
+
+
+# How each column is written as an array: psycopg does that value by value in Python, which took three times as long.
+_ARRAYS: list[Callable[[Any], str]] = [_numbers, _texts, _bytes, _numbers, _numbers, _numbers, _bytes, _texts, _numbers]
 # How much of outputs goes into one statement, all of which the server keeps in memory.
 _STATEMENT_BYTES = 16 << 20
 # The connection is gone, the server stops or starts, or it has too many connections just now.
@@ -204,7 +221,8 @@ class PostgresqlDatabase(Database):
     def upsert_commits(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:  # noqa: D102
         # A statement may not write a row twice: the last one of a key is what would be there after all of them.
         for some in _statements(list({row[1]: row for row in rows}.values())):
-            connection.exec_driver_sql(_UPSERT_COMMITS, tuple(list(column) for column in zip(*some, strict=True)))
+            columns = zip(_ARRAYS, zip(*some, strict=True), strict=True)
+            connection.exec_driver_sql(_UPSERT_COMMITS, tuple(array(column) for array, column in columns))
 
     def commits_after(self, connection: Connection, run: int, after: str, limit: int) -> list[CommitRow]:  # noqa: D102
         return fetch_all(connection, COMMITS_AFTER.format("%s"), (run, after, limit))
