@@ -11,8 +11,8 @@ STRICT ?=
 ARGS ?=
 # How many times over the soak tests do their work in `make soak`; in `make test` they do it once.
 SOAK_SCALE ?= 20
-# How many times twenty moments `make soak-durability` kills runs.
-KILL_SCALE ?= 50
+# How many times sixteen moments `make soak-durability` kills runs.
+KILL_SCALE ?= 63
 # How many samples of each case a benchmark takes, and where the results go.
 ROUNDS ?= 7
 RESULTS ?= benches/results

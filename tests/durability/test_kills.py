@@ -1,6 +1,6 @@
 """A run that is killed at any moment and resumed ends as one that nobody has disturbed.
 
-Processes are real and so is the signal. SOAK_SCALE=50 makes it a thousand moments: ``make soak-durability``.
+Processes are real and so is the signal. SOAK_SCALE=63 makes it a thousand moments: ``make soak-durability``.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from killing.nursery import TESTS, Nursery
 from killing.trial import Trial, Undisturbed, undisturbed
 
 from execution_dataflow import ExecutionContext, ExecutionEngine
+from execution_dataflow.persistent_state import edit_state
 
-KILLS = 20
+KILLS = 16
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="the nursery forks")
 
@@ -132,42 +133,32 @@ def test_a_program_that_is_killed_goes_on_when_it_is_started_again(
 # ---------------------------------------------------------------- the judge itself
 
 
-@pytest.fixture
-def ended(nursery: Nursery, folder: Path, mixed: Undisturbed, request: pytest.FixtureRequest) -> Trial:
-    trial = Trial(nursery, folder / request.node.name, "mixed", random.Random(1))
+@needs_fork
+def test_the_judge_sees_what_has_gone_wrong(nursery: Nursery, folder: Path, mixed: Undisturbed) -> None:
+    trial = Trial(nursery, folder / "judged", "mixed", random.Random(1))
     trial.judge_the_end(trial.run_to_its_end(), mixed)
-    return trial
 
+    left = trial.folder / "temporary" / "left"
+    left.write_bytes(b"")
+    with pytest.raises(AssertionError, match="temporary files are left"):
+        trial.judge_what_is_left()
+    left.unlink()
 
-@needs_fork
-def test_the_judge_sees_that_a_commit_is_lost(ended: Trial) -> None:
-    with ended.store() as store:
-        store.journal.delete_run(ended.run_id)
-    with pytest.raises(AssertionError, match="committed and not there any more"):
-        ended.judge()
+    with edit_state(trial.address, "totals") as state:
+        state.update("pieces", lambda number: number + 1)
+    with pytest.raises(AssertionError, match="pieces"):
+        trial.judge()
+    with edit_state(trial.address, "totals") as state:
+        state.update("pieces", lambda number: number - 1)
+    trial.judge()
 
-
-@needs_fork
-def test_the_judge_sees_that_an_operation_was_executed_again(ended: Trial) -> None:
-    task = ended.task()
+    task = trial.task()
     with open(task.effects, "a", encoding="utf-8") as file:
         file.write(f"limits_a {task.execution} 1\n")
     with pytest.raises(AssertionError, match=r"had committed and was executed again: .*limits_a"):
-        ended.judge()
+        trial.judge()
 
-
-@needs_fork
-def test_the_judge_sees_that_state_was_changed_twice(ended: Trial) -> None:
-    from execution_dataflow.persistent_state import edit_state
-
-    with edit_state(ended.address, "totals") as state:
-        state.update("pieces", lambda number: number + 1)
-    with pytest.raises(AssertionError, match="pieces"):
-        ended.judge()
-
-
-@needs_fork
-def test_the_judge_sees_what_is_left_behind(ended: Trial) -> None:
-    (ended.folder / "temporary" / "left").write_bytes(b"")
-    with pytest.raises(AssertionError, match="temporary files are left"):
-        ended.judge_what_is_left()
+    with trial.store() as store:
+        store.journal.delete_run(trial.run_id)
+    with pytest.raises(AssertionError, match="committed and not there any more"):
+        trial.judge()

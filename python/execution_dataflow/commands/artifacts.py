@@ -12,6 +12,7 @@ from rich.text import Text
 
 from execution_dataflow.commands.engine_choices import JsonOption
 from execution_dataflow.commands.mistakes import RUN_FAILED
+from execution_dataflow.commands.parameter_options import documented_command
 from execution_dataflow.commands.run_tables import plain_table
 from execution_dataflow.commands.store_choices import (
     ArtifactsOption,
@@ -34,12 +35,12 @@ def group() -> None:
     """Look after the values that a store keeps."""
 
 
-@artifacts.command()
+@documented_command(artifacts, "verify")
 def verify(
     run: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RUN]", help="Only what this run has committed.", autocompletion=complete_run, show_default=False
+            metavar="RUN", help="Only what this run has committed.", autocompletion=complete_run, show_default=False
         ),
     ] = None,
     store: StoreOption = None,

@@ -24,7 +24,7 @@ from execution_dataflow.commands.targets import Target, find_target
 from execution_dataflow.commands.text_values import choices, expected, is_list, is_writable
 from execution_dataflow.terminal.above import AboveDisplay, output_above
 
-__all__ = ["GivenGraph", "GraphCommands", "given_graph", "graph_command", "help_text"]
+__all__ = ["GivenGraph", "GraphCommands", "documented_command", "given_graph", "graph_command", "help_text"]
 
 # By the name of a command: its function, for those that take a graph.
 _functions: dict[str, Callable[..., Any]] = {}
@@ -85,6 +85,16 @@ def graph_command(app: typer.Typer, name: str) -> Callable[[Callable[..., Any]],
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         _functions[name] = function
+        app.command(name, help=help_text(function))(function)
+        return function
+
+    return register
+
+
+def documented_command(app: typer.Typer, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a command, with the documentation of its function as its help."""
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
         app.command(name, help=help_text(function))(function)
         return function
 

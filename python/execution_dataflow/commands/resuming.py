@@ -26,12 +26,30 @@ __all__ = ["resume_run"]
 
 
 def resume_run(summary: RunSummary, store: Store, here: bool, results: ResultStream, **others: Any) -> int:
-    """Go on with a run that was started by ``run --checkpoint``: the same graph, parameters and options.
+    """Run what a run was started with once more, under its name.
 
-    What has succeeded is not run again, unless it has changed since. It is run in the folder in which it was started.
-    A run that was started from Python goes on when Python runs it again, with the same run_id and checkpoint.
+    Parameters
+    ----------
+    summary : RunSummary
+        The run.
+    store : Store
+        Where its checkpoint is.
+    here : bool
+        Whether it is run in the working directory, and not in the one in which it was started.
+    results : ResultStream
+        Where its outputs go.
+    **others : object
+        Of `RunChoices`, what is of this execution; ``None`` leaves what was noted.
 
-    Exit codes: 0 success, 1 the run failed, 2 nothing was run, 130 interrupted.
+    Returns
+    -------
+    int
+        The exit code.
+
+    Raises
+    ------
+    Mistake
+        Python has started it, its graph cannot be found, or somebody else runs it.
     """
     note = noted_command(summary)
     if not here:

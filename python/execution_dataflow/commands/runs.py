@@ -12,7 +12,7 @@ from rich.console import Console
 from execution_dataflow.commands.ages import age_from_text
 from execution_dataflow.commands.engine_choices import JsonOption, WorkersOption
 from execution_dataflow.commands.mistakes import Mistake, suggestion
-from execution_dataflow.commands.parameter_options import help_text
+from execution_dataflow.commands.parameter_options import documented_command
 from execution_dataflow.commands.resuming import resume_run
 from execution_dataflow.commands.run_tables import prune_document, run_facts, runs_table, show_prune, show_run
 from execution_dataflow.commands.store_choices import (
@@ -42,7 +42,7 @@ def complete_state(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete.lower())]
 
 
-@runs.command("list")
+@documented_command(runs, "list")
 def list_runs(
     store: StoreOption = None,
     artifacts: ArtifactsOption = None,
@@ -82,7 +82,7 @@ def list_runs(
             console.print(f"... and more: --limit {limit * 2}", style="dim")
 
 
-@runs.command()
+@documented_command(runs, "show")
 def show(
     run: RunArgument,
     store: StoreOption = None,
@@ -114,7 +114,7 @@ def show(
             show_run(summary, committed, commits, Console(highlight=False), opened.address)
 
 
-@runs.command(help=help_text(resume_run))
+@documented_command(runs, "resume")
 def resume(
     run: RunArgument,
     store: StoreOption = None,
@@ -131,7 +131,13 @@ def resume(
     ] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors, and nothing else.")] = False,
 ) -> None:
-    """Go on with a run."""
+    """Go on with a run that was started by run --checkpoint: the same graph, parameters and options.
+
+    What has succeeded is not run again, unless it has changed since. It is run in the folder in which it was started.
+    A run that was started from Python goes on when Python runs it again, with the same run_id and checkpoint.
+
+    Exit codes: 0 success, 1 the run failed, 2 nothing was run, 130 interrupted.
+    """
     with (
         only_results_on_stdout(as_json) as results,
         chosen_store(store, artifacts, trust_pickles) as opened,
@@ -143,7 +149,7 @@ def resume(
     raise typer.Exit(code)
 
 
-@runs.command()
+@documented_command(runs, "prune")
 def prune(
     store: StoreOption = None,
     artifacts: ArtifactsOption = None,
@@ -169,11 +175,11 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing, and show what would be deleted.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete runs of which all holds that is asked for, and then artifacts that nothing refers to.
+    """Delete runs that nobody needs any more, and then artifacts that nothing refers to.
 
-    A run that somebody runs now is left, and so is what was written within the last hour and nothing refers to yet.
-    Persistent state and caches are no part of a run, and stay. The artifacts belong to this store alone: what another
-    one refers to would be deleted.
+    Where several options choose, a run is deleted when all of them hold for it. A run that somebody runs now is left,
+    and so is what was written within the last hour and nothing refers to yet. Persistent state and caches are no part
+    of a run, and stay. The artifacts belong to this store alone: what another one refers to would be deleted.
     """
     if older_than is None and state is None and keep is None:
         older_than = DEFAULT_AGE
