@@ -83,20 +83,20 @@ def until_it_works(engine: ExecutionEngine, done: Plan, more: Plan, store: str, 
 def measure(count: int, rounds: int, store: str) -> dict[str, list[float]]:
     """Return how long each way took, in seconds."""
     plan, more, few = chains(count), chains(count, with_note=True), chains(max(count // 100, 10))
-    took: dict[str, list[float]] = {
-        way: [] for way in ("plain", "batched", "restored", "until it works", "few, plain", "few, each")
-    }
+    ways = ("plain", "batched", "restored", "until it works", "few, plain", "few, each")
+    took: dict[str, list[float]] = {way: [] for way in ways}
     with ExecutionEngine() as engine:
+
+        def run(plan: Plan, name: str | None, kept: str | Checkpoint | None) -> float:
+            return seconds(lambda: engine.run(plan, ExecutionContext(name), checkpoint=kept).raise_if_failed())
+
         for number in range(rounds):
-            kept = ExecutionContext(f"batched-{number}")
-            each = Checkpoint(store, durability="each")
-            took["plain"].append(seconds(lambda: engine.run(plan)))
-            took["batched"].append(seconds(lambda kept=kept: engine.run(plan, kept, checkpoint=store)))
-            took["restored"].append(seconds(lambda kept=kept: engine.run(plan, kept, checkpoint=store)))
+            took["plain"].append(run(plan, None, None))
+            took["batched"].append(run(plan, f"batched-{number}", store))
+            took["restored"].append(run(plan, f"batched-{number}", store))
             took["until it works"].append(until_it_works(engine, plan, more, store, f"more-{number}"))
-            took["few, plain"].append(seconds(lambda: engine.run(few)))
-            name = ExecutionContext(f"each-{number}")
-            took["few, each"].append(seconds(lambda name=name, each=each: engine.run(few, name, checkpoint=each)))
+            took["few, plain"].append(run(few, None, None))
+            took["few, each"].append(run(few, f"each-{number}", Checkpoint(store, durability="each")))
     return took
 
 

@@ -284,8 +284,7 @@ class RunHooks(CheckpointHooks, MapHooks, FallbackHooks, ExpansionHooks, TimeHoo
             self.record.late_errors = self.record.guard.finish(self.run)
         if self.undoes and self._is_to_be_undone():
             return None
-        waits = self.record.has_open_clients or self.checkpoint is not None
-        if self._host is not None and waits and _is_on(self._host):
+        if self._host is not None and self._must_wait() and _is_on(self._host):
             self._end_elsewhere()
             return None
         self.record.close()
@@ -311,6 +310,10 @@ class RunHooks(CheckpointHooks, MapHooks, FallbackHooks, ExpansionHooks, TimeHoo
             self.on_end = None
         assert self.state is not None
         return self.state
+
+    def _must_wait(self) -> bool:
+        """Whether the end of the run takes its time: clients close, commits are written."""
+        return self.checkpoint is not None or self.record.has_open_clients
 
     def _final_state(self, run: _core.Run) -> RunState:
         # What went wrong beside the operations fails a run that would have succeeded, or that it has stopped.

@@ -22,6 +22,7 @@ EXAMPLES = [
     events.OperationFellBack(
         *HEAD, operation="load", attempt=2, fallback="cached", error=OSError("x"), message="OSError: x"
     ),
+    events.OperationRestored(*HEAD, operation="load"),
     events.OperationReverted(*HEAD, operation="load", seconds=0.5),
     events.OperationRevertFailed(*HEAD, operation="load", error=OSError("x"), message="OSError: x"),
     events.OperationSkipped(*HEAD, operation="load", reason="a branch not taken"),

@@ -93,7 +93,7 @@ class Resumption:
                 self._candidates[node] = 1
 
     def nodes(self) -> list[tuple[int, _Outputs, bool]]:
-        """Return what the native run is given: nodes, values by port, and whether an output was left unset."""
+        """Return those restored nodes of which a value is needed: values by port, and whether an output was left unset."""
         decoded: dict[int, _Outputs] = {}
         while True:
             self.restored = _core.restorable(self._plan, bytes(self._candidates))
@@ -104,8 +104,14 @@ class Resumption:
             # What depends on them runs too, which may need other values.
             for node in useless:
                 self._candidates[node] = 0
-        restored = (node for node, flag in enumerate(self.restored) if flag and node not in self._outside)
-        return [(node, *_given(decoded.get(node, ()), wanted.get(node, ()))) for node in restored]
+        return [(node, *_given(decoded[node], ports)) for node, ports in wanted.items() if node not in self._outside]
+
+    def all_nodes(self) -> list[tuple[int, _Outputs, bool]]:
+        """Return all restored nodes, those of which no value is needed too."""
+        nodes = self.nodes()
+        known = self._outside.union(node for node, _, _ in nodes)
+        bare = (node for node, is_restored in enumerate(self.restored) if is_restored and node not in known)
+        return [*nodes, *((node, [], False) for node in bare)]
 
     def _decode(self, node: int, ports: Sequence[int], decoded: dict[int, _Outputs]) -> bool:
         known = decoded.get(node)

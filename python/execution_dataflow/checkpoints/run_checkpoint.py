@@ -136,7 +136,8 @@ class RunCheckpoint:
         if not self._earlier:
             return
         try:
-            _core.restore(run, resumption.nodes())
+            nodes = resumption.nodes()
+            _core.restore(run, resumption.restored, nodes)
         except BaseException:
             self.close("FAILED")
             raise
@@ -187,7 +188,7 @@ class RunCheckpoint:
         fingerprints = [self._fingerprints.of(number) for number in numbers]
         retain = [plan.core.slot(node, port) for node, port in outputs if node >= 0]
         resumption = Resumption(plan.core, keys, fingerprints, self._earlier, self._codec, retain, outside)
-        nodes = resumption.nodes()
+        nodes = resumption.all_nodes()
         self._damaged_items.update({keys[node]: reason for node, reason in resumption.damaged.items()})
         return nodes
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from execution_dataflow.storage_formats.plain import MAX_DEPTH, SCALARS, NotPlainError
+from execution_dataflow.storage_formats.plain_data import MAX_DEPTH, SCALARS, NotPlainError
 
 __all__ = ["marked", "unmarked"]
 

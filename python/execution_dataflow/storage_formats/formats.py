@@ -8,7 +8,8 @@ from importlib import import_module
 from typing import Any
 
 from execution_dataflow.storage_formats.payloads import Payload
-from execution_dataflow.storage_formats.plain import NotPlainError, exact_text, read_exact, read_text, text_of
+from execution_dataflow.storage_formats.plain import exact_text, read_exact, read_text, text_of
+from execution_dataflow.storage_formats.plain_data import NotPlainError
 
 __all__ = ["LONG_LIST", "PICKLE", "payload_of", "reader_of", "suffix_of"]
 

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterable
 from json.encoder import encode_basestring
 from typing import Any
 
+from execution_dataflow.storage_formats.exact import marked, unmarked
+from execution_dataflow.storage_formats.plain_data import MAX_DEPTH, SCALARS, NotPlainError
+
 __all__ = [
-    "MAX_DEPTH",
-    "SCALARS",
-    "NotPlainError",
     "exact_text",
     "read_exact",
     "read_exact_value",
@@ -27,15 +27,7 @@ __all__ = [
     "text_of",
 ]
 
-MAX_DEPTH = 100
-"""How deep values may be nested: far more than data is, and far from where the interpreter's own limit lies."""
-
-SCALARS = frozenset({int, float, str, bool, type(None)})
 _TEXT = frozenset({str})
-
-
-class NotPlainError(Exception):
-    """A value is no plain data."""
 
 
 def _float_text(value: float) -> str:
@@ -140,8 +132,6 @@ def exact_text(value: Any) -> str:
     >>> exact_text([1, (2, b"ab")])
     '[1,{"$tuple":[2,{"$bytes":"YWI="}]}]'
     """
-    from execution_dataflow.storage_formats.exact import marked
-
     try:
         return _written(marked(value, 0, set()))
     except RecursionError:
@@ -202,8 +192,6 @@ def read_exact_value(value: Any) -> Any:
     Exception
         It is none.
     """
-    from execution_dataflow.storage_formats.exact import unmarked
-
     return unmarked(value)
 
 

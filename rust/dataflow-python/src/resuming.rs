@@ -49,14 +49,32 @@ fn flags(plan: &PyPlan, bytes: &[u8]) -> PyResult<Vec<bool>> {
     Ok(bytes.iter().map(|&byte| byte != 0).collect())
 }
 
-/// Gives nodes of a run that has not started what they have put out in an earlier one: each once, with all before it.
+/// Gives nodes of a run that has not started what they have put out in an earlier one, each with all before it. One byte for
+/// each node says which; those of them that are not named have no value that anybody asks for.
 #[pyfunction]
-pub(crate) fn restore(py: Python<'_>, run: &PyRun, nodes: Vec<Restored<'_>>) -> PyResult<()> {
+pub(crate) fn restore(py: Python<'_>, run: &PyRun, restored: &[u8], nodes: Vec<Restored<'_>>) -> PyResult<()> {
     let core = run.core()?;
     if run.has_started() {
         return Err(PyRuntimeError::new_err("a run is restored before it starts"));
     }
-    let given = given(py, core.root().plan(), core.body().limits.as_ref(), nodes, &[])?;
+    let plan = core.root().plan();
+    if restored.len() != plan.node_count() {
+        return Err(PyValueError::new_err(format!(
+            "{} flags were given for {} nodes",
+            restored.len(),
+            plan.node_count()
+        )));
+    }
+    let mut is_bare: Vec<bool> = restored.iter().map(|&byte| byte != 0).collect();
+    for (node, ..) in &nodes {
+        match is_bare.get_mut(*node as usize) {
+            Some(bare) if *bare => *bare = false,
+            _ => return Err(PyValueError::new_err(format!("node {node} is not restored, or was given twice"))),
+        }
+    }
+    let bare = (0..plan.node_count() as u32).filter(|&node| is_bare[node as usize]);
+    let nodes = bare.map(|node| (node, Vec::new(), false)).chain(nodes).collect();
+    let given = given(py, plan, core.body().limits.as_ref(), nodes, &[])?;
     py.detach(|| core.restore(given));
     Ok(())
 }

@@ -48,7 +48,7 @@ def commits_come_back_equal(open_journal: Callable[[], Journal]) -> None:
         made_commit("clean/parse", 1),
         made_commit("square[17]", 2, ("a/b-1.npy", "c_2")),
         made_commit("größe/名前", 3),
-        made_commit('quoted "twice", \'once\' {in braces} \\ back\tand\nforth %s ? NULL', 4),
+        made_commit("quoted \"twice\", 'once' {in braces} \\ back\tand\nforth %s ? NULL", 4),
         Commit("nothing", bytes(48), 1, 0.0, 0.0, b"", ()),
         Commit("large", bytes(48), 1, 0.0, 0.0, bytes(range(256)) * 4096, ("x",)),
     ]

@@ -64,7 +64,7 @@ def results(database: Database) -> Iterator[CachedResult]:
     while True:
         rows = database.read(partial(_page, after=after))
         for row in rows:
-            result = _result(database, row)
+            result = _result(database, {str(name): value for name, value in row.items()})
             if result is not None:
                 yield result
         if len(rows) < _PAGE:

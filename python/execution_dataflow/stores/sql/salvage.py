@@ -129,7 +129,7 @@ def _write(writing: Connection, table: Table, rows: list[CommitRow]) -> None:
 
 def _is_whole_state(row: CommitRow) -> bool:
     try:
-        return state_checksum(*row[:-1]) == row[-1]
+        return bool(state_checksum(*row[:-1]) == row[-1])
     # What is damaged may be of another type.
     except Exception:
         return False
@@ -138,6 +138,7 @@ def _is_whole_state(row: CommitRow) -> bool:
 def _is_whole_result(row: CommitRow) -> bool:
     try:
         names = tuple(row[3].split("\n")) if row[3] else ()
-        return cache_checksum(CachedResult(*row[:3], names, *row[4:-1])) == row[-1]
+        result = CachedResult._make((*row[:3], names, *row[4:-1]))
+        return bool(cache_checksum(result) == row[-1])
     except Exception:
         return False
