@@ -2,6 +2,7 @@
 
     pip install "execution-dataflow[demo]"
     python flights.py
+    python flights.py --resume
 
 The data is real: the flights that left New York City in 2013, with weather, planes, airports and airlines. The graph is
 that of ``execution-dataflow demo``, in `execution_dataflow/demo/flights.py`. What it shows:
@@ -9,17 +10,20 @@ that of ``execution-dataflow demo``, in `execution_dataflow/demo/flights.py`. Wh
 - tables that are read, validated and joined side by side, month by month, and loaded all or nothing;
 - rows that break a rule, which are set aside with the reason instead of being dropped;
 - a branch for each month, of which only those run to the end that the context's parameters ask for;
-- what the operations log, and a summary of the run.
+- what the operations log, and a summary of the run;
+- with ``--resume`` a run that goes on where it was when it was killed: start it, kill it, start it again.
 """
 
 import logging
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
-from execution_dataflow import ExecutionContext, ExecutionEngine
+from execution_dataflow import ExecutionContext, ExecutionEngine, open_store
 from execution_dataflow.demo.flights import build_graph
 from execution_dataflow.demo.tables import data_folder
+from execution_dataflow.store_care import prune_runs
 
 QUESTION = """
     SELECT origin, airline, count(*) AS flights, round(avg(arr_delay), 1) AS delay
@@ -30,11 +34,20 @@ QUESTION = """
 
 def main() -> None:
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO)
-    context = ExecutionContext(parameters={"database": Path("flights.sqlite"), "months": [1, 2, 12]})
-    with ExecutionEngine(max_workers=2) as engine:
+    parameters = {"database": Path("flights.sqlite"), "months": [1, 2, 12]}
+    resumes = "--resume" in sys.argv
+    # What a run of this name has done before, and what has not changed since, is taken from the checkpoint.
+    context = ExecutionContext(run_id="flights" if resumes else None, parameters=parameters)
+    checkpoint = "sqlite:///flights.runs.db" if resumes else None
+    with ExecutionEngine(max_workers=2, checkpoint=checkpoint) as engine:
         result = engine.run(build_graph(data_folder()), context)
     result.raise_if_failed()
     print(result.summary())
+    if checkpoint is not None:
+        print(result.explain_resume())
+        with open_store(checkpoint) as store:
+            # The database is what was wanted: what led to it is not needed any more.
+            prune_runs(store, keep=0)
 
     with closing(sqlite3.connect(result.get_output("load", "database"))) as connection:
         for origin, airline, flights, delay in connection.execute(QUESTION):

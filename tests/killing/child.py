@@ -105,7 +105,7 @@ def execute(task: Task) -> int:
     os.environ.update(environment(task))
     points = Points(task.point, task.count)
     with ExitStack() as stack:
-        store = points.watch(stack.enter_context(open_store(task.store)))
+        store = points.watch(stack.enter_context(open_store(task.store, trust_pickles=True)))
         engine = stack.enter_context(ExecutionEngine(max_workers=task.workers))
         result = engine.run(
             GRAPHS[task.graph](),

@@ -55,7 +55,7 @@ def age_text(moment: float, now: float | None = None) -> str:
     Examples
     --------
     >>> [age_text(1000.0 - seconds, 1000.0) for seconds in (-5, 30, 600, 7200, 90_000, 5_000_000)]
-    ['just now', '30 s ago', '10 min ago', '2 h ago', '25 h ago', '57 days ago']
+    ['just now', '30 s ago', '10 min ago', '2 h ago', '25 h ago', '58 days ago']
     """
     seconds = (time.time() if now is None else now) - moment
     if seconds < 1:
