@@ -15,10 +15,15 @@ from execution_dataflow.store_errors import (
 )
 from execution_dataflow.stores.journal import Commit, record_binding
 
-__all__ = ["USELESS", "Decoder", "Resumption", "reasons_to_run"]
+__all__ = ["SKIPPED", "USELESS", "Decoder", "Resumption", "reasons_to_run"]
 
 USELESS = (ArtifactNotFoundError, DamagedArtifactError, StoreFormatError, UnstorableValueError)
 """What makes a record useless, and its operation run again; everything else is for the user to hear of at once."""
+
+SKIPPED = b""
+"""The outputs of what was skipped: no record of outputs is empty."""
+
+_RESTORED, _WAS_SKIPPED = 1, 2
 
 _Outputs = list[tuple[int, Any]]
 
@@ -59,7 +64,7 @@ class Resumption:
     Attributes
     ----------
     restored : bytes
-        For each operation 1 if it is restored.
+        For each operation 1 if it is restored, 2 if it was skipped and will be again.
     damaged : dict of int to str
         What is wrong with the record of an operation that was to be restored.
     """
@@ -83,12 +88,15 @@ class Resumption:
         self.damaged: dict[int, str] = {}
         self.restored = bytes(len(fingerprints))
         self._candidates = bytearray(len(fingerprints))
+        self._skipped: list[int] = []
         if commits:
             find = commits.get
             for node, (key, fingerprint) in enumerate(zip(keys, fingerprints, strict=True)):
                 commit = find(key)
                 if commit is not None and commit.fingerprint == fingerprint:
                     self._candidates[node] = 1
+                    if not commit.outputs:
+                        self._skipped.append(node)
             for node in outside:
                 self._candidates[node] = 1
 
@@ -96,8 +104,15 @@ class Resumption:
         """Return the restored nodes of which a value is needed: values by port, and whether an output was left unset."""
         decoded: dict[int, _Outputs] = {}
         while True:
-            self.restored = _core.restorable(self._plan, bytes(self._candidates))
-            wanted = _by_node(_core.wanted_outputs(self._plan, self.restored, self._retain))
+            settled = bytearray(_core.restorable(self._plan, bytes(self._candidates)))
+            skipped = [node for node in self._skipped if settled[node]]
+            for node in skipped:
+                settled[node] = 0
+            # To be skipped again, they have to see what they were not given.
+            wanted = _by_node(_core.wanted_outputs(self._plan, bytes(settled), self._retain))
+            for node in skipped:
+                settled[node] = _WAS_SKIPPED
+            self.restored = bytes(settled)
             useless = [node for node, ports in wanted.items() if not self._decode(node, ports, decoded)]
             if not useless:
                 break
@@ -110,7 +125,7 @@ class Resumption:
         """Return all restored nodes, those of which no value is needed too."""
         nodes = self.nodes()
         known = self._outside.union(node for node, _, _ in nodes)
-        bare = (node for node, is_restored in enumerate(self.restored) if is_restored and node not in known)
+        bare = (node for node, flag in enumerate(self.restored) if flag == _RESTORED and node not in known)
         return [*nodes, *((node, [], False) for node in bare)]
 
     def _decode(self, node: int, ports: Sequence[int], decoded: dict[int, _Outputs]) -> bool:

@@ -11,7 +11,7 @@ from weakref import ref
 from execution_dataflow import _core
 from execution_dataflow.checkpoints.commit_writer import CommitWriter
 from execution_dataflow.checkpoints.resume_report import ResumeReport
-from execution_dataflow.checkpoints.resumption import USELESS, Resumption, reasons_to_run
+from execution_dataflow.checkpoints.resumption import SKIPPED, USELESS, Resumption, reasons_to_run
 from execution_dataflow.checkpoints.run_fingerprints import RunFingerprints
 from execution_dataflow.checkpoints.settings import Checkpoint
 from execution_dataflow.fingerprinting import item, what_changed
@@ -199,7 +199,7 @@ class RunCheckpoint:
         node: int,
         items: Sequence[int],
         attempt: int,
-        values: Sequence[object],
+        values: Sequence[object] | None,
         started: int,
         ended: int,
     ) -> None:
@@ -213,8 +213,9 @@ class RunCheckpoint:
             Which item of a map it is.
         attempt : int
             From 1.
-        values : sequence of object
-            The outputs in the order of ports, MISSING for one that was not set.
+        values : sequence of object or None
+            The outputs in the order of ports, MISSING for one that was not set; ``None`` for an operation that was
+            skipped, which counts for what came after it.
         started, ended : int
             In nanoseconds since the run began.
 
@@ -234,6 +235,10 @@ class RunCheckpoint:
             fingerprint, name = self._own[node], self._names[node]
         changes = () if record.overlays is None else take_changes(record, node, tuple(items), attempt)
         commit = None
+        if values is None:
+            if fingerprint is not None:
+                self._writer.add(Commit(name, fingerprint, 0, 0.0, 0.0, SKIPPED))
+            return
         if fingerprint is not None:
             bound_to = record_binding(name, fingerprint)
             try:
@@ -289,7 +294,7 @@ class RunCheckpoint:
     def restored_nodes(self) -> list[int]:
         """Return the operations that were restored."""
         flags = b"" if self._resumption is None else self._resumption.restored
-        return [node for node, is_restored in enumerate(flags) if is_restored]
+        return [node for node, flag in enumerate(flags) if flag == 1]
 
     @property
     def restored(self) -> list[str]:

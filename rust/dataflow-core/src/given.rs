@@ -1,7 +1,7 @@
 //! Nodes that have their outputs before their instance starts: what a checkpoint restores, and what a loop carries on.
 //!
-//! All predecessors of a given node are given too. What they bring is counted, and triggers nothing: a given node expects
-//! one outcome more than there are predecessors.
+//! All predecessors of a given node are given too, or will be skipped, as they were when it ran. What they bring is counted,
+//! and triggers nothing: a given node expects one outcome more than there are predecessors.
 #![allow(unsafe_code)]
 
 use crate::body::Body;

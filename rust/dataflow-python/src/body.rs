@@ -353,7 +353,7 @@ impl Body for PythonBody {
                     blame.and_then(|node| node.into_pyobject(py).ok()).map(|node| node.into_any().unbind()),
                 )
             }
-            State::Skipped => (Kind::Skipped, None),
+            State::Skipped => self.note_skip(py, run, task),
             State::Cancelled => (Kind::Cancelled, None),
             State::Pending | State::Ready | State::Running | State::Retrying | State::Succeeded | State::Restored => {
                 return;

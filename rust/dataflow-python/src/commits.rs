@@ -5,7 +5,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use pyo3::{PyTraverseError, PyVisit};
 
-use crate::body::CoreRun;
+use crate::body::{CoreRun, PythonBody};
+use crate::events::Kind;
 use crate::frame::Values;
 use crate::items;
 use crate::missing::Missing;
@@ -14,7 +15,8 @@ use crate::missing::Missing;
 pub(crate) struct Commits(Py<PyAny>);
 
 impl Commits {
-    /// Takes a callable of node, items, attempt, values, and of start and end in nanoseconds since the run began.
+    /// Takes a callable of node, items, attempt, values (or none, of one that was skipped), and of start and end in
+    /// nanoseconds since the run began.
     pub(crate) fn new(note: Py<PyAny>) -> Self {
         Self(note)
     }
@@ -41,6 +43,17 @@ impl Commits {
         visit.call(&self.0)
     }
 
+    fn note_skip(&self, py: Python<'_>, run: &CoreRun, task: Task) {
+        let (node, indices) = items::path(run, task);
+        let told = PyTuple::new(py, indices).and_then(|indices| {
+            let now = run.now();
+            self.0.bind(py).call1((node, indices, 0, py.None(), now, now))
+        });
+        if let Err(error) = told {
+            error.write_unraisable(py, Some(self.0.bind(py)));
+        }
+    }
+
     /// As `note`, of the outputs in the order of ports.
     pub(crate) fn note_values(
         &self,
@@ -52,5 +65,16 @@ impl Commits {
     ) -> PyResult<()> {
         let values = values.iter().map(|value| value.as_ref().map(|value| value.bind(py)));
         self.note(py, run, attempt, values, started)
+    }
+}
+
+impl PythonBody {
+    /// Tells that a node was skipped: what comes after it may run all the same. Gives the event of it.
+    #[cold]
+    pub(crate) fn note_skip(&self, py: Python<'_>, run: &CoreRun, task: Task) -> (Kind, Option<Py<PyAny>>) {
+        if let Some(commits) = &self.commits {
+            commits.note_skip(py, run, task);
+        }
+        (Kind::Skipped, None)
     }
 }

@@ -50,7 +50,8 @@ fn flags(plan: &PyPlan, bytes: &[u8]) -> PyResult<Vec<bool>> {
 }
 
 /// Gives nodes of a run that has not started what they have put out in an earlier one, each with all before it. One byte for
-/// each node says which; those of them that are not named have no value that anybody asks for.
+/// each node says which: 1 for one that is restored, 2 for one that was skipped, and will be again. Those that are restored and
+/// not named have no value that anybody asks for.
 #[pyfunction]
 pub(crate) fn restore(py: Python<'_>, run: &PyRun, restored: &[u8], nodes: Vec<Restored<'_>>) -> PyResult<()> {
     let core = run.core()?;
@@ -65,7 +66,11 @@ pub(crate) fn restore(py: Python<'_>, run: &PyRun, restored: &[u8], nodes: Vec<R
             plan.node_count()
         )));
     }
-    let mut is_bare: Vec<bool> = restored.iter().map(|&byte| byte != 0).collect();
+    let is_settled: Vec<bool> = restored.iter().map(|&byte| byte != 0).collect();
+    if resuming::restorable(plan, &is_settled) != is_settled {
+        return Err(PyValueError::new_err("a node is restored with all that is before it"));
+    }
+    let mut is_bare: Vec<bool> = restored.iter().map(|&byte| byte == 1).collect();
     for (node, ..) in &nodes {
         match is_bare.get_mut(*node as usize) {
             Some(bare) if *bare => *bare = false,
@@ -93,18 +98,10 @@ pub(crate) fn given(
         true => (*node, Vec::new(), true),
         false => (*node, vec![(0, value.clone())], false),
     });
-    let nodes: Vec<Restored<'_>> = outside.chain(restored).collect();
-    let mut is_restored = vec![false; plan.node_count()];
-    for (node, ..) in &nodes {
-        match is_restored.get_mut(*node as usize) {
-            Some(seen) if !*seen => *seen = true,
-            _ => return Err(PyValueError::new_err(format!("node {node} does not exist, or was given twice"))),
+    let given = outside.chain(restored).map(|(node, values, left_unset)| {
+        if node as usize >= plan.node_count() {
+            return Err(PyValueError::new_err(format!("there is no node {node}")));
         }
-    }
-    if resuming::restorable(plan, &is_restored) != is_restored {
-        return Err(PyValueError::new_err("a node is restored with all that is before it"));
-    }
-    let given = nodes.into_iter().map(|(node, values, left_unset)| {
         let node = NodeId(node);
         let own = plan.slots_of(node);
         let values = values.into_iter().map(|(port, value)| {
