@@ -333,6 +333,18 @@ def test_two_runs_of_one_id_at_the_same_time_are_refused(engine: ExecutionEngine
     assert run(engine, graph).is_successful()
 
 
+def test_state_of_an_operation_that_is_not_kept_is_warned_of(engine: ExecutionEngine) -> None:
+    def counted(context: ExecutionContext) -> Any:
+        context.state.update("times", lambda times: times + 1, default=0)
+        return (x for x in range(3))
+
+    graph = GraphDefinition("uncommitted")
+    graph.add(counted)
+    (warning,) = run(engine, graph).warnings
+    assert "counted has changed persistent state and is not kept itself" in warning
+    assert "generator" in warning
+
+
 def test_a_value_that_cannot_be_stored_is_reported_and_runs_again(engine: ExecutionEngine) -> None:
     @operation
     def opened() -> Any:

@@ -81,6 +81,7 @@ class RunCheckpoint:
         self._began = 0.0
         self._not_kept: dict[str, str] = {}
         self._damaged_items: dict[str, str] = {}
+        self._uncommitted: set[int] = set()
         self._codec = ValueCodec(
             store.artifacts,
             key=store.key,
@@ -250,8 +251,23 @@ class RunCheckpoint:
                 commit = Commit(name, fingerprint, attempt, began, ended_at, encoded.record, encoded.artifacts)
         if changes or (self._waits and commit is not None):
             self._writer.write(commit, changes)
+            if commit is None:
+                self._warn_of_state(record, node, name)
         elif commit is not None:
             self._writer.add(commit)
+
+    def _warn_of_state(self, record: RunRecord, node: int, name: str) -> None:
+        """Say that state which is committed belongs to an operation that is not, once for all items of a map."""
+        if node in self._uncommitted:
+            return
+        self._uncommitted.add(node)
+        why = self._not_kept.get(name, "what it is computed from cannot be told")
+        text = (
+            f"{name} has changed persistent state and is not kept itself ({why}): when the run is resumed, it runs "
+            "again, and changes the state again"
+        )
+        record.warnings.append(text)
+        record.logger_for(None).warning("%s", text)
 
     # ------------------------------------------------------------ at the end
 
