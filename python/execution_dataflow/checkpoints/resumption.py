@@ -101,7 +101,7 @@ class Resumption:
                 self._candidates[node] = 1
 
     def nodes(self) -> list[tuple[int, _Outputs, bool]]:
-        """Return the restored nodes of which a value is needed: values by port, and whether an output was left unset."""
+        """Return the restored nodes of which a value is needed: values by port, whether an output was left unset."""
         decoded: dict[int, _Outputs] = {}
         while True:
             settled = bytearray(_core.restorable(self._plan, bytes(self._candidates)))
