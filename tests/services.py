@@ -160,6 +160,8 @@ class PostgresServer(Server):
             "max_connections": 60,
             "autovacuum": "off",
             "jit": "off",
+            # In the folder that goes with the server, even when it is killed.
+            "dynamic_shared_memory_type": "mmap",
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self.launch([self.program, "-D", "data", *options], self.environment, self._answers)
