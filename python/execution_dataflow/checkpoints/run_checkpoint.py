@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from execution_dataflow import _core
+from execution_dataflow.checkpoints.collection_pause import collection_paused
 from execution_dataflow.checkpoints.commit_writer import CommitWriter
 from execution_dataflow.checkpoints.resume_report import ResumeReport
 from execution_dataflow.checkpoints.resumption import SKIPPED, USELESS, Resumption, reasons_to_run
@@ -94,7 +95,8 @@ class RunCheckpoint:
             self._fingerprints = RunFingerprints(plan, given, record.parameters, record.seed, record.scopes)
             self._own, self._names, self._count = self._fingerprints.all, plan.names, len(plan)
             self._encode = self._codec.encode_outputs
-            self._earlier = {commit.key: commit for commit in journal.commits(record.run_id)}
+            with collection_paused():
+                self._earlier = {commit.key: commit for commit in journal.commits(record.run_id)}
             self._writer = CommitWriter(journal, self._lease, on_failure)
         except BaseException:
             self._give_back("FAILED")
@@ -137,8 +139,9 @@ class RunCheckpoint:
         if not self._earlier:
             return
         try:
-            nodes = resumption.nodes()
-            _core.restore(run, resumption.restored, nodes)
+            with collection_paused():
+                nodes = resumption.nodes()
+                _core.restore(run, resumption.restored, nodes)
         except BaseException:
             self.close("FAILED")
             raise
