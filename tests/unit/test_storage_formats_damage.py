@@ -17,6 +17,7 @@ from execution_dataflow.store_errors import (
     ArtifactNotFoundError,
     DamagedArtifactError,
     StoreFormatError,
+    UnstorableValueError,
     UntrustedArtifactError,
 )
 
@@ -172,6 +173,16 @@ def test_a_pickle_that_nobody_vouches_for_is_refused_before_it_runs(inline_bytes
     assert Trap.sprung == sprung
     read(codec_over(artifacts, trusts_pickles=True), record)
     assert Trap.sprung == sprung + 1
+
+
+def test_a_pickle_that_would_not_be_read_again_is_not_written() -> None:
+    artifacts = MemoryArtifacts()
+    codec = codec_over(artifacts, trusts_pickles=False, inline_bytes=0)
+    with pytest.raises(UnstorableValueError, match=r"'second'.* key= .* trust_pickles=True"):
+        codec.encode_outputs(["first", "second"], [list(range(1000)), Fraction(1, 3)], MISSING)
+    with pytest.raises(UnstorableValueError, match="trust_pickles=True"):
+        codec.encode_value("watermark", Fraction(1, 3))
+    assert not list(artifacts.list())
 
 
 def test_a_signed_pickle_is_trusted() -> None:

@@ -16,6 +16,7 @@ from execution_dataflow.store_errors import (
     DamagedArtifactError,
     StoreError,
     StoreFormatError,
+    UnstorableValueError,
     UntrustedArtifactError,
 )
 from execution_dataflow.stores.artifacts import ArtifactStore
@@ -148,11 +149,13 @@ class ValueCodec:
             directory = directory_of(cast("list[str]", entries))
         except TypeError:
             # Some are payloads; in the usual case, nobody looks at each.
-            return self._encoded(entries, bound_to)
+            return self._encoded(names, entries, bound_to)
         record = self._seal.sealed(directory, b"", bound_to)
         return _new(Encoded, (record, (), len(record)))
 
-    def _encoded(self, entries: list[str | Payload], bound_to: bytes) -> Encoded:
+    def _encoded(self, names: Sequence[str], entries: list[str | Payload], bound_to: bytes) -> Encoded:
+        for name, entry in zip(names, entries, strict=True):
+            self._check_readable(name, entry)
         draft = self._draft(self._inline_bytes)
         try:
             texts = [draft.place(entry) if isinstance(entry, Payload) else entry for entry in entries]
@@ -181,9 +184,19 @@ class ValueCodec:
         bound_to = b"value " + name.encode("utf-8", "surrogatepass")
         if isinstance(entry, str):
             return self._seal.sealed(directory_of([entry]), b"", bound_to)
+        self._check_readable(name, entry)
         draft = self._draft(_NO_LIMIT)
         directory = directory_of([draft.place(entry)])
         return self._seal.sealed(directory, b"".join(draft.blobs), bound_to)
+
+    def _check_readable(self, name: str, entry: str | Payload) -> None:
+        """Write nothing that this codec would refuse to read."""
+        if not self._reads_pickles and isinstance(entry, Payload) and entry.format == PICKLE:
+            raise UnstorableValueError(
+                name,
+                "it can only be pickled, and reading a pickle runs code: give the store a key= that signs what is "
+                "written, or trust_pickles=True if nobody else can write to it",
+            )
 
     def _draft(self, limit: int) -> Draft:
         return Draft(self._artifacts, self._prefix, limit, self._compression)
