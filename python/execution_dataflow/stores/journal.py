@@ -276,8 +276,8 @@ class Journal(Protocol):
         lease : Lease
             The lease of the run.
         batch : int
-            1, 2, 3 ... within a lease. A batch that is there already is not written again: the answer to the first
-            call may have been lost with a connection.
+            1, 2, 3 ... within a lease, which may come in any order. A batch that is there already is not written again:
+            the answer to the first call may have been lost with a connection.
         commits : sequence of Commit
             One with the key of an earlier one replaces that.
         changes : sequence of StateChange
