@@ -152,18 +152,13 @@ class ActiveRun:
             hooks.undoes = True
             lent = lent_slots(plan, nodes)
             self._undoing = _Undoing(nodes, base_context)
-        checkpoint = None
         commits: Callable[..., object] | None = None
         if options.state is not None and stores is not None:
             record.state_store = stores.get(options.state)
             commits = record.commit_changes
-        if options.checkpoint is not None and stores is not None:
-            from execution_dataflow.checkpoints.run_checkpoint import RunCheckpoint
-
-            checkpoint = RunCheckpoint(stores, options.checkpoint, plan, given, record, hooks.checkpoint_failed)
-            record.checkpoint = hooks.checkpoint = checkpoint
-            record.state_store, commits = checkpoint.store, checkpoint.commit
-        if not driven and (hooks.undoes or record.has_clients or checkpoint is not None):
+        if options.checkpoint is not None:
+            commits = hooks.commit
+        if not driven and (hooks.undoes or record.has_clients or options.checkpoint is not None):
             hooks.on_undo = self._start_undo
         core = plan.core
         if options.debug:
@@ -193,8 +188,14 @@ class ActiveRun:
             given,
             commits,
         )
-        if checkpoint is not None:
+        if options.checkpoint is not None and stores is not None:
+            from execution_dataflow.checkpoints.run_checkpoint import RunCheckpoint
+
+            # Last: what is wrong with anything else must not leave the run held.
+            checkpoint = RunCheckpoint(stores, options.checkpoint, plan, given, record, hooks.checkpoint_failed)
             checkpoint.restore(self.core, retain, lent)
+            record.checkpoint = hooks.checkpoint = checkpoint
+            record.state_store = checkpoint.store
 
     def _begin(self) -> None:
         if not self._options.is_auto:

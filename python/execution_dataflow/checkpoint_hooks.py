@@ -32,6 +32,13 @@ class CheckpointHooks:
         """Cancel what is under way."""
         raise NotImplementedError
 
+    def commit(
+        self, node: int, items: Sequence[int], attempt: int, values: Sequence[object] | None, started: int, ended: int
+    ) -> None:
+        """Keep what an attempt has put out: see `RunCheckpoint.commit`."""
+        assert self.checkpoint is not None, "a run has its checkpoint until it has ended"
+        self.checkpoint.commit(node, items, attempt, values, started, ended)
+
     def checkpoint_failed(self, error: BaseException) -> None:
         """Stop the run: nothing that it does is kept any more."""
         record, run = self.record, self.run

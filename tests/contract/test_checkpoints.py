@@ -25,6 +25,7 @@ from execution_dataflow import (
     RetryPolicy,
     RunHeldError,
     RunState,
+    UnknownOperationError,
     open_store,
     operation,
 )
@@ -343,6 +344,12 @@ def test_state_of_an_operation_that_is_not_kept_is_warned_of(engine: ExecutionEn
     (warning,) = run(engine, graph).warnings
     assert "counted has changed persistent state and is not kept itself" in warning
     assert "generator" in warning
+
+
+def test_a_run_that_is_refused_for_another_reason_is_not_held(engine: ExecutionEngine) -> None:
+    with pytest.raises(UnknownOperationError):
+        run(engine, chain(), retain=["lsat"])
+    assert run(engine, chain()).is_successful()
 
 
 def test_a_value_that_cannot_be_stored_is_reported_and_runs_again(engine: ExecutionEngine) -> None:

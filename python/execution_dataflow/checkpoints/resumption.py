@@ -121,6 +121,10 @@ class Resumption:
                 self._candidates[node] = 0
         return [(node, *_given(decoded[node], ports)) for node, ports in wanted.items() if node not in self._outside]
 
+    def forget_commits(self) -> None:
+        """Let the records go: what is restored has been decided and read."""
+        self._commits = {}
+
     def all_nodes(self) -> list[tuple[int, _Outputs, bool]]:
         """Return all restored nodes, those of which no value is needed too."""
         nodes = self.nodes()

@@ -97,6 +97,7 @@ class RunCheckpoint:
             self._encode = self._codec.encode_outputs
             with collection_paused():
                 self._earlier = {commit.key: commit for commit in journal.commits(record.run_id)}
+            self._is_resumed = bool(self._earlier)
             self._writer = CommitWriter(journal, self._lease, on_failure)
         except BaseException:
             self._give_back("FAILED")
@@ -142,6 +143,7 @@ class RunCheckpoint:
             with collection_paused():
                 nodes = resumption.nodes()
                 _core.restore(run, resumption.restored, nodes)
+                resumption.forget_commits()
         except BaseException:
             self.close("FAILED")
             raise
@@ -151,7 +153,7 @@ class RunCheckpoint:
         if not self._earlier:
             return None
         key, fingerprint = self._record.name_of(node, tuple(items)), self._fingerprints.of(node, items)
-        if fingerprint is None or not any(name.startswith(f"{key}[") for name in self._earlier):
+        if fingerprint is None or key not in self._with_items:
             return None
         find, codec, damaged = self._earlier.get, self._codec, self._damaged_items
 
@@ -168,6 +170,11 @@ class RunCheckpoint:
                 return None
 
         return restored
+
+    @cached_property
+    def _with_items(self) -> frozenset[str]:
+        """What some item, or some iteration, of has committed."""
+        return frozenset(key.rpartition("[")[0] for key in self._earlier if key.endswith("]"))
 
     def restored_inside(
         self, plan: Plan, base: int, outside: Sequence[int], outputs: Sequence[tuple[int, int]]
@@ -298,7 +305,14 @@ class RunCheckpoint:
             for name in reverted:
                 self._writer.add(Commit(name, b"", 0, 0.0, 0.0, b""))
         self._writer.close()
+        self._forget_values()
         return self._give_back(state)
+
+    def _forget_values(self) -> None:
+        """Keep of what had committed before only what the report says something of: whoever has the result has this."""
+        flags = bytes(self._count) if self._resumption is None else self._resumption.restored
+        ran = [name for name, flag in zip(self._names, flags, strict=True) if not flag]
+        self._earlier = {name: self._earlier[name]._replace(outputs=b"") for name in ran if name in self._earlier}
 
     def _give_back(self, state: str) -> StoreError | None:
         try:
@@ -330,7 +344,7 @@ class RunCheckpoint:
             if fingerprint is None:
                 not_kept[self._plan.names[node]] = f"what it is computed from cannot be told: {without(node)}"
         reasons = {}
-        if resumption is not None and self._earlier:
+        if resumption is not None and self._is_resumed:
             reasons = reasons_to_run(
                 self._plan,
                 resumption.restored,
@@ -341,9 +355,7 @@ class RunCheckpoint:
                 what_changed,
             )
         reasons.update(self._damaged_items)
-        return ResumeReport(
-            self._run_id, self.store.address, bool(self._earlier), tuple(self.restored), reasons, not_kept
-        )
+        return ResumeReport(self._run_id, self.store.address, self._is_resumed, tuple(self.restored), reasons, not_kept)
 
 
 def _as_name(run_id: str) -> str:
