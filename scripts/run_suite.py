@@ -1,16 +1,18 @@
 """Run the Python suite in parts side by side: much of it waits for deadlines, processes and signals.
 
     run_suite.py VENV [ARGUMENTS...]
-    run_suite.py VENV --parts "tests/contract;tests/unit tests/properties"
+    run_suite.py VENV --parts "tests/contract/test_[a-m]*.py;tests/unit tests/properties"
 
 With other arguments for pytest, one pytest runs with them.
 """
 
 from __future__ import annotations
 
+import glob
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
@@ -38,6 +40,12 @@ def run_beside(venv: str, parts: list[list[str]]) -> int:
         return max(codes, key=abs)
 
 
+def named_in(part: str) -> Iterator[str]:
+    """Return the words of a part, patterns as the files that they fit."""
+    for word in part.split():
+        yield from sorted(glob.glob(word)) if glob.has_magic(word) else [word]
+
+
 def end(process: subprocess.Popen[bytes]) -> None:
     """End a pytest that is not waited for any more."""
     if process.poll() is None:
@@ -48,7 +56,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 def main() -> int:
     venv, *arguments = sys.argv[1:]
     if arguments[:1] == ["--parts"]:
-        return run_beside(venv, [part.split() for part in arguments[1].split(";")])
+        return run_beside(venv, [list(named_in(part)) for part in arguments[1].split(";")])
     if arguments:
         return subprocess.run([*RUN_PYTEST, venv, "tests", *arguments], check=False).returncode
     return run_beside(venv, [*FIRST_PARTS, REST])

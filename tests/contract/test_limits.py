@@ -16,6 +16,7 @@ from execution_dataflow import (
     ExecutionEngine,
     GraphDefinition,
     Operation,
+    OperationState,
     OutputPort,
     RateLimit,
     ResourceError,
@@ -249,15 +250,17 @@ def test_cancelling_a_run_lets_others_have_what_was_kept_for_it() -> None:
         held.set()
         assert free.wait(20)
 
-    waiting = GraphDefinition("waiting")
-    first = waiting.add(hold)
+    holding = GraphDefinition("holding")
+    first = holding.add(hold)
     # Waits for all four, and keeps the two that are free from those behind it.
+    waiting = GraphDefinition("waiting")
     waiting.add(operation(resources={"db": 4})(lambda: None))
     behind = GraphDefinition("behind")
     one = behind.add(operation(resources={"db": 1})(lambda: 1))
     with ExecutionEngine(max_workers=4, resources={"db": 4}, grace_seconds=30) as engine:
-        handle = engine.submit(waiting)
+        holder = engine.submit(holding)
         assert held.wait(20)
+        handle = engine.submit(waiting)
         while engine._options.limits.core.waiting == 0:
             time.sleep(0.001)
         other = engine.submit(behind)
@@ -270,7 +273,7 @@ def test_cancelling_a_run_lets_others_have_what_was_kept_for_it() -> None:
         finally:
             free.set()
         assert handle.wait(20)
-    assert handle.result().get_state(first) is not None
+        assert holder.result().get_state(first) is OperationState.SUCCEEDED
 
 
 def test_a_large_request_is_not_starved_by_small_ones() -> None:
