@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from patience import close_in_time
+from patience import close_in_time, eventually
 
 from execution_dataflow import (
     Checkpoint,
@@ -352,6 +355,22 @@ def test_a_run_that_is_refused_for_another_reason_is_not_held(engine: ExecutionE
     assert run(engine, chain()).is_successful()
 
 
+def test_an_engine_that_is_thrown_away_closes_its_store_when_its_runs_have_ended(address: str) -> None:
+    graph = GraphDefinition("late")
+    waits = graph.add(operation(lambda: time.sleep(0.3), name="waits"))
+    graph.add_dependency(waits, graph.add(one))
+    engine = ExecutionEngine(checkpoint=address)
+    handle = engine.submit(graph, ExecutionContext("late"))
+    store = weakref.ref(engine._stores.get(address))
+    del engine
+    assert handle.result(timeout=30).is_successful()
+    del handle
+    gc.collect()
+    assert eventually(lambda: store() is None)
+    with open_store(address) as opened:
+        assert {commit.key for commit in opened.journal.commits("late")} == {"waits", "one"}
+
+
 def test_a_value_that_cannot_be_stored_is_reported_and_runs_again(engine: ExecutionEngine) -> None:
     @operation
     def opened() -> Any:
@@ -388,8 +407,10 @@ def test_random_streams_of_a_resumed_run_are_those_of_the_first(engine: Executio
     drawn = graph.add(draws)
     first = run(engine, graph, "a").get_output(drawn)
     assert run(engine, graph, "a", checkpoint=False).get_output(drawn) != first
-    engine_of_another_day = ExecutionEngine(checkpoint=Checkpoint(engine._options.checkpoint.store, durability="each"))  # type: ignore[union-attr]
-    assert run(engine_of_another_day, graph, "a").get_output(drawn) == first
+    kept = engine._options.checkpoint
+    assert kept is not None
+    with ExecutionEngine(checkpoint=Checkpoint(kept.store, durability="each")) as another:
+        assert run(another, graph, "a").get_output(drawn) == first
     assert run(engine, graph, "b").get_output(drawn) != first
 
 

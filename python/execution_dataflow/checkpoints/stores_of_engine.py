@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from threading import Lock
 from typing import TypeAlias
+from weakref import finalize
 
+from execution_dataflow.stores.artifacts import ArtifactStore
+from execution_dataflow.stores.journal import Journal
 from execution_dataflow.stores.opening import Store, open_store
 
 __all__ = ["EngineStores", "StoreAddress", "checked_address"]
@@ -29,6 +32,8 @@ class EngineStores:
             store = self._opened.get(address)
             if store is None:
                 store = self._opened[address] = open_store(address)
+                # An engine that is thrown away without close() has it closed when no run has it any more.
+                finalize(store, _close, store.journal, store.artifacts).atexit = False
             return store
 
     def close(self) -> None:
@@ -41,6 +46,11 @@ class EngineStores:
     def after_fork_in_child(self) -> None:
         """Start afresh: what is open belongs to the parent."""
         self._lock = Lock()
+
+
+def _close(journal: Journal, artifacts: ArtifactStore) -> None:
+    artifacts.close()
+    journal.close()
 
 
 def checked_address(value: object, option: str) -> StoreAddress | None:

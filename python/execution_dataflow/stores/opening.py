@@ -52,10 +52,8 @@ class Store:
     trust_pickles: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.journal, Journal):
-            raise TypeError(f"journal= is a Journal, not {type(self.journal).__name__}")
-        if not isinstance(self.artifacts, ArtifactStore):
-            raise TypeError(f"artifacts= is an ArtifactStore, not {type(self.artifacts).__name__}")
+        _check("journal=", self.journal, "a Journal", Journal)
+        _check("artifacts=", self.artifacts, "an ArtifactStore", ArtifactStore)
         if self.key is not None and not isinstance(self.key, bytes):
             raise TypeError(f"key= is bytes, not {type(self.key).__name__}")
 
@@ -77,6 +75,13 @@ class Store:
 
     def __repr__(self) -> str:
         return f"<Store {self.journal.address}, artifacts in {self.artifacts.address}>"
+
+
+def _check(argument: str, given: object, kind: str, protocol: type) -> None:
+    """Raise an error unless something has what a protocol asks for; isinstance() would not see its __getattr__."""
+    missing = [name for name in vars(protocol) if not name.startswith("_") and not hasattr(given, name)]
+    if missing:
+        raise TypeError(f"{argument} is {kind}, not {type(given).__name__}, which has no {', '.join(missing[:3])}")
 
 
 def open_store(
