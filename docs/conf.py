@@ -24,3 +24,5 @@ napoleon_numpy_docstring = True
 napoleon_use_rtype = False
 # As lines of their own, documented attributes would be described twice: here and as members.
 napoleon_use_ivar = True
+# Napoleon makes references of the names of attributes, and records of several classes have the same ones.
+suppress_warnings = ["ref.python"]
