@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["check_artifact_name"]
+__all__ = ["check_artifact_name", "is_artifact_name"]
 
 _NAME = re.compile(r"(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]+(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]+)*", re.ASCII)
 
@@ -30,8 +30,13 @@ def check_artifact_name(name: str) -> None:
     ValueError: '../secret' is no name of an artifact: it consists of ASCII letters, digits and -_./, and no part
     between slashes is empty, . or ..
     """
-    if not _NAME.fullmatch(name):
+    if not is_artifact_name(name):
         raise ValueError(
             f"{name!r} is no name of an artifact: it consists of ASCII letters, digits and -_./, and no part between "
             "slashes is empty, . or .."
         )
+
+
+def is_artifact_name(name: str) -> bool:
+    """Return whether an artifact may have a name."""
+    return _NAME.fullmatch(name) is not None

@@ -12,13 +12,14 @@ import re
 import uuid
 from pathlib import Path, PurePath
 
+from execution_dataflow.stores.artifact_names import check_artifact_name, is_artifact_name
+
 __all__ = ["TEMPORARY", "file_of", "folder_of", "is_shard", "name_of", "temporary_beside"]
 
 TEMPORARY = "~"
 """A sign in the names of files that are being written, and of no other."""
 
 _SHARD = "+"
-_NAME = re.compile(r"[A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*", re.ASCII)
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE | re.DOTALL)
 
 
@@ -47,11 +48,7 @@ def file_of(name: str) -> PurePath:
     >>> file_of("runs/Tue/a81c.npy").as_posix()
     'runs/=tue/+a/a81c.npy'
     """
-    if not _is_name(name):
-        raise ValueError(
-            f"{name!r} is no name of an artifact: it has ASCII letters, digits and -_./ only, and its parts between "
-            "slashes are neither empty nor . or .."
-        )
+    check_artifact_name(name)
     *folders, last = map(_part_to_file, name.split("/"))
     return PurePath(*folders, _SHARD + last[0].rstrip("."), last)
 
@@ -83,13 +80,9 @@ def folder_of(prefix: str) -> PurePath | None:
     True
     """
     folders = prefix.split("/")[:-1]
-    if folders and not _is_name("/".join(folders)):
+    if folders and not is_artifact_name("/".join(folders)):
         return None
     return PurePath(*map(_part_to_file, folders))
-
-
-def _is_name(name: str) -> bool:
-    return bool(_NAME.fullmatch(name)) and {".", ".."}.isdisjoint(name.split("/"))
 
 
 def is_shard(folder: str) -> bool:
