@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 from execution_dataflow import _core
 
@@ -19,6 +22,11 @@ _PATIENCE_SECONDS = 1.0
 _GRACE_SECONDS = 5.0
 # What subscribers and event loops get when operations have used up the grace.
 _LAST_SECONDS = 0.5
+
+# Of the modules that are being imported. CPython has no other way to ask; where it has none, nothing is waited for.
+_locks_of_imports: Mapping[str, Callable[[], object]] = getattr(
+    getattr(importlib, "_bootstrap", None), "_module_locks", {}
+)
 
 
 class ExitStep(Enum):
@@ -55,6 +63,23 @@ watched: Callable[[], list[LivesInOneProcess]] = _watched.alive
 """Returns what is told."""
 
 
+def _before_fork() -> None:
+    """Wait for parts of this package that other threads are importing: the child would wait for them for ever."""
+    # A few times, since one import may begin as another ends.
+    for _ in range(5):
+        being_imported = [name for name, lock in list(_locks_of_imports.items()) if _is_of_other_thread(name, lock())]
+        for name in being_imported:
+            with suppress(ImportError):
+                importlib.import_module(name)
+        if not being_imported:
+            return
+
+
+def _is_of_other_thread(name: str, lock: Any) -> bool:
+    owner = getattr(lock, "owner", None)
+    return name.startswith("execution_dataflow.") and owner is not None and owner != threading.get_ident()
+
+
 def _after_fork_in_child() -> None:
     for thing in watched():
         thing.after_fork_in_child()
@@ -72,5 +97,5 @@ def _at_exit() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
 atexit.register(_at_exit)

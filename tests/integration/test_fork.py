@@ -241,6 +241,42 @@ def test_fork_while_operations_run(tmp_path: Path) -> None:
     check(tmp_path, program, "{0} True")
 
 
+def test_fork_waits_for_parts_of_the_package_that_are_being_imported(tmp_path: Path) -> None:
+    # A child has the lock of an import, but not the thread that would release it.
+    program = """
+    import faulthandler
+    begun = threading.Event()
+    class SlowFinder:
+        def find_spec(self, name, path, target=None):
+            if name == "execution_dataflow.executors.event_loop":
+                begun.set()
+                time.sleep(0.3)
+    sys.meta_path.insert(0, SlowFinder())
+    async def nap():
+        pass
+    handle = engine.submit(graph_of(nap))
+    begun.wait()
+    def child():
+        faulthandler.dump_traceback_later(25, exit=True)
+        assert engine.submit(graph_of(nap)).result(20).is_successful()
+    print(forked(child))
+    print(handle.result().is_successful())
+    """
+    check(tmp_path, program, "0", "True")
+
+
+def test_module_of_the_package_may_fork_as_it_is_imported(tmp_path: Path) -> None:
+    program = """
+    class ForkingFinder:
+        def find_spec(self, name, path, target=None):
+            if name == "execution_dataflow.executors.event_loop":
+                print(forked(lambda: None), flush=True)
+    sys.meta_path.insert(0, ForkingFinder())
+    import execution_dataflow.executors.event_loop
+    """
+    check(tmp_path, program, "0")
+
+
 def test_operations_may_start_programs(tmp_path: Path) -> None:
     program = """
     import subprocess

@@ -3,10 +3,11 @@
 
 use std::sync::atomic::{AtomicPtr, Ordering};
 
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyMemoryView};
-use pyo3::{ffi, intern};
 
+use crate::kept::intern;
 use crate::shared_memory::lease::Lease;
 
 /// `numpy.ndarray`, once an instance of it was met. Relaxed: the type object is immortal for us and was made before.

@@ -7,9 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dataflow_core::ready::Task;
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
-use pyo3::{PyTraverseError, PyVisit, intern};
+use pyo3::{PyTraverseError, PyVisit};
 
 use crate::body::CoreRun;
 use crate::call;
@@ -20,6 +19,7 @@ use crate::gate::{self, Sent};
 use crate::gather::gather_instead;
 use crate::isolation;
 use crate::items;
+use crate::kept::{Kept, intern};
 use crate::live::LiveAttempt;
 use crate::node_spec::{Expands, NodeSpec};
 use crate::python_errors;
@@ -205,7 +205,7 @@ fn returned(py: Python<'_>, value: Bound<'_, PyAny>) -> PyErr {
 }
 
 fn is_cancellation(py: Python<'_>, error: &PyErr) -> PyResult<bool> {
-    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    static CLASS: Kept<Py<PyType>> = Kept::new();
     Ok(error.is_instance(py, CLASS.import(py, "asyncio", "CancelledError")?))
 }
 

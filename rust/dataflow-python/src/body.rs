@@ -15,7 +15,6 @@ use dataflow_core::ready::Task;
 use dataflow_core::run::{Run, Step, Stop};
 use dataflow_core::status::State;
 use pyo3::exceptions::{PyBaseException, PyKeyboardInterrupt, PySystemError, PySystemExit};
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::attempt::Attempt;
@@ -30,6 +29,7 @@ use crate::gate;
 use crate::gather::gather;
 use crate::host::Host;
 use crate::items;
+use crate::kept::intern;
 use crate::limits::RunLimits;
 use crate::map_content::{Element, MapRun};
 use crate::native_threads::OfThread;

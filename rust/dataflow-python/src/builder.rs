@@ -4,7 +4,6 @@
 use dataflow_core::error::GraphError;
 use dataflow_core::ids::NodeId;
 use pyo3::exceptions::{PyIndexError, PyOverflowError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
@@ -14,6 +13,7 @@ use crate::bulk::{self, Before};
 use crate::channels::new_channel;
 use crate::composition;
 use crate::functions::{self, Functions};
+use crate::kept::intern;
 use crate::layout::PortLayout;
 use crate::nodes::nodes_of;
 use crate::operation_base::OperationBase;

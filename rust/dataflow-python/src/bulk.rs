@@ -7,12 +7,12 @@ use dataflow_core::graph::Mark;
 use dataflow_core::ids::NodeId;
 use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 
 use crate::builder::{GraphBuilder, graph_error, known_kind};
 use crate::functions;
+use crate::kept::intern;
 use crate::kinds::SpreadMap;
 use crate::nodes::Nodes;
 use crate::places;

@@ -17,13 +17,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::body::{CoreRun, internal_error};
 use crate::call;
 use crate::frame::Frame;
 use crate::host::Host;
+use crate::kept::intern;
 use crate::stacks;
 
 /// How long a companion waits for the next operation before its thread ends.

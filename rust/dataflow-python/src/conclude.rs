@@ -9,7 +9,6 @@ use dataflow_core::outcome::Claim;
 use dataflow_core::ready::Task;
 use dataflow_core::run::{Step, Stop};
 use dataflow_core::status::State;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
@@ -20,6 +19,7 @@ use crate::dimensions;
 use crate::events::{Kind, Moment};
 use crate::frame::{Frame, Values};
 use crate::items::{self, Outcome};
+use crate::kept::intern;
 use crate::limits::RunLimits;
 use crate::node_spec::{CallKind, NodeSpec};
 use crate::python_errors;

@@ -13,7 +13,6 @@ use dataflow_core::ready::Task;
 use dataflow_core::run::Step;
 use dataflow_core::status::State;
 use pyo3::exceptions::{PyIndexError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
@@ -23,6 +22,7 @@ use crate::conclude::{self, Via};
 use crate::frame::{Frame, Values};
 use crate::host::Host;
 use crate::items::{self, Outcome};
+use crate::kept::intern;
 use crate::map_content::Element;
 use crate::missing::Missing;
 use crate::node_spec::{Expands, NodeSpec, Place};

@@ -15,7 +15,6 @@ use dataflow_core::ids::{InstanceId, NodeId};
 use dataflow_core::ready::Task;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 use pyo3::{PyTraverseError, PyVisit};
 use smallvec::SmallVec;
@@ -23,6 +22,7 @@ use smallvec::SmallVec;
 use crate::attempt::Attempt;
 use crate::body::CoreRun;
 use crate::items;
+use crate::kept::Kept;
 use crate::limits::RunLimits;
 use crate::node_spec::NodeSpec;
 use crate::python_errors;
@@ -410,16 +410,16 @@ pub(crate) fn on_stack<'f>(wanted: impl Fn(&Frame) -> bool) -> Option<&'f Frame>
 
 /// The context variable that names the attempt to child tasks and `to_thread`.
 pub(crate) fn attempt_variable(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static VARIABLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static VARIABLE: Kept<Py<PyAny>> = Kept::new();
     let make = || -> PyResult<Py<PyAny>> {
         let class = py.import("contextvars")?.getattr("ContextVar")?;
         Ok(class.call1(("execution_dataflow_attempt",))?.unbind())
     };
-    VARIABLE.get_or_try_init(py, make).map(|variable| variable.bind(py))
+    VARIABLE.get_or_make(make).map(|variable| variable.bind(py))
 }
 
 pub(crate) fn inherited<'py>(py: Python<'py>) -> PyResult<Option<Bound<'py, Attempt>>> {
-    let attempt = attempt_variable(py)?.call_method1(pyo3::intern!(py, "get"), (py.None(),))?;
+    let attempt = attempt_variable(py)?.call_method1(crate::kept::intern!(py, "get"), (py.None(),))?;
     Ok(attempt.cast_into::<Attempt>().ok().filter(|attempt| attempt.get().is_live()))
 }
 

@@ -2,11 +2,11 @@
 #![allow(unsafe_code)]
 
 use pyo3::exceptions::PyTypeError;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyFunction, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
+use crate::kept::intern;
 use crate::kinds::SpreadMap;
 use crate::operations::new_object;
 

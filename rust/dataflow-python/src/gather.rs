@@ -6,7 +6,6 @@ use dataflow_core::ids::NodeId;
 use dataflow_core::instance::Instance;
 use dataflow_core::plan::{Source, SourceKind};
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
@@ -14,6 +13,7 @@ use crate::arrays;
 use crate::body::PythonBody;
 use crate::dimensions;
 use crate::frame::Frame;
+use crate::kept::intern;
 use crate::limits::RunLimits;
 use crate::node_spec::NodeSpec;
 use crate::python_errors;

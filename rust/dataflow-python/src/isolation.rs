@@ -13,7 +13,8 @@ use std::ptr::null_mut;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
+
+use crate::kept::Kept;
 
 /// The context that a worker has entered for the operations of one run.
 pub(crate) struct Isolation {
@@ -90,8 +91,8 @@ unsafe fn map_of(context: *mut ffi::PyObject) -> *const ffi::PyObject {
 
 #[inline]
 fn maps_are_where_we_look(py: Python<'_>) -> bool {
-    static ANSWER: PyOnceLock<bool> = PyOnceLock::new();
-    *ANSWER.get_or_init(py, || try_the_place(py).unwrap_or(false))
+    static ANSWER: Kept<bool> = Kept::new();
+    *ANSWER.get().unwrap_or_else(|| ANSWER.keep(try_the_place(py).unwrap_or(false)))
 }
 
 /// A copy has the map of its original, a variable that is set changes the map of the copy alone, and a copy of that has

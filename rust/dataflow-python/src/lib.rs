@@ -29,6 +29,7 @@ mod host;
 mod interpreters;
 mod isolation;
 mod items;
+mod kept;
 mod kinds;
 mod layout;
 mod limits;
@@ -71,6 +72,7 @@ mod workers;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     interpreters::refuse_other_than_main()?;
     clock_source::choose();
+    kept::make_what_pyo3_keeps(module.py())?;
     module.add_class::<attempt::Attempt>()?;
     module.add_class::<builder::GraphBuilder>()?;
     module.add_class::<companion::Companion>()?;

@@ -10,10 +10,10 @@ use dataflow_core::ledger::{Demand, Grants, Ledger, Request, Ticket, Verdict};
 use dataflow_core::plan::{Plan, SourceKind};
 use dataflow_core::ready::Task;
 use pyo3::exceptions::PyValueError;
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::body::{CoreRun, PythonBody};
+use crate::kept::intern;
 use crate::node_spec::{Expands, NodeSpec};
 use crate::value_sizes::{self, ValueSizes};
 

@@ -1,18 +1,19 @@
 //! The sentinel for "there is no value", where `None` is one.
 
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
+
+use crate::kept::Kept;
 
 /// The class of the one object `MISSING`.
 #[pyclass(frozen, module = "execution_dataflow._core", name = "MissingType")]
 pub(crate) struct Missing;
 
-static OBJECT: PyOnceLock<Py<Missing>> = PyOnceLock::new();
+static OBJECT: Kept<Py<Missing>> = Kept::new();
 
 impl Missing {
     /// The one object.
     pub(crate) fn object(py: Python<'_>) -> PyResult<&Bound<'_, Missing>> {
-        OBJECT.get_or_try_init(py, || Py::new(py, Missing)).map(|object| object.bind(py))
+        OBJECT.get_or_make(|| Py::new(py, Missing)).map(|object| object.bind(py))
     }
 }
 

@@ -6,8 +6,9 @@
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-use pyo3::intern;
 use pyo3::prelude::*;
+
+use crate::kept::intern;
 
 /// Number of the limit that holds; every change has its own, and 0 stands for none. Relaxed: it publishes nothing, and
 /// who reads the old number looks again within milliseconds.

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use dataflow_core::graph::{INPUT_MANY, INPUT_MUTABLE};
 use pyo3::exceptions::PyValueError;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::checks::Check;
+use crate::kept::intern;
 use crate::map_spec::MapSpec;
 use crate::missing::Missing;
 use crate::python_errors;

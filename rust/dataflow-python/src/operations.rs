@@ -3,15 +3,14 @@
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
+use crate::kept::{Kept, intern};
 use crate::operation_base::OperationBase;
 
 /// What operations without keywords share: a dict of its own for each would double their size. It is only read.
-static NO_KEYWORDS: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+static NO_KEYWORDS: Kept<Py<PyDict>> = Kept::new();
 
 /// A new object of a class without native fields, as `object.__new__(class)` makes it. It has the compact layout, which
 /// plain allocation does not prepare on every version.
@@ -65,7 +64,7 @@ fn make<'py>(
     let keywords = match keywords {
         // The dict of the call is the callee's to change.
         Some(keywords) => keywords.copy()?,
-        None => NO_KEYWORDS.get_or_init(py, || PyDict::new(py).unbind()).bind(py).clone(),
+        None => NO_KEYWORDS.get().unwrap_or_else(|| NO_KEYWORDS.keep(PyDict::new(py).unbind())).bind(py).clone(),
     };
     made.setattr(intern!(py, "_arguments"), (arguments, keywords))?;
     Ok(made)

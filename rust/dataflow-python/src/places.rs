@@ -7,12 +7,12 @@
 use std::ffi::c_int;
 
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::builder::GraphBuilder;
+use crate::kept::intern;
 use crate::kinds::SpreadMap;
 
 /// An instruction of a code object that is no part of this package, and is being executed.

@@ -5,11 +5,12 @@
 use pyo3::exceptions::PyTypeError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
 
-static INPUTS: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
-static OUTPUTS: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
+use crate::kept::Kept;
+
+static INPUTS: Kept<Py<PyDict>> = Kept::new();
+static OUTPUTS: Kept<Py<PyDict>> = Kept::new();
 
 unsafe extern "C" fn call_input(
     class: *mut ffi::PyObject,
@@ -34,7 +35,7 @@ unsafe extern "C" fn call_output(
 /// # Safety
 /// Attached; `arguments` are those of a vectorcall of `class`: as many references as `count` says and `names` has.
 unsafe fn call(
-    known: &PyOnceLock<Py<PyDict>>,
+    known: &Kept<Py<PyDict>>,
     class: *mut ffi::PyObject,
     arguments: *const *mut ffi::PyObject,
     count: usize,
@@ -51,7 +52,7 @@ unsafe fn call(
         (1, 0, _) => true,
         (0, 1, Some(names)) => names
             .get_borrowed_item(0)
-            .is_ok_and(|name| name.is(pyo3::intern!(py, "data_type")) || name.eq("data_type").unwrap_or(false)),
+            .is_ok_and(|name| name.is(crate::kept::intern!(py, "data_type")) || name.eq("data_type").unwrap_or(false)),
         _ => false,
     };
     let given: &[_] = match positional + named {
@@ -60,7 +61,7 @@ unsafe fn call(
         total => unsafe { std::slice::from_raw_parts(arguments, total) },
     };
     let made = (|| {
-        let kept = known.get(py).filter(|_| is_plain && is_builtin(given[0]));
+        let kept = known.get().filter(|_| is_plain && is_builtin(given[0]));
         if let Some(kept) = kept {
             // SAFETY: attached, and a reference that the caller keeps.
             let data_type = unsafe { Bound::from_borrowed_ptr(py, given[0]) };
@@ -123,9 +124,10 @@ pub(crate) fn intern_ports(input_port: &Bound<'_, PyType>, output_port: &Bound<'
     for (class, known, call) in
         [(input_port, &INPUTS, call_input as ffi::vectorcallfunc), (output_port, &OUTPUTS, call_output)]
     {
-        known
-            .set(py, PyDict::new(py).unbind())
-            .map_err(|_| PyTypeError::new_err("the classes of ports are known already"))?;
+        if known.get().is_some() {
+            return Err(PyTypeError::new_err("the classes of ports are known already"));
+        }
+        known.keep(PyDict::new(py).unbind());
         // SAFETY: attached; the class is a heap type that was just made. Subclasses do not inherit the slot.
         unsafe { (*class.as_type_ptr()).tp_vectorcall = Some(call) };
     }

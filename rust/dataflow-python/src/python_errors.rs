@@ -1,15 +1,16 @@
 //! The exception classes of `execution_dataflow.errors`, imported when one is first raised.
 
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
+
+use crate::kept::Kept;
 
 macro_rules! python_error {
     ($($(#[$doc:meta])* $function:ident => $class:literal),* $(,)?) => {
         $(
             $(#[$doc])*
             pub(crate) fn $function(py: Python<'_>, message: String) -> PyErr {
-                static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+                static CLASS: Kept<Py<PyType>> = Kept::new();
                 match CLASS.import(py, "execution_dataflow.errors", $class) {
                     Ok(class) => PyErr::from_type(class.clone(), message),
                     Err(error) => error,
@@ -38,7 +39,7 @@ pub(crate) fn unknown_port(
     known: &Bound<'_, PyAny>,
     direction: &str,
 ) -> PyErr {
-    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    static CLASS: Kept<Py<PyType>> = Kept::new();
     CLASS
         .import(py, "execution_dataflow.errors", "UnknownPortError")
         .and_then(|class| class.call1((operation, port, known, direction)))
@@ -50,7 +51,7 @@ macro_rules! interruption {
         $(
             $(#[$doc])*
             pub(crate) fn $function(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
-                static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+                static CLASS: Kept<Py<PyType>> = Kept::new();
                 CLASS.import(py, "execution_dataflow.cancellation", $class)
             }
         )*
@@ -68,9 +69,9 @@ interruption! {
 
 /// A function that does nothing, in which an exception may be raised that nobody is to see.
 pub(crate) fn absorb(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    static FUNCTION: Kept<Py<PyAny>> = Kept::new();
     let find = || Ok(py.import("execution_dataflow.cancellation")?.getattr("absorb")?.unbind());
-    FUNCTION.get_or_try_init(py, find).map(|function| function.bind(py))
+    FUNCTION.get_or_make(find).map(|function| function.bind(py))
 }
 
 /// What the code of an attempt gets that was set aside.

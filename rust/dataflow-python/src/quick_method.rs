@@ -11,8 +11,9 @@ use std::mem::{offset_of, size_of};
 use pyo3::exceptions::PySystemError;
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
+
+use crate::kept::Kept;
 
 unsafe extern "C" {
     /// A method bound to an object: part of CPython's C API, and not among the bindings of pyo3.
@@ -23,7 +24,7 @@ unsafe extern "C" {
 pub(crate) struct QuickMethod {
     name: &'static str,
     call: ffi::vectorcallfunc,
-    careful: PyOnceLock<Py<PyAny>>,
+    careful: Kept<Py<PyAny>>,
 }
 
 #[repr(C)]
@@ -36,13 +37,13 @@ struct Object {
 impl QuickMethod {
     /// A method whose `call` goes on with [`QuickMethod::call_carefully`] where it is not sure of its arguments.
     pub(crate) const fn new(name: &'static str, call: ffi::vectorcallfunc) -> Self {
-        Self { name, call, careful: PyOnceLock::new() }
+        Self { name, call, careful: Kept::new() }
     }
 
     /// Puts it in the place of the careful one.
     pub(crate) fn replace(&'static self, class: &Bound<'_, PyType>) -> PyResult<()> {
         let py = class.py();
-        let _ = self.careful.set(py, class.getattr(self.name)?.unbind());
+        self.careful.keep(class.getattr(self.name)?.unbind());
         class.setattr(self.name, self.object(py)?)
     }
 
@@ -73,7 +74,7 @@ impl QuickMethod {
     ) -> *mut ffi::PyObject {
         // SAFETY: attached, as the caller promises.
         let py = unsafe { Python::assume_attached() };
-        let Some(careful) = self.careful.get(py) else {
+        let Some(careful) = self.careful.get() else {
             PySystemError::new_err("the module was not initialised").restore(py);
             return std::ptr::null_mut();
         };
@@ -83,8 +84,8 @@ impl QuickMethod {
 }
 
 fn class(py: Python<'_>) -> PyResult<&Bound<'_, PyType>> {
-    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    CLASS.get_or_try_init(py, || make_class(py).map(Bound::unbind)).map(|class| class.bind(py))
+    static CLASS: Kept<Py<PyType>> = Kept::new();
+    CLASS.get_or_make(|| make_class(py).map(Bound::unbind)).map(|class| class.bind(py))
 }
 
 fn make_class(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
@@ -130,7 +131,7 @@ unsafe fn careful(object: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: as the caller promises; `replace` set it before there was an object.
     unsafe {
         let method = (*object.cast::<Object>()).method;
-        method.careful.get(Python::assume_attached()).map_or(ffi::Py_None(), Py::as_ptr)
+        method.careful.get().map_or(ffi::Py_None(), Py::as_ptr)
     }
 }
 

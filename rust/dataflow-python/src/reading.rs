@@ -5,12 +5,11 @@ use dataflow_core::ids::NodeId;
 use dataflow_core::plan::Plan;
 use dataflow_core::validate::{CycleEdge, Fault, validate};
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyTuple, PyType};
 
 use crate::builder::GraphBuilder;
+use crate::kept::{Kept, intern};
 use crate::kinds::SpreadMap;
 use crate::node_spec::NodeSpec;
 use crate::plan::{Program, PyPlan};
@@ -119,8 +118,8 @@ impl<'a, 'py> Reading<'a, 'py> {
         }
         let priority = operation.getattr(intern!(py, "priority"))?;
         if !priority.is(&self.zero) {
-            static PRIORITY_OF: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-            let of = PRIORITY_OF.get_or_try_init(py, || -> PyResult<_> {
+            static PRIORITY_OF: Kept<Py<PyAny>> = Kept::new();
+            let of = PRIORITY_OF.get_or_make(|| -> PyResult<_> {
                 Ok(py.import("execution_dataflow.priorities")?.getattr("priority_of")?.unbind())
             })?;
             let priority = of.bind(py).call1((operation,))?.extract()?;
@@ -158,7 +157,7 @@ impl<'a, 'py> Reading<'a, 'py> {
     }
 }
 
-static METHOD_TYPE: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static METHOD_TYPE: Kept<Py<PyType>> = Kept::new();
 
 /// The head of a bound method, as `cpython/classobject.h` has declared it in all versions of Python 3.
 #[repr(C)]

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use pyo3::{PyTraverseError, PyVisit, intern};
+use pyo3::{PyTraverseError, PyVisit};
 
 use crate::body::CoreRun;
 use crate::conclude;
 use crate::events::{Kind, Moment};
 use crate::frame::{Frame, Values};
 use crate::items;
+use crate::kept::intern;
 use crate::live::LiveAttempt;
 use crate::missing::Missing;
 use crate::node_spec::NodeSpec;

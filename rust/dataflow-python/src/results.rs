@@ -5,9 +5,10 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::{ffi, intern};
+
+use crate::kept::intern;
 
 /// The results of one output, in the order of the items. Each item writes its own place, once.
 pub(crate) enum Column {
@@ -19,8 +20,12 @@ pub(crate) enum Column {
 /// One array with a row for each item, made from the first result.
 pub(crate) struct Stack {
     rows: usize,
-    made: PyOnceLock<Made>,
+    made: MadeOnce,
 }
+
+/// May wait for the thread that makes it: it belongs to a run, which is lost in a process that is forked.
+#[allow(clippy::disallowed_types)]
+type MadeOnce = pyo3::sync::PyOnceLock<Made>;
 
 struct Made {
     array: Py<PyAny>,
@@ -33,7 +38,7 @@ impl Column {
     /// For this many items, or for as many as will come.
     pub(crate) fn new(len: Option<usize>, stacks: bool) -> Self {
         match len {
-            Some(rows) if stacks => Self::Stack(Stack { rows, made: PyOnceLock::new() }),
+            Some(rows) if stacks => Self::Stack(Stack { rows, made: MadeOnce::new() }),
             Some(len) => Self::Sized((0..len).map(|_| AtomicPtr::new(null_mut())).collect()),
             None => Self::Open(Mutex::default()),
         }

@@ -2,11 +2,11 @@
 #![allow(unsafe_code)]
 
 use pyo3::ffi;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyRange, PyTuple};
 
 use crate::arrays;
+use crate::kept::intern;
 use crate::python_errors;
 
 /// One zipped input.

@@ -3,7 +3,6 @@
 use dataflow_core::ready::Task;
 use dataflow_core::run::{Step, Stop};
 use pyo3::exceptions::PyBaseException;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
@@ -15,6 +14,7 @@ use crate::events::{Kind, Moment};
 use crate::frame::{Frame, Values};
 use crate::gather::gather_instead;
 use crate::host::Host;
+use crate::kept::intern;
 use crate::missing::Missing;
 use crate::node_spec::NodeSpec;
 use crate::timed::{self, Ended};

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use dataflow_core::ready::Task;
 use dataflow_core::run::{Step, Stop};
-use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::body::{CoreRun, PythonBody, SIGNAL_SLICE};
@@ -15,6 +14,7 @@ use crate::convoy;
 use crate::frame::Frame;
 use crate::host::Host;
 use crate::items;
+use crate::kept::intern;
 use crate::node_spec::NodeSpec;
 use crate::python_errors;
 use crate::stacks::{self, Target};

@@ -8,12 +8,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyFloat, PyInt};
 
 use crate::arrays;
+use crate::kept::{Kept, intern};
 
 /// Values smaller than this are not worth the counting.
 const SMALLEST: u64 = 1024;
@@ -161,9 +160,9 @@ pub(crate) fn size(value: &Bound<'_, PyAny>) -> PyResult<u64> {
     if arrays::is_plain_array(&owner) && !has_objects(&owner)? {
         return owner.getattr(intern!(py, "nbytes"))?.extract();
     }
-    static SIZE_OF: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let size_of = SIZE_OF
-        .get_or_try_init(py, || Ok::<_, PyErr>(py.import("execution_dataflow.sizes")?.getattr("size_of")?.unbind()))?;
+    static SIZE_OF: Kept<Py<PyAny>> = Kept::new();
+    let size_of =
+        SIZE_OF.get_or_make(|| Ok::<_, PyErr>(py.import("execution_dataflow.sizes")?.getattr("size_of")?.unbind()))?;
     size_of.bind(py).call1((value,))?.extract()
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyKeyError, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 
+use crate::kept::intern;
 use crate::shared_memory::books::{Books, INDEX_BITS, MAX_BLOCKS, Removed};
 use crate::shared_memory::lease::Lease;
 
