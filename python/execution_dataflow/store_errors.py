@@ -11,6 +11,7 @@ __all__ = [
     "NoStateStoreError",
     "RunHeldError",
     "StateConflictError",
+    "StateNotKeptError",
     "StoreError",
     "StoreFormatError",
     "UnstorableValueError",
@@ -179,3 +180,31 @@ class NoStateStoreError(ContractError):
             'ExecutionEngine(state="sqlite:///state.db"), or one that keeps checkpoints too, '
             'ExecutionEngine(checkpoint="sqlite:///runs.db")'
         )
+
+
+class StateNotKeptError(ContractError):
+    """An operation has changed persistent state, and a checkpoint cannot keep the operation itself.
+
+    The change was not made: a run that is resumed would run the operation again, and change the state twice.
+
+    Parameters
+    ----------
+    operation : str
+        Its name.
+    reason : str
+        Why it cannot be kept.
+
+    Attributes
+    ----------
+    operation, reason : str
+        As given.
+    """
+
+    def __init__(self, operation: str = "", reason: str = "") -> None:
+        super().__init__(
+            f"{operation} has changed persistent state and cannot be kept itself ({reason}): when the run is resumed it "
+            "would run again, and change the state twice, so nothing was changed. Return what can be stored, or change "
+            "the state in an operation of its own"
+        )
+        self.operation = operation
+        self.reason = reason

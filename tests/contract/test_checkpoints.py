@@ -1,4 +1,4 @@
-"""A run that is repeated with the same run id takes over what had succeeded, and runs the rest ."""
+"""A run that is repeated with the same run id takes over what had succeeded, and runs the rest."""
 
 from __future__ import annotations
 
@@ -28,10 +28,12 @@ from execution_dataflow import (
     RetryPolicy,
     RunHeldError,
     RunState,
+    StateNotKeptError,
     UnknownOperationError,
     open_store,
     operation,
 )
+from execution_dataflow.persistent_state import edit_state
 
 pytest.importorskip("sqlalchemy")
 
@@ -337,16 +339,28 @@ def test_two_runs_of_one_id_at_the_same_time_are_refused(engine: ExecutionEngine
     assert run(engine, graph).is_successful()
 
 
-def test_state_of_an_operation_that_is_not_kept_is_warned_of(engine: ExecutionEngine) -> None:
+@pytest.mark.parametrize("why", ["output", "fingerprint"])
+def test_an_operation_that_cannot_be_kept_changes_no_state(engine: ExecutionEngine, address: str, why: str) -> None:
+    generator = (x for x in range(3))
+
     def counted(context: ExecutionContext) -> Any:
         context.state.update("times", lambda times: times + 1, default=0)
         return (x for x in range(3))
 
+    def counted_with_a_closure(context: ExecutionContext) -> Any:
+        context.state.update("times", lambda times: times + 1, default=0)
+        return next(generator)
+
     graph = GraphDefinition("uncommitted")
-    graph.add(counted)
-    (warning,) = run(engine, graph).warnings
-    assert "counted has changed persistent state and is not kept itself" in warning
-    assert "generator" in warning
+    node = graph.add(operation(counted if why == "output" else counted_with_a_closure, name="counted"))
+    record = run(engine, graph).get_error(node)
+    error = record and record.exception
+    assert isinstance(error, StateNotKeptError)
+    assert "counted has changed persistent state and cannot be kept itself" in str(error)
+    assert ("cannot be stored" if why == "output" else "what it is computed from cannot be told") in error.reason
+    assert "generator" in error.reason
+    with edit_state(address, "operation:uncommitted/counted") as state:
+        assert list(state.keys()) == []
 
 
 def test_a_run_that_is_refused_for_another_reason_is_not_held(engine: ExecutionEngine) -> None:

@@ -18,7 +18,7 @@ from execution_dataflow.checkpoints.settings import Checkpoint
 from execution_dataflow.fingerprinting import item, what_changed
 from execution_dataflow.kept_state import take_changes
 from execution_dataflow.storage_formats import ValueCodec
-from execution_dataflow.store_errors import StoreError, UnstorableValueError
+from execution_dataflow.store_errors import StateNotKeptError, StoreError, UnstorableValueError
 from execution_dataflow.stores.journal import Commit, record_binding
 from execution_dataflow.stores.owners import has_ended, new_owner
 
@@ -82,7 +82,6 @@ class RunCheckpoint:
         self._began = 0.0
         self._not_kept: dict[str, str] = {}
         self._damaged_items: dict[str, str] = {}
-        self._uncommitted: set[int] = set()
         self._codec = ValueCodec(
             store.artifacts,
             key=store.key,
@@ -234,6 +233,8 @@ class RunCheckpoint:
         ------
         StateConflictError
             A value of the state was changed by somebody else; nothing was kept.
+        StateNotKeptError
+            It has changed state, and cannot be kept itself; nothing was kept.
         StoreError, LeaseLostError
             Nothing can be kept any more.
         """
@@ -260,24 +261,16 @@ class RunCheckpoint:
                 began, ended_at = self._began + started * _NANOSECOND, self._began + ended * _NANOSECOND
                 commit = Commit(name, fingerprint, attempt, began, ended_at, encoded.record, encoded.artifacts)
         if changes or (self._waits and commit is not None):
-            self._writer.write(commit, changes)
             if commit is None:
-                self._warn_of_state(record, node, name)
+                raise StateNotKeptError(name, self._not_kept.get(name) or self._why_unknown(node))
+            self._writer.write(commit, changes)
         elif commit is not None:
             self._writer.add(commit)
 
-    def _warn_of_state(self, record: RunRecord, node: int, name: str) -> None:
-        """Say that state which is committed belongs to an operation that is not, once for all items of a map."""
-        if node in self._uncommitted:
-            return
-        self._uncommitted.add(node)
-        why = self._not_kept.get(name, "what it is computed from cannot be told")
-        text = (
-            f"{name} has changed persistent state and is not kept itself ({why}): when the run is resumed, it runs "
-            "again, and changes the state again"
-        )
-        record.warnings.append(text)
-        record.logger_for(None).warning("%s", text)
+    def _why_unknown(self, node: int) -> str:
+        """Say why an operation has no fingerprint."""
+        reason = self._fingerprints.reason(node) if node < self._count else "its graph cannot be told"
+        return f"what it is computed from cannot be told: {reason}"
 
     # ------------------------------------------------------------ at the end
 
@@ -342,7 +335,7 @@ class RunCheckpoint:
         not_kept = dict(self._not_kept)
         for node, fingerprint in enumerate(self._fingerprints.all):
             if fingerprint is None:
-                not_kept[self._plan.names[node]] = f"what it is computed from cannot be told: {without(node)}"
+                not_kept[self._plan.names[node]] = self._why_unknown(node)
         reasons = {}
         if resumption is not None and self._is_resumed:
             reasons = reasons_to_run(
