@@ -275,7 +275,8 @@ fn a_cancellation_ends_a_task_that_waits_for_a_retry() {
 
 #[test]
 fn a_failure_fails_what_waits_for_a_retry_and_cancels_what_never_started() {
-    model(2, || {
+    // Two minutes of interleavings with two preemptions.
+    model(1, || {
         let (run, pool) = prepare(&[Act::RetryLater, Act::Fail], &[], 2, true);
         let worker = start_worker(&pool);
         pool.drive(&run, &mut ());
