@@ -41,6 +41,18 @@ def _() -> None:
         state.put("rows", (row for row in range(3)))
 
 
+@row("state that is changed by an operation which a checkpoint cannot keep")
+def _() -> object:
+    def counted(context: ExecutionContext) -> object:
+        context.state.put("seen", 1)
+        return (row for row in range(3))
+
+    graph = GraphDefinition("etl")
+    graph.add(counted)
+    with TemporaryDirectory() as folder, ExecutionEngine(checkpoint=Path(folder, "runs.db")) as engine:
+        return engine.run(graph)
+
+
 @row("state that somebody else has changed meanwhile")
 def _() -> None:
     with TemporaryDirectory() as folder, edit_state(Path(folder, "state.db"), "orders") as state:

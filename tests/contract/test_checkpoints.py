@@ -25,15 +25,12 @@ from execution_dataflow import (
     OperationStarted,
     OperationState,
     OutputPort,
-    RetryPolicy,
     RunHeldError,
     RunState,
-    StateNotKeptError,
     UnknownOperationError,
     open_store,
     operation,
 )
-from execution_dataflow.persistent_state import edit_state
 
 pytest.importorskip("sqlalchemy")
 
@@ -339,30 +336,6 @@ def test_two_runs_of_one_id_at_the_same_time_are_refused(engine: ExecutionEngine
     assert run(engine, graph).is_successful()
 
 
-@pytest.mark.parametrize("why", ["output", "fingerprint"])
-def test_an_operation_that_cannot_be_kept_changes_no_state(engine: ExecutionEngine, address: str, why: str) -> None:
-    generator = (x for x in range(3))
-
-    def counted(context: ExecutionContext) -> Any:
-        context.state.update("times", lambda times: times + 1, default=0)
-        return (x for x in range(3))
-
-    def counted_with_a_closure(context: ExecutionContext) -> Any:
-        context.state.update("times", lambda times: times + 1, default=0)
-        return next(generator)
-
-    graph = GraphDefinition("uncommitted")
-    node = graph.add(operation(counted if why == "output" else counted_with_a_closure, name="counted"))
-    record = run(engine, graph).get_error(node)
-    error = record and record.exception
-    assert isinstance(error, StateNotKeptError)
-    assert "counted has changed persistent state and cannot be kept itself" in str(error)
-    assert ("cannot be stored" if why == "output" else "what it is computed from cannot be told") in error.reason
-    assert "generator" in error.reason
-    with edit_state(address, "operation:uncommitted/counted") as state:
-        assert list(state.keys()) == []
-
-
 def test_a_run_that_is_refused_for_another_reason_is_not_held(engine: ExecutionEngine) -> None:
     with pytest.raises(UnknownOperationError):
         run(engine, chain(), retain=["lsat"])
@@ -466,24 +439,6 @@ def test_a_restored_operation_is_reverted_when_the_rest_fails(engine: ExecutionE
     run(engine, graph)
     run(engine, graph, on_failure="revert")
     assert ran == ["increment 17", "reverts 17"]
-
-
-@pytest.mark.parametrize("durability", ["batched", "each"])
-def test_state_changes_exactly_once_however_often_an_operation_is_attempted(address: str, durability: Any) -> None:
-    @operation(retry_policy=RetryPolicy(max_attempts=3))
-    def counts(context: ExecutionContext) -> int:
-        count: int = context.state.update("count", lambda count: count + 1, 0)
-        note(str(count))
-        if context.attempt < 3:
-            raise RuntimeError("try again")
-        return count
-
-    graph = GraphDefinition("counting")
-    counted = graph.add(counts)
-    with ExecutionEngine(checkpoint=address, durability=durability) as engine:
-        assert [run(engine, graph, name).get_output(counted) for name in "abc"] == [1, 2, 3]
-        assert ran == ["3", "3", "3"]
-        assert run(engine, graph, "a").get_output(counted) == 1  # restored, and counted once
 
 
 def test_durability_each_has_committed_before_the_next_one_starts(address: str) -> None:

@@ -18,7 +18,7 @@ from stores.stored_runs import begin, keys_of, made_commits
 
 from execution_dataflow.store_errors import StateConflictError, StoreError, StoreFormatError
 from execution_dataflow.stores.journal import Journal, StateChange, StateValue
-from execution_dataflow.stores.sql import postgresql_database
+from execution_dataflow.stores.sql import database
 from execution_dataflow.stores.sql.artifacts import DatabaseArtifacts
 from execution_dataflow.stores.sql.journal import SqlJournal
 from execution_dataflow.stores.sql.opening import open_journal
@@ -218,7 +218,7 @@ def test_several_open_a_new_schema_at_once(postgres: PostgresServer, schema: str
 
 
 def test_large_batches_and_artifacts_go_in_pieces(journal: SqlJournal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgresql_database, "_STATEMENT_BYTES", 10_000)
+    monkeypatch.setattr(database, "_BYTES_AT_ONCE", 10_000)
     lease = begin(journal)
     statements: list[str] = []
     event.listen(
@@ -228,7 +228,7 @@ def test_large_batches_and_artifacts_go_in_pieces(journal: SqlJournal, monkeypat
     )
     commits = [*made_commits(10, size=3000), *made_commits(2, "large", 30_000)]
     journal.append(lease, 1, commits)
-    assert len([statement for statement in statements if "INTO commits" in statement]) == 6
+    assert len([statement for statement in statements if "INTO segments" in statement]) == 4
     assert sorted(journal.commits("run")) == sorted(commits)
     artifacts = DatabaseArtifacts(journal.database, part_bytes=1000)
     data = os.urandom(2500)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
 from pathlib import Path
 
@@ -36,23 +37,29 @@ def address(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def test_changed_byte_leaves_out_that_record_and_names_it(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def neighbours(number: int) -> set[str]:
+    """What may be in the same row of the file."""
+    return {f"node[{other}]" for other in range(number - 20, number + 20)}
+
+
+def test_changed_byte_leaves_out_its_row_and_names_what_is_in_it(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     at = path.read_bytes().index(filled(17, 100))
     overwrite(path, at + 50, b"!")
     journal = open_journal(address(path))
     with caplog.at_level(logging.WARNING, "execution_dataflow.stores"):
         found = {commit.key: commit for commit in journal.commits("run")}
-    assert found == {key: commit for key, commit in EVERYTHING.items() if key != "node[17]"}
-    assert "1 records of run 'run' are damaged" in caplog.text
-    assert "'node[17]'" in caplog.text
+    assert found.items() <= EVERYTHING.items()
+    lost = set(EVERYTHING) - set(found)
+    assert "node[17]" in lost <= neighbours(17)
+    assert "1 rows of run 'run' are damaged" in caplog.text
+    assert all(repr(key) in caplog.text for key in lost)
     journal.close()
 
 
 def test_changed_key_is_noticed_too(path: Path) -> None:
-    # In the index, where SQLite reads it, and in the table.
     path.write_bytes(path.read_bytes().replace(b"node[1234]", b"lode[1234]"))
     journal = open_journal(address(path))
-    assert keys_of(journal) == set(EVERYTHING) - {"node[1234]"}
+    assert "node[1234]" in set(EVERYTHING) - keys_of(journal) <= neighbours(1234)
     journal.close()
 
 
@@ -67,16 +74,15 @@ def test_damaged_page_costs_its_own_records(path: Path, rubbish: bytes, caplog: 
     lost = set(EVERYTHING) - set(found)
     assert "node[1000]" in lost
     assert len(lost) < 40
-    assert f"at least {len(lost)} records of run 'run' cannot be read and are left out" in caplog.text
+    assert "rows of run 'run' cannot be read and are left out, so that what they have committed runs" in caplog.text
     journal.close()
 
 
 def test_damaged_index_costs_nothing(path: Path) -> None:
-    # Pages of the index hold keys and no outputs.
-    pages = [page for page in pages_with(path, b"node[77") if page not in pages_with(path, b"<outputs of ")]
-    assert pages
-    for page in pages:
-        overwrite(path, page * 4096, b"\xff" * 4096)
+    with sqlite3.connect(path) as connection:
+        ((page,),) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'segments_of_run'")
+    connection.close()
+    overwrite(path, (page - 1) * 4096, b"\xff" * 4096)
     journal = open_journal(address(path))
     assert {commit.key: commit for commit in journal.commits("run")} == EVERYTHING
     journal.close()
@@ -136,8 +142,9 @@ def test_salvage_copies_what_is_whole(path: Path, tmp_path: Path) -> None:
     journal = open_journal(address(tmp_path / "new.db"))
     found = {commit.key: commit for commit in journal.commits("run")}
     assert found.items() <= EVERYTHING.items()
-    assert COUNT - 40 < len(found) == copied.commits < COUNT
-    assert copied.commits + copied.lost == COUNT
+    # Of rows that cannot be read nobody knows how many they held.
+    assert COUNT - 80 < len(found) == copied.commits
+    assert 2 <= copied.lost <= COUNT - copied.commits
     assert (copied.runs, copied.state_values, copied.cached_results) == (1, 1, 1)
     value = journal.read_state("loader", "watermark")
     assert value is not None

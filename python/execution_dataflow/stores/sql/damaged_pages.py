@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from execution_dataflow.stores.sql.checksums import CommitRow
+from execution_dataflow.stores.sql.checksums import Row
 
 __all__ = ["readable_rows"]
 
@@ -23,7 +23,7 @@ _MOST_FAILURES = 100_000
 
 def readable_rows(
     connection: Connection, columns: str, table: str, index: str | None = None, run: int | None = None
-) -> tuple[list[CommitRow], int]:
+) -> tuple[list[Row], int]:
     """Read what can be read of a table.
 
     Parameters
@@ -47,7 +47,7 @@ def readable_rows(
     # NOT INDEXED leaves row ids, which need no index.
     statement = f"SELECT {columns} FROM {table} NOT INDEXED WHERE rowid BETWEEN ? AND ?"
     statement += f" AND {condition}" if condition else ""
-    found: list[CommitRow] = []
+    found: list[Row] = []
     lost = failures = 0
     waiting = [(0, len(ids))] if len(ids) else []
     while waiting:

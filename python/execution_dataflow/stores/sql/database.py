@@ -7,23 +7,27 @@ import threading
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from execution_dataflow.store_errors import StoreError
-from execution_dataflow.stores.sql.checksums import CommitRow
 from execution_dataflow.stores.sql.schema import STEPS, prepare, stored_version
+from execution_dataflow.stores.sql.segments import Segment
 from execution_dataflow.stores.sql.tables import CACHE
 
-__all__ = ["COMMITS_AFTER", "COMMIT_COLUMNS", "Database", "fetch_all", "not_text"]
+__all__ = ["Database", "not_text"]
 
 T = TypeVar("T")
 
-# Of a page of commits, with the marks of the driver for run, key and limit.
-COMMIT_COLUMNS = "key, fingerprint, attempt, started, ended, outputs, artifacts, checksum"
-COMMITS_AFTER = f"SELECT {COMMIT_COLUMNS} FROM commits WHERE run = {{0}} AND key > {{0}} ORDER BY key LIMIT {{0}}"
+# A statement of several rows lets go of the interpreter once for all of them, and waits for it once: a thread that
+# runs operations meanwhile would otherwise make each row wait.
+_ROWS_AT_ONCE = 500
+# The driver and the server keep a statement in memory.
+_BYTES_AT_ONCE = 16 << 20
+_ADD_SEGMENTS = "INSERT INTO segments (run, commit_count, commit_keys, artifacts, data, checksum) VALUES "
 # Engines that came with a fork. Freeing them would close the parent's connections: SQLite would take the file's log for
 # its own, and a server would be told that the parent is leaving.
 _INHERITED: list[Engine] = []
@@ -41,6 +45,8 @@ class Database(ABC):
 
     is_local: bool
     schema: str
+    mark: str
+    """What stands for a value in a statement of the driver."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -123,13 +129,18 @@ class Database(ABC):
     def now(self, connection: Connection) -> float:
         """Return the time by the store's clock, in seconds of the Unix epoch."""
 
-    @abstractmethod
-    def upsert_commits(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Write rows of the table of commits in the order of its columns; one of the same run and key is replaced."""
-
-    @abstractmethod
-    def commits_after(self, connection: Connection, run: int, after: str, limit: int) -> list[CommitRow]:
-        """Read the next rows of the commits of a run, in the order of their keys."""
+    def add_segments(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Write rows of the table of segments, without ids, in the order of its columns."""
+        some: list[tuple[Any, ...]] = []
+        size = 0
+        for index, row in enumerate(rows, 1):
+            some.append(row)
+            size += len(row[4])
+            if len(some) == _ROWS_AT_ONCE or size > _BYTES_AT_ONCE or index == len(rows):
+                marks = f"({', '.join([self.mark] * len(row))})"
+                values = tuple(chain.from_iterable(some))
+                connection.exec_driver_sql(_ADD_SEGMENTS + ", ".join([marks] * len(some)), values)
+                some, size = [], 0
 
     @abstractmethod
     def error_of(self, error: SQLAlchemyError) -> StoreError:
@@ -139,18 +150,9 @@ class Database(ABC):
         """Return whether an error says that what is stored is damaged, and reading around it may help."""
         return False
 
-    def rows_one_by_one(self, connection: Connection, run: int) -> tuple[list[CommitRow], int]:
-        """Read what can still be read of the commits of a run, and count those that cannot."""
+    def readable_segments(self, connection: Connection, run: int) -> tuple[list[Segment], int]:
+        """Read what can still be read of the segments of a run, the last first, and count those that cannot."""
         return [], 0
-
-
-def fetch_all(connection: Connection, statement: str, parameters: tuple[object, ...]) -> list[CommitRow]:
-    """Return the driver's own tuples: rows of SQLAlchemy would be a third of the time that reading commits takes."""
-    result = connection.exec_driver_sql(statement, parameters)
-    assert result.cursor is not None, "a SELECT has a cursor"
-    rows = result.cursor.fetchall()
-    result.close()
-    return list(rows)
 
 
 def not_text(address: str, error: UnicodeEncodeError) -> StoreError:

@@ -7,10 +7,11 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from execution_dataflow.store_errors import RunHeldError
+from execution_dataflow.store_errors import RunHeldError, StoreError
 from execution_dataflow.stores.journal import CachedResult, Commit, Lease, Owner, RunSummary, StateChange, StateValue
 from execution_dataflow.stores.sql import cache_index, leases, run_records, state_values
 from execution_dataflow.stores.sql.database import Database
+from execution_dataflow.stores.sql.run_counts import count_of_run
 
 __all__ = ["SqlJournal"]
 
@@ -68,7 +69,15 @@ class SqlJournal:
 
     def release(self, lease: Lease, state: str) -> None:
         """Give a run back, and note how it ended."""
-        self._database.write(lambda connection: leases.release(connection, self._database, lease, state))
+        database = self._database
+        counted = None
+        try:
+            counted = database.read(lambda connection: count_of_run(connection, lease.run_id))
+        except StoreError as error:
+            # Not in the transaction that writes: one that has met a damaged page takes no COMMIT.
+            if not database.is_damage(error.__cause__):
+                raise
+        database.write(lambda connection: leases.release(connection, database, lease, state, counted))
 
     def append(self, lease: Lease, batch: int, commits: Sequence[Commit], changes: Sequence[StateChange] = ()) -> None:
         """Write commits and changes of state, all or none."""

@@ -14,18 +14,30 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from execution_dataflow.store_errors import LeaseLostError, RunHeldError
 from execution_dataflow.stores.journal import Lease, Owner
 from execution_dataflow.stores.owners import holder_is_gone
 from execution_dataflow.stores.sql.database import Database
-from execution_dataflow.stores.sql.tables import BATCHES, CLAIMS, COMMITS, RUNS
+from execution_dataflow.stores.sql.run_counts import Counted
+from execution_dataflow.stores.sql.tables import BATCHES, CLAIMS, RUNS, SEGMENTS
 
-__all__ = ["acquire", "claim", "held", "holder_of", "locked_run", "release", "release_claim", "renew", "seconds_left"]
+__all__ = [
+    "acquire",
+    "claim",
+    "held",
+    "holder_of",
+    "locked_run",
+    "release",
+    "release_claim",
+    "renew",
+    "seconds_left",
+]
 
 # How long after its end a claim that nobody gave back is forgotten.
 _FORGET_CLAIMS_AFTER = 86_400.0
+_DELETED_AT_ONCE = 1000
 
 
 def acquire(
@@ -112,13 +124,15 @@ def renew(connection: Connection, database: Database, lease: Lease) -> None:
     connection.execute(update(RUNS).where(RUNS.c.id == run).values(lease_ends=ends, lease_seconds=lease.seconds))
 
 
-def release(connection: Connection, database: Database, lease: Lease, state: str) -> None:
-    """Give a run back; nothing happens if the lease was lost."""
+def release(connection: Connection, database: Database, lease: Lease, state: str, counted: Counted | None) -> None:
+    """Give a run back, and delete rows in which nothing counts any more; nothing happens if the lease was lost."""
     try:
         run = locked_run(connection, lease)
     except LeaseLostError:
         return
-    count = connection.execute(select(func.count()).select_from(COMMITS).where(COMMITS.c.run == run)).scalar_one()
+    count, replaced = counted or (None, [])
+    for first in range(0, len(replaced), _DELETED_AT_ONCE):
+        connection.execute(delete(SEGMENTS).where(SEGMENTS.c.id.in_(replaced[first : first + _DELETED_AT_ONCE])))
     connection.execute(
         update(RUNS)
         .where(RUNS.c.id == run)

@@ -10,7 +10,7 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import psycopg
@@ -19,8 +19,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from execution_dataflow.store_errors import StoreError
 from execution_dataflow.stores.sql.addresses import PostgresqlAddress
-from execution_dataflow.stores.sql.checksums import CommitRow
-from execution_dataflow.stores.sql.database import COMMITS_AFTER, Database, fetch_all, not_text
+from execution_dataflow.stores.sql.database import Database, not_text
 from execution_dataflow.stores.sql.tables import BATCHES
 
 __all__ = ["PostgresqlDatabase"]
@@ -48,33 +47,6 @@ _SESSION = """
            set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
                       ELSE current_setting('synchronous_commit') END, false)
 """
-_UPSERT_COMMITS = """
-    INSERT INTO commits (run, key, fingerprint, attempt, started, ended, outputs, artifacts, checksum)
-    SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bytea[], %s::bigint[], %s::float8[], %s::float8[], %s::bytea[],
-                         %s::text[], %s::bigint[])
-    ON CONFLICT (run, key) DO UPDATE SET fingerprint = excluded.fingerprint, attempt = excluded.attempt,
-        started = excluded.started, ended = excluded.ended, outputs = excluded.outputs,
-        artifacts = excluded.artifacts, checksum = excluded.checksum
-"""
-
-
-def _numbers(values: Sequence[float]) -> str:
-    return f"{{{','.join(map(repr, values))}}}"
-
-
-def _texts(values: Sequence[str]) -> str:
-    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') if value else "" for value in values)
-    return '{"' + '","'.join(quoted) + '"}'
-
-
-def _bytes(values: Sequence[bytes]) -> str:
-    return '{"\\\\x' + '","\\\\x'.join([value.hex() for value in values]) + '"}'
-
-
-# How each column is written as an array: psycopg does that value by value in Python, which took three times as long.
-_ARRAYS: list[Callable[[Any], str]] = [_numbers, _texts, _bytes, _numbers, _numbers, _numbers, _bytes, _texts, _numbers]
-# How much of outputs goes into one statement, all of which the server keeps in memory.
-_STATEMENT_BYTES = 16 << 20
 # The connection is gone, the server stops or starts, or it has too many connections just now.
 _GONE = {"57P01", "57P02", "57P03", "57P05", "25P03", "53300"}
 # Another transaction was in the way; a unique key is one that somebody else has created since.
@@ -91,6 +63,7 @@ class PostgresqlDatabase(Database):
     """
 
     is_local = False
+    mark = "%s"
 
     def __init__(self, address: PostgresqlAddress) -> None:
         super().__init__(str(address))
@@ -218,15 +191,6 @@ class PostgresqlDatabase(Database):
         # Not the beginning of the transaction, which may have waited for a lock since.
         return float(connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())::float8").scalar_one())
 
-    def upsert_commits(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:  # noqa: D102
-        # A statement may not write a row twice: the last one of a key is what would be there after all of them.
-        for some in _statements(list({row[1]: row for row in rows}.values())):
-            columns = zip(_ARRAYS, zip(*some, strict=True), strict=True)
-            connection.exec_driver_sql(_UPSERT_COMMITS, tuple(array(column) for array, column in columns))
-
-    def commits_after(self, connection: Connection, run: int, after: str, limit: int) -> list[CommitRow]:  # noqa: D102
-        return fetch_all(connection, COMMITS_AFTER.format("%s"), (run, after, limit))
-
     def error_of(self, error: SQLAlchemyError) -> StoreError:  # noqa: D102
         original = error.orig if isinstance(error, DBAPIError) else None
         if not isinstance(original, psycopg.Error):
@@ -259,15 +223,3 @@ class PostgresqlDatabase(Database):
                     f"(?reconnect_seconds= in the address says for how long to try): {said}"
                 )
         return StoreError(f"{self.address}: {said} (SQLSTATE {original.sqlstate})")
-
-
-def _statements(rows: Sequence[tuple[Any, ...]]) -> Iterator[Sequence[tuple[Any, ...]]]:
-    """Divide rows so that none but a single one is longer than a statement should be."""
-    first = size = 0
-    for number, row in enumerate(rows):
-        size += len(row[6])
-        if size > _STATEMENT_BYTES and number > first:
-            yield rows[first:number]
-            first, size = number, len(row[6])
-    if rows:
-        yield rows[first:]

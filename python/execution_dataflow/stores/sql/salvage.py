@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 from sqlalchemy import Connection, Table, insert
 
 from execution_dataflow.store_errors import StoreError
 from execution_dataflow.stores.journal import CachedResult
+from execution_dataflow.stores.sql import segments
 from execution_dataflow.stores.sql.addresses import SqliteAddress
-from execution_dataflow.stores.sql.checksums import (
-    CommitRow,
-    cache_checksum,
-    checked_commits,
-    commit_row,
-    state_checksum,
-)
+from execution_dataflow.stores.sql.checksums import Row, cache_checksum, state_checksum
 from execution_dataflow.stores.sql.damaged_pages import readable_rows
 from execution_dataflow.stores.sql.sqlite_database import SqliteDatabase
-from execution_dataflow.stores.sql.tables import CACHE, COMMITS, RUNS, STATE
+from execution_dataflow.stores.sql.tables import CACHE, RUNS, SEGMENTS, STATE
 
 __all__ = ["Salvaged", "salvage"]
 
@@ -98,14 +94,14 @@ def _copy(reading: Connection, writing: Connection) -> Salvaged:
     _write(writing, RUNS, runs)
     commits = 0
     for run in (int(row[0]) for row in runs):
-        rows, unread = readable_rows(
-            reading, ", ".join(COMMITS.c.keys()[1:]), "commits", "sqlite_autoindex_commits_1", run
-        )
-        differing: list[str] = []
-        whole = checked_commits(run, rows, differing)
-        _write(writing, COMMITS, [commit_row(run, commit) for commit in whole])
+        rows, unread = readable_rows(reading, segments.COLUMNS, "segments", "segments_of_run", run)
+        whole, differing = segments.whole_commits(sorted(rows, key=itemgetter(0), reverse=True), set())
+        names = SEGMENTS.c.keys()[1:]
+        copied = [dict(zip(names, row, strict=True)) for row in segments.segments_of(run, whole)]
+        if copied:
+            writing.execute(insert(SEGMENTS), copied)
         commits += len(whole)
-        lost += unread + len(differing)
+        lost += unread + sum(len(segments.keys_in(row[3])) or 1 for row in differing)
     found, unread = _rows(reading, STATE, "sqlite_autoindex_state_1")
     state = [row for row in found if _is_whole_state(row)]
     _write(writing, STATE, state)
@@ -117,17 +113,17 @@ def _copy(reading: Connection, writing: Connection) -> Salvaged:
     return Salvaged(len(runs), commits, len(state), len(cached), lost)
 
 
-def _rows(reading: Connection, table: Table, index: str) -> tuple[list[CommitRow], int]:
+def _rows(reading: Connection, table: Table, index: str) -> tuple[list[Row], int]:
     return readable_rows(reading, ", ".join(table.c.keys()), table.name, index)
 
 
-def _write(writing: Connection, table: Table, rows: list[CommitRow]) -> None:
+def _write(writing: Connection, table: Table, rows: list[Row]) -> None:
     if rows:
         names = table.c.keys()
         writing.execute(insert(table), [dict(zip(names, row, strict=True)) for row in rows])
 
 
-def _is_whole_state(row: CommitRow) -> bool:
+def _is_whole_state(row: Row) -> bool:
     try:
         return bool(state_checksum(*row[:-1]) == row[-1])
     # What is damaged may be of another type.
@@ -135,7 +131,7 @@ def _is_whole_state(row: CommitRow) -> bool:
         return False
 
 
-def _is_whole_result(row: CommitRow) -> bool:
+def _is_whole_result(row: Row) -> bool:
     try:
         names = tuple(row[3].split("\n")) if row[3] else ()
         result = CachedResult._make((*row[:3], names, *row[4:-1]))

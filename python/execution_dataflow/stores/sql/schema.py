@@ -63,21 +63,19 @@ _VERSION_1 = (
         PRIMARY KEY (run, epoch, batch)
     ){by_key}
     """,
-    # In SQLite a table with row ids: what lies behind a damaged page of its index can still be read by them.
+    # Many commits in one row; the index leads round a damaged page.
     """
-    CREATE TABLE commits (
+    CREATE TABLE segments (
+        id {identity},
         run {integer} NOT NULL,
-        key {text} NOT NULL,
-        fingerprint {bytes} NOT NULL,
-        attempt {integer} NOT NULL,
-        started {real} NOT NULL,
-        ended {real} NOT NULL,
-        outputs {bytes} NOT NULL,
+        commit_count {integer} NOT NULL,
+        commit_keys {text} NOT NULL,
         artifacts {text} NOT NULL,
-        checksum {integer} NOT NULL,
-        PRIMARY KEY (run, key)
+        data {bytes} NOT NULL,
+        checksum {integer} NOT NULL
     )
     """,
+    "CREATE INDEX segments_of_run ON segments (run, id)",
     """
     CREATE TABLE state (
         namespace {text} NOT NULL,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
-from itertools import chain
+from collections.abc import Callable
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -14,26 +14,16 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from execution_dataflow.store_errors import StoreError, StoreFormatError
+from execution_dataflow.stores.sql import segments
 from execution_dataflow.stores.sql.addresses import SqliteAddress
-from execution_dataflow.stores.sql.checksums import CommitRow
 from execution_dataflow.stores.sql.damaged_pages import readable_rows
-from execution_dataflow.stores.sql.database import COMMIT_COLUMNS, COMMITS_AFTER, Database, fetch_all, not_text
+from execution_dataflow.stores.sql.database import Database, not_text
+from execution_dataflow.stores.sql.segments import Segment
 
 __all__ = ["SqliteDatabase"]
 
 T = TypeVar("T")
 
-# A statement of several rows lets go of the interpreter once for all of them, and waits for it once: a thread that
-# runs operations meanwhile would otherwise make each row wait. The number of rows is bounded by SQLite's 32,766 values.
-_ROWS_AT_ONCE = (500, 50, 1)
-_VALUES = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_UPSERT_COMMITS = (
-    "INSERT INTO commits (run, key, fingerprint, attempt, started, ended, outputs, artifacts, checksum) "
-    "VALUES {} ON CONFLICT (run, key) DO UPDATE SET fingerprint = excluded.fingerprint, "
-    "attempt = excluded.attempt, started = excluded.started, ended = excluded.ended, outputs = excluded.outputs, "
-    "artifacts = excluded.artifacts, checksum = excluded.checksum"
-)
-_UPSERTS = [(rows, _UPSERT_COMMITS.format(", ".join([_VALUES] * rows))) for rows in _ROWS_AT_ONCE]
 # In the order of the columns of the table.
 _FIND_CACHED = (
     "SELECT key, operation, outputs, artifacts, size, seconds, created_at, used_at, expires_at, checksum "
@@ -58,6 +48,7 @@ class SqliteDatabase(Database):
 
     is_local = True
     schema = "main"
+    mark = "?"
 
     def __init__(self, address: SqliteAddress, clock: Callable[[], float] = time.time) -> None:
         super().__init__(str(address))
@@ -195,22 +186,13 @@ class SqliteDatabase(Database):
     def now(self, connection: Connection) -> float:  # noqa: D102
         return self._clock()
 
-    def upsert_commits(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:  # noqa: D102
-        done = 0
-        for size, statement in _UPSERTS:
-            while len(rows) - done >= size:
-                connection.exec_driver_sql(statement, tuple(chain.from_iterable(rows[done : done + size])))
-                done += size
-
-    def commits_after(self, connection: Connection, run: int, after: str, limit: int) -> list[CommitRow]:  # noqa: D102
-        return fetch_all(connection, COMMITS_AFTER.format("?"), (run, after, limit))
-
     def is_damage(self, error: BaseException | None) -> bool:  # noqa: D102
         original = error.orig if isinstance(error, DBAPIError) else error
         return isinstance(original, sqlite3.Error) and _code(original) == sqlite3.SQLITE_CORRUPT
 
-    def rows_one_by_one(self, connection: Connection, run: int) -> tuple[list[CommitRow], int]:  # noqa: D102
-        return readable_rows(connection, COMMIT_COLUMNS, "commits", "sqlite_autoindex_commits_1", run)
+    def readable_segments(self, connection: Connection, run: int) -> tuple[list[Segment], int]:  # noqa: D102
+        rows, lost = readable_rows(connection, segments.COLUMNS, "segments", "segments_of_run", run)
+        return sorted(rows, key=itemgetter(0), reverse=True), lost
 
     def error_of(self, error: SQLAlchemyError) -> StoreError:  # noqa: D102
         original = error.orig if isinstance(error, DBAPIError) else None

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Double, LargeBinary, MetaData, Table, Text
 from sqlalchemy.types import TypeEngine
 
-__all__ = ["ARTIFACTS", "ARTIFACT_PARTS", "BATCHES", "CACHE", "CLAIMS", "COMMITS", "METADATA", "RUNS", "STATE"]
+__all__ = ["ARTIFACTS", "ARTIFACT_PARTS", "BATCHES", "CACHE", "CLAIMS", "METADATA", "RUNS", "SEGMENTS", "STATE"]
 
 METADATA = MetaData()
 
@@ -36,17 +36,16 @@ RUNS = Table(
     Column("commit_count", BigInteger()),
 )
 BATCHES = _table("batches", run=BigInteger, epoch=BigInteger, batch=BigInteger)
-COMMITS = _table(
-    "commits",
-    run=BigInteger,
-    key=Text,
-    fingerprint=LargeBinary,
-    attempt=BigInteger,
-    started=Double,
-    ended=Double,
-    outputs=LargeBinary,
-    artifacts=Text,
-    checksum=BigInteger,
+SEGMENTS = Table(
+    "segments",
+    METADATA,
+    Column("id", BigInteger(), primary_key=True),
+    Column("run", BigInteger()),
+    Column("commit_count", BigInteger()),
+    Column("commit_keys", Text()),
+    Column("artifacts", Text()),
+    Column("data", LargeBinary()),
+    Column("checksum", BigInteger()),
 )
 STATE = _table("state", namespace=Text, key=Text, value=LargeBinary, version=BigInteger, checksum=BigInteger)
 CACHE = _table(
