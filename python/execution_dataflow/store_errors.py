@@ -203,8 +203,8 @@ class StateNotKeptError(ContractError):
     def __init__(self, operation: str = "", reason: str = "") -> None:
         super().__init__(
             f"{operation} has changed persistent state and cannot be kept itself ({reason}): when the run is resumed "
-            "it would run again, and change the state twice, so nothing was changed. Return what can be stored, or change "
-            "the state in an operation of its own"
+            "it would run again, and change the state twice, so nothing was changed. Return what can be stored, or "
+            "change the state in an operation of its own"
         )
         self.operation = operation
         self.reason = reason
