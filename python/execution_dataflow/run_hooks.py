@@ -37,6 +37,9 @@ _READ_ONLY = (
     "with InputPort(numpy.ndarray, mutable=True)"
 )
 
+# What is written quickly, unless it is very long.
+_PLAIN = frozenset({int, float, bool, str, type(None), list, dict})
+
 _FAILURES = sum(
     1 << state for state in (OperationState.FAILED, OperationState.UPSTREAM_FAILED, OperationState.CANCELLED)
 )
@@ -58,6 +61,11 @@ def final_state(run: _core.Run) -> RunState:
     if not run.has_node_in(_FAILURES):
         return RunState.SUCCEEDED
     return RunState.CANCELLED if run.cancelled else RunState.FAILED
+
+
+def _is_small(value: object) -> bool:
+    """Whether nothing of a value, or of several, will be written to a store of artifacts, as far as a look can tell."""
+    return _PLAIN.issuperset(map(type, value)) if type(value) is tuple else type(value) in _PLAIN
 
 
 class ShieldedTasks:
@@ -88,6 +96,10 @@ class ShieldedTasks:
     def end_task(self, attempt: _core.Attempt) -> None:
         """Forget the task of an attempt, which has ended."""
         self._hooks.end_task(attempt)
+
+    async def complete_on_loop(self, attempt: _core.Attempt, value: object) -> None:
+        """End an attempt with what its coroutine has returned."""
+        await self._hooks.complete_on_loop(attempt, value)
 
 
 class RunHooks(CheckpointHooks, MapHooks, FallbackHooks, ExpansionHooks, TimeHooks):
@@ -242,6 +254,25 @@ class RunHooks(CheckpointHooks, MapHooks, FallbackHooks, ExpansionHooks, TimeHoo
             self._host = self._make_host()
             self.record.run_awaitable = self._host.run_awaitable
         self._host.launch(attempt, context, ShieldedTasks(self) if attempt.ignores_stop else self)
+
+    def complete(self, attempt: _core.Attempt, value: object) -> None:
+        """End an attempt with what its coroutine has returned, in a run that commits; its loop waits for no store."""
+        if self._host is not None and self._waits_to_commit(attempt, value):
+            self._host.complete(attempt, value)
+        else:
+            attempt.complete(value)
+
+    async def complete_on_loop(self, attempt: _core.Attempt, value: object) -> None:
+        """Do the same for the task that awaits the attempt."""
+        if self._host is None or not self._waits_to_commit(attempt, value):
+            attempt.complete(value)
+        else:
+            await self._host.complete_on_loop(attempt, value)
+
+    def _waits_to_commit(self, attempt: _core.Attempt, value: object) -> bool:
+        if self.checkpoint is not None and (self.checkpoint.waits or not _is_small(value)):
+            return True
+        return self.record.uses_state(attempt.node, tuple(attempt.items))
 
     def launch_process(self, attempt: _core.RemoteAttempt) -> None:
         """Have an operation run in a worker process."""

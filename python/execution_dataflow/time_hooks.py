@@ -95,6 +95,10 @@ class TimeHooks:
         if self.tasks.pop(attempt, None) is None:
             self.shielded.pop(attempt, None)
 
+    async def complete_on_loop(self, attempt: _core.Attempt, value: object) -> None:
+        """End an attempt with what its coroutine has returned."""
+        raise NotImplementedError
+
     @property
     def grace_seconds(self) -> float:
         """How long what was cancelled may take to stop."""

@@ -77,7 +77,7 @@ class RunCheckpoint:
         # The record holds this: without a cycle, what it keeps goes as soon as nobody has the result.
         self._record_ref = ref(record)
         self._run_id = record.run_id
-        self._waits = settings.durability == "each"
+        self.waits = settings.durability == "each"
         self._resumption: Resumption | None = None
         self._began = 0.0
         self._not_kept: dict[str, str] = {}
@@ -260,7 +260,7 @@ class RunCheckpoint:
             else:
                 began, ended_at = self._began + started * _NANOSECOND, self._began + ended * _NANOSECOND
                 commit = Commit(name, fingerprint, attempt, began, ended_at, encoded.record, encoded.artifacts)
-        if changes or (self._waits and commit is not None):
+        if changes or (self.waits and commit is not None):
             if commit is None:
                 raise StateNotKeptError(name, self._not_kept.get(name) or self._why_unknown(node))
             self._writer.write(commit, changes)

@@ -44,6 +44,9 @@ class PendingTasks(Protocol):
     def end_task(self, attempt: _core.Attempt) -> None:
         """Forget the task of an attempt, which has ended."""
 
+    async def complete_on_loop(self, attempt: _core.Attempt, value: object) -> None:
+        """End an attempt with what its coroutine has returned; others go on while a store writes that."""
+
     @property
     def grace_seconds(self) -> float:
         """How long what was cancelled may take to stop."""
@@ -114,7 +117,7 @@ async def run_in_time(attempt: _core.Attempt, pending: PendingTasks, limits: Lim
             # It was told to stop, and came to its end in its own way, after its time.
             attempt.fail(pending.timed_out_coroutine(attempt, None, None, False))
         else:
-            attempt.complete(value)
+            await pending.complete_on_loop(attempt, value)
     finally:
         pending.end_task(attempt)
         # The frames of a failed coroutine lead back to this one, and must not lead on to the run that keeps it.

@@ -7,6 +7,7 @@ import importlib
 import threading
 from collections import deque
 from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from typing import Any
 
@@ -14,6 +15,9 @@ from execution_dataflow import _core
 from execution_dataflow.executors.coroutine_limits import Limits, PendingTasks, run_in_time
 
 __all__ = ["CoroutineHost", "LoopThread", "PendingTasks"]
+
+# How many coroutines may wait at the same time for what they have committed to be written.
+_COMMITTERS = 16
 
 
 class CoroutineHost:
@@ -30,6 +34,7 @@ class CoroutineHost:
         self._incoming: deque[tuple[_core.Attempt, Context, PendingTasks]] = deque()
         self._lock = threading.Lock()
         self._is_woken = False
+        self._committers: ThreadPoolExecutor | None = None
         self.limits = Limits()
 
     def launch(self, attempt: _core.Attempt, context: Context, pending: PendingTasks) -> None:
@@ -57,6 +62,25 @@ class CoroutineHost:
             if isinstance(error, RuntimeError):
                 self._incoming.clear()
             raise
+
+    @property
+    def committers(self) -> ThreadPoolExecutor:
+        """The threads that wait until a store has what coroutines have committed; many share one write."""
+        if self._committers is None:
+            self._committers = ThreadPoolExecutor(_COMMITTERS, thread_name_prefix="execution-dataflow-commit")
+        return self._committers
+
+    def complete(self, attempt: _core.Attempt, value: object) -> None:
+        """End an attempt with what its coroutine has returned, on a thread that may wait for a store."""
+        try:
+            self.committers.submit(attempt.complete, value)
+        except RuntimeError:
+            # At the end of the program no thread starts any more.
+            attempt.complete(value)
+
+    async def complete_on_loop(self, attempt: _core.Attempt, value: object) -> None:
+        """Do the same for a task that goes on when the attempt has ended."""
+        await asyncio.get_running_loop().run_in_executor(self.committers, attempt.complete, value)
 
     def cancel(self, pending: PendingTasks) -> None:
         """Cancel the coroutines of a run, from any thread."""

@@ -170,13 +170,26 @@ impl Attempt {
         match sent {
             Ok(Sent::Yielded(yielded)) => return Ok(yielded),
             Ok(Sent::Returned(value)) if !concludes_itself => return Err(returned(py, value)),
-            Ok(Sent::Returned(value)) => attempt.complete(py, value),
+            Ok(Sent::Returned(value)) => Self::complete_committed(slf, value)?,
             Err(error) if !concludes_itself => return Err(error),
             Err(error) => attempt.conclude_error(py, error)?,
         }
         let hooks = attempt.live.run().body().hooks.bind(py);
         hooks.call_method1(intern!(py, "end_task"), (slf,))?;
         Err(returned(py, py.None().into_bound(py)))
+    }
+
+    /// Where what it commits may have to wait for a store, the loop goes on meanwhile.
+    fn complete_committed(slf: &Bound<'_, Self>, value: Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let attempt = slf.get();
+        let body = attempt.live.run().body();
+        if body.commits.is_none() || attempt.live.frame().spec().expands == Expands::Graph {
+            attempt.complete(py, value);
+        } else if let Err(error) = body.hooks.bind(py).call_method1(intern!(py, "complete"), (slf, value)) {
+            attempt.conclude_error(py, error)?;
+        }
+        Ok(())
     }
 
     fn conclude_error(&self, py: Python<'_>, error: PyErr) -> PyResult<()> {

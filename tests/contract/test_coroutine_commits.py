@@ -1,0 +1,171 @@
+"""Coroutines whose commits wait for a store: their event loop goes on meanwhile, and many share one write."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from execution_dataflow import (
+    ExecutionContext,
+    ExecutionEngine,
+    GraphDefinition,
+    OperationState,
+    StateConflictError,
+    operation,
+)
+from execution_dataflow.persistent_state import edit_state
+from execution_dataflow.stores.directory import DirectoryArtifacts
+from execution_dataflow.stores.sql.journal import SqlJournal
+
+pytest.importorskip("sqlalchemy")
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'runs.db'}"
+
+
+@pytest.fixture(autouse=True)
+def slow_store(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A store that takes 0.1 s to write; it tells of how many commits and changes each write was."""
+    written: list[int] = []
+    append = SqlJournal.append
+
+    def slowly(self: SqlJournal, lease: Any, batch: int, commits: Any, changes: Any = ()) -> None:
+        written.append(max(len(commits), len(changes)))
+        time.sleep(0.1)
+        append(self, lease, batch, commits, changes)
+
+    monkeypatch.setattr(SqlJournal, "append", slowly)
+    return written
+
+
+class Gaps:
+    """The longest time that an event loop let nobody go on: no part of what is computed."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+
+    def __fingerprint__(self) -> str:
+        return "gaps"
+
+    async def watch(self, seconds: float) -> None:
+        end = time.perf_counter() + seconds
+        while (before := time.perf_counter()) < end:
+            await asyncio.sleep(0.001)
+            self.longest = max(self.longest, time.perf_counter() - before)
+
+
+def naps(limit: float | None) -> Any:
+    @operation(timeout_seconds=limit)
+    async def nap(x: int) -> int:
+        await asyncio.sleep(0.01)
+        return x
+
+    return nap
+
+
+@pytest.mark.parametrize("limit", [None, 30.0])
+@pytest.mark.parametrize("is_own_loop", [True, False])
+def test_loop_goes_on_while_commits_are_written(
+    address: str, slow_store: list[int], limit: float | None, is_own_loop: bool
+) -> None:
+    gaps, nap = Gaps(), naps(limit)
+
+    @operation
+    async def watches() -> None:
+        await gaps.watch(0.4)
+
+    graph = GraphDefinition("naps")
+    nodes = [graph.add(nap, x=number) for number in range(40)]
+    graph.add(watches)
+    with ExecutionEngine(checkpoint=address, durability="each") as engine:
+        context = ExecutionContext("naps")
+        result = asyncio.run(engine.run_async(graph, context)) if is_own_loop else engine.run(graph, context)
+        assert [result.get_output(node) for node in nodes] == list(range(40))
+        assert gaps.longest < 0.09
+        # One by one they would be 41 writes.
+        assert len(slow_store) < 20
+        assert len(engine.run(graph, ExecutionContext("naps")).restored) == 41
+
+
+@pytest.mark.parametrize("limit", [None, 30.0])
+def test_state_that_a_coroutine_has_changed_is_there_when_it_has_ended(address: str, limit: float | None) -> None:
+    @operation(timeout_seconds=limit)
+    async def counts(context: ExecutionContext) -> int:
+        count: int = context.state.update("count", lambda count: count + 1, 0)
+        return count
+
+    graph = GraphDefinition("counting")
+    node = graph.add(counts)
+    with ExecutionEngine(checkpoint=address) as engine:
+        assert [engine.run(graph, ExecutionContext(name)).get_output(node) for name in "abca"] == [1, 2, 3, 1]
+        with edit_state(address, "operation:counting/counts") as state:
+            assert state.get("count") == 3
+
+
+@pytest.mark.parametrize("limit", [None, 30.0])
+def test_commit_that_is_refused_fails_the_attempt(address: str, limit: float | None) -> None:
+    @operation(timeout_seconds=limit)
+    async def counts(context: ExecutionContext) -> int:
+        context.state.update("count", lambda count: count + 1, 0)
+        with edit_state(address, "operation:counting/counts") as state:
+            state.put("count", 10)
+        return 1
+
+    graph = GraphDefinition("counting")
+    node = graph.add(counts)
+    with ExecutionEngine(checkpoint=address) as engine:
+        record = engine.run(graph, ExecutionContext("counting")).get_error(node)
+    assert isinstance(record and record.exception, StateConflictError)
+
+
+@pytest.mark.parametrize("limit", [None, 30.0])
+def test_run_that_is_cancelled_while_a_commit_is_written_ends(address: str, limit: float | None) -> None:
+    nap = naps(limit)
+    graph = GraphDefinition("naps")
+    for number in range(40):
+        graph.add(nap, x=number)
+    with ExecutionEngine(checkpoint=address, durability="each") as engine:
+        handle = engine.submit(graph, ExecutionContext("naps"))
+        time.sleep(0.06)
+        handle.cancel()
+        result = handle.result(timeout=20)
+        kept = [name for name, state in result.states.items() if state is OperationState.SUCCEEDED]
+        # What has not succeeded was not committed either, and the other way round.
+        again = engine.run(graph, ExecutionContext("naps"))
+        assert again.is_successful()
+        assert sorted(again.restored) == sorted(kept)
+
+
+def test_loop_goes_on_while_an_artifact_is_written(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = DirectoryArtifacts.write
+
+    def slowly(self: DirectoryArtifacts, name: str, parts: Any) -> Any:
+        time.sleep(0.1)
+        return write(self, name, parts)
+
+    monkeypatch.setattr(DirectoryArtifacts, "write", slowly)
+    gaps = Gaps()
+
+    @operation
+    async def watches() -> None:
+        await gaps.watch(0.2)
+
+    @operation
+    async def samples(n: int) -> np.ndarray:
+        await asyncio.sleep(0.01)
+        return np.ones(n)
+
+    graph = GraphDefinition("samples")
+    graph.add(samples, n=100_000)
+    graph.add(watches)
+    with ExecutionEngine(checkpoint=address) as engine:
+        engine.run(graph, ExecutionContext("samples")).raise_if_failed()
+        assert gaps.longest < 0.09
+        assert len(engine.run(graph, ExecutionContext("samples")).restored) == 2
