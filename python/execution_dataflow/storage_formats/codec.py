@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple, cast, get_args
 
+from execution_dataflow import _core
 from execution_dataflow.errors import MissingExtraError
 from execution_dataflow.storage_formats.contents import decompressed, digest_of
 from execution_dataflow.storage_formats.drafts import Compression, Draft, directory_of, entry_of
 from execution_dataflow.storage_formats.formats import PICKLE, reader_of
 from execution_dataflow.storage_formats.payloads import Payload
 from execution_dataflow.storage_formats.plain import read_exact_value, read_text
-from execution_dataflow.storage_formats.records import Seal
+from execution_dataflow.storage_formats.records import UNSIGNED, Seal
 from execution_dataflow.store_errors import (
     DamagedArtifactError,
     StoreError,
@@ -102,6 +103,8 @@ class ValueCodec:
             raise ValueError(f"inline_bytes={inline_bytes} is not possible: it is 0 or more")
         self._artifacts = artifacts
         self._seal = Seal(key)
+        # Without a signature, records of scalars are made natively.
+        self._plain_magic = UNSIGNED if key is None else None
         self._reads_pickles = key is not None or trusts_pickles
         self._prefix = prefix
         self._inline_bytes = inline_bytes
@@ -139,6 +142,10 @@ class ValueCodec:
         """
         if len(names) != len(values):
             raise ValueError(f"{len(values)} values were given for {len(names)} outputs")
+        if self._plain_magic is not None and type(values) is tuple:
+            record = _core.scalar_record(values, missing, self._plain_magic, b"outputs " + bound_to)
+            if record is not None and len(record) <= self._inline_bytes:
+                return _new(Encoded, (record, (), len(record)))
         limit = self._inline_bytes
         entries = [
             "null" if value is missing else entry_of(name, value, limit)

@@ -21,13 +21,15 @@ from struct import Struct
 
 from execution_dataflow.store_errors import DamagedArtifactError, StoreFormatError, UntrustedArtifactError
 
-__all__ = ["VERSION", "Seal"]
+__all__ = ["UNSIGNED", "VERSION", "Seal"]
 
 VERSION = 1
 """The version that is written. All versions from 1 on are read."""
 
 # They differ in every bit: one that is turned makes neither of the other.
-_UNSIGNED = b"\xa5U" + bytes((VERSION, VERSION ^ 0xFF))
+UNSIGNED = b"\xa5U" + bytes((VERSION, VERSION ^ 0xFF))
+"""What a record begins with that has no signature."""
+
 _SIGNED = b"\xa5\xaa" + bytes((VERSION, VERSION ^ 0xFF))
 _CHECKSUM = 16
 _SIGNATURE = 32
@@ -45,7 +47,7 @@ class Seal:
     """
 
     def __init__(self, key: bytes | None) -> None:
-        self._magic = _UNSIGNED if key is None else _SIGNED
+        self._magic = UNSIGNED if key is None else _SIGNED
         # A keyed state to copy costs half of making one; BLAKE2b takes 64 bytes of key, so longer ones are hashed.
         self._keyed = None if key is None else blake2b(digest_size=_SIGNATURE, key=blake2b(key).digest())
 
@@ -87,7 +89,7 @@ class Seal:
             It is of a later version.
         """
         magic = record[:4]
-        if magic == _UNSIGNED:
+        if magic == UNSIGNED:
             end = len(record) - _CHECKSUM
         elif magic == _SIGNED:
             end = len(record) - _CHECKSUM - _SIGNATURE
@@ -123,7 +125,7 @@ class Seal:
 
 
 def _of_unknown_kind(magic: bytes, what: str) -> DamagedArtifactError | StoreFormatError:
-    known = magic[:2] in (_UNSIGNED[:2], _SIGNED[:2])
+    known = magic[:2] in (UNSIGNED[:2], _SIGNED[:2])
     if len(magic) == 4 and known and magic[2] ^ magic[3] == 0xFF:
         return StoreFormatError(
             f"{what} has version {magic[2]} of the storage format, and this package reads versions 1 to {VERSION}: "

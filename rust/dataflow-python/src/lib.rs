@@ -55,6 +55,7 @@ mod resuming;
 mod retention;
 mod run;
 mod run_program;
+mod scalar_records;
 mod shared_memory;
 mod sources;
 mod stacks;
@@ -103,6 +104,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(resuming::restorable, module)?)?;
     module.add_function(wrap_pyfunction!(resuming::restore, module)?)?;
     module.add_function(wrap_pyfunction!(resuming::wanted_outputs, module)?)?;
+    module.add_function(wrap_pyfunction!(scalar_records::scalar_record, module)?)?;
     module.add_function(wrap_pyfunction!(states::legal_moves, module)?)?;
     module.add_function(wrap_pyfunction!(workers::forget_pool, module)?)?;
     module.add_function(wrap_pyfunction!(workers::note_main_thread, module)?)?;

@@ -274,12 +274,6 @@ impl NodeSpec {
         self.map.as_ref().map(|map| map.get().item.clone_ref(py))
     }
 
-    /// Whether a node runs its operation once for each item.
-    #[getter]
-    fn is_map(&self) -> bool {
-        self.map.is_some()
-    }
-
     /// Whether its attempts run another plan in their place.
     #[getter]
     fn is_expanding(&self) -> bool {

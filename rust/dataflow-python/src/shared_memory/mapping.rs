@@ -65,15 +65,6 @@ impl Mapping {
         file.map_or(-1, IntoRawFd::into_raw_fd)
     }
 
-    /// Enters the pages into this process's tables, and makes those that do not exist.
-    fn populate(&self, py: Python<'_>) -> PyResult<()> {
-        let (address, length) = (self.address, self.length);
-        // SAFETY: the whole of our own mapping.
-        let result = py
-            .detach(move || unsafe { libc::madvise(address as *mut libc::c_void, length, libc::MADV_POPULATE_WRITE) });
-        if result == 0 { Ok(()) } else { Err(last_error()) }
-    }
-
     /// Gives the pages back, whoever still has the file mapped. To be called when nobody uses it.
     fn discard(&self) {
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner).take();
