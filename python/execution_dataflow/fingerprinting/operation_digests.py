@@ -22,6 +22,7 @@ from execution_dataflow.fingerprinting.definitions import (
 )
 from execution_dataflow.fingerprinting.merkle import OWN_BYTES, lineages_of
 from execution_dataflow.fingerprinting.packages import is_followed
+from execution_dataflow.fingerprinting.plain_instances import PlainInstances
 from execution_dataflow.fingerprinting.values import new_walk
 from execution_dataflow.fingerprinting.walks import DIGEST_BYTES, Findings, Walk, joined
 from execution_dataflow.functions import FunctionOperation, OperationFunction
@@ -62,6 +63,7 @@ class OperationDigests:
         self._constants: dict[int, tuple[Any, bytes]] = {}
         self._reads: dict[int, tuple[CodeType, frozenset[str] | None]] = {}
         self._slots: dict[type, tuple[str, ...]] = {}
+        self._plain_instances: dict[tuple[Any, ...], PlainInstances | None] = {}
         self._under_way: set[int] = set()
         # Expansions ask on the threads of workers.
         self.lock = RLock()
@@ -100,6 +102,10 @@ class OperationDigests:
                 if known is None:
                     known = self._known[key] = kept, self._find(operation)
                 return known[1]
+        else:
+            found = self._of_plain_instance(operation)
+            if found is not None:
+                return found
         return self._find(operation)
 
     def value(self, value: object) -> bytes:
@@ -113,7 +119,8 @@ class OperationDigests:
         """Forget values, which may be large, and the rest where it is more than one program can have."""
         self._constants.clear()
         self.findings.large.clear()
-        for known in (self._plain, self._known, self._codes, self._ports, self._reads, self._slots):
+        found_once = (self._plain, self._known, self._codes, self._ports, self._reads, self._slots)
+        for known in (*found_once, self._plain_instances):
             if len(known) > _MOST_KNOWN:
                 known.clear()
 
@@ -128,6 +135,50 @@ class OperationDigests:
         whole = [fingerprint for fingerprint in found.fingerprints if fingerprint is not None]
         code = joined(*(fingerprint[:DIGEST_BYTES] for fingerprint in whole))
         return code + joined(*whole, b"ends", *ends, b"defaults", *defaults)
+
+    # ------------------------------------------------------------ instances of a class
+
+    def _of_plain_instance(self, operation: Operation) -> bytes | None:
+        """Return what an operation is by itself, if it is one of many that differ in plain attributes alone."""
+        fields = getattr(operation, "__dict__", None)
+        if fields is None or "_settings" in fields:
+            return None
+        key = (type(operation), id(operation._ports), *fields)
+        with self.lock:
+            if key not in self._plain_instances:
+                self._plain_instances[key] = self._plain_instances_of(operation)
+            plain = self._plain_instances[key]
+            return None if plain is None else plain.digest(fields)
+
+    def _plain_instances_of(self, operation: Operation) -> PlainInstances | None:
+        kind, settings, ports = type(operation), operation._settings, operation._ports
+        if isinstance(operation, MappedOperation | RepeatedOperation | GraphItem | Carried) or ports is None:
+            return None
+        if hasattr(kind, "__fingerprint__") or settings.on_failure is not None or any(_slots_of(kind)):
+            return None
+        walk = new_walk(self.findings, self._rule)
+        parts: list[list[Any]] = []
+
+        def collect() -> list[Any]:
+            parts.append([])
+            walk.collect_into(parts[-1])
+            return parts[-1]
+
+        names = sorted(name for name in operation.__dict__ if name not in _MACHINERY)
+        try:
+            begin = collect()
+            self._add_kind(walk, operation)
+            self._add_count(walk, len(names))
+            attributes = []
+            for name in names:
+                attributes.append((name, collect()))
+                walk.text("attribute", name)
+            end = collect()
+            self._add_reads(walk, operation)
+            return PlainInstances(self._code_of(operation), (kind, ports), walk, begin, attributes, end)
+        except UnfingerprintableError:
+            # Who walks over the operation says why.
+            return None
 
     # ------------------------------------------------------------ one operation
 
@@ -163,9 +214,7 @@ class OperationDigests:
         settings = operation._settings
 
         def add(walk: Walk) -> None:
-            walk.add("ports", self._ports_of(operation.ports))
-            if settings.dynamic:
-                walk.add("dynamic")
+            self._add_kind(walk, operation)
             if isinstance(operation, MappedOperation):
                 walk.value((operation.over, operation.stack, operation.on_error))
             elif isinstance(operation, RepeatedOperation):
@@ -184,13 +233,25 @@ class OperationDigests:
             walk.value(hook(operation), f"__fingerprint__() of {type(operation).__name__}")
         else:
             fields = self._attributes(operation)
-            walk.add("attributes", len(fields).to_bytes(4, "little"))
+            self._add_count(walk, len(fields))
             for name, value in sorted(fields.items()):
                 walk.text("attribute", name)
                 walk.value(value, f"attribute {name!r} of {type(operation).__name__}")
         if isinstance(operation, FunctionOperation):
             walk.add("spread" if operation.definition.spread else "single")
             _add_values(walk, operation.function)
+        self._add_reads(walk, operation)
+
+    def _add_kind(self, walk: Walk, operation: Operation) -> None:
+        walk.add("ports", self._ports_of(operation.ports))
+        if operation._settings.dynamic:
+            walk.add("dynamic")
+
+    @staticmethod
+    def _add_count(walk: Walk, count: int) -> None:
+        walk.add("attributes", count.to_bytes(4, "little"))
+
+    def _add_reads(self, walk: Walk, operation: Operation) -> None:
         read = self._read_of_context(operation)
         if read is None or "parameters" in read:
             walk.add("parameters", self._of_context("parameters"))

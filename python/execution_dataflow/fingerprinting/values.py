@@ -27,7 +27,7 @@ from execution_dataflow.fingerprinting.library_values import library_rule
 from execution_dataflow.fingerprinting.packages import is_installed, package_version
 from execution_dataflow.fingerprinting.walks import Findings, Walk
 
-__all__ = ["add_value", "new_walk"]
+__all__ = ["SCALAR_RULES", "add_value", "new_walk"]
 
 # What only says how others wait or where texts go: no result depends on which one it is.
 _MACHINERY = frozenset(
@@ -326,6 +326,11 @@ _SIMPLE: dict[type, Callable[[Walk, Any], None]] = {
     bytes: _add_bytes,
     bytearray: _add_bytes,
 }
+SCALAR_RULES: dict[type, Callable[[Walk, Any], None]] = {
+    kind: _SIMPLE[kind] for kind in (type(None), bool, int, float, str)
+}
+"""How values are added that refer to nothing else."""
+
 _RULES: dict[type, Callable[[Walk, Any], None]] = {
     **_SIMPLE,
     type(...): _add_none,

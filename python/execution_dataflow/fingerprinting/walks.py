@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
 from execution_dataflow.fingerprint_errors import UnfingerprintableError
 
-__all__ = ["DIGEST_BYTES", "Findings", "Walk", "joined"]
+__all__ = ["DIGEST_BYTES", "Findings", "Walk", "digest_of_parts", "joined"]
 
 DIGEST_BYTES = 16
 """The length of a digest."""
@@ -27,6 +27,18 @@ def joined(*parts: bytes) -> bytes:
         made.update(len(part).to_bytes(8, "little"))
         made.update(part)
     return made.digest()
+
+
+def digest_of_parts(parts: Sequence[bytes]) -> bytes:
+    """Return the digest of a walk of which the parts were collected."""
+    return blake2b(b"".join(parts), digest_size=DIGEST_BYTES, person=_PERSON).digest()
+
+
+class _Collector:
+    """Stands in for a hash, and keeps what it is given."""
+
+    def __init__(self, parts: list[Any]) -> None:
+        self.update = parts.append
 
 
 class Findings:
@@ -84,7 +96,7 @@ class Walk:
         self.user: str | None = None
         self._value = value
         self._define = define
-        self._hash = blake2b(digest_size=DIGEST_BYTES, person=_PERSON)
+        self._hash: Any = blake2b(digest_size=DIGEST_BYTES, person=_PERSON)
         self._active: set[int] = set() if active is None else active
         self._numbers: dict[int, int] = {}
         self._met: list[tuple[Any, tuple[Any, ...]]] = []
@@ -98,6 +110,10 @@ class Walk:
         for part in parts:
             update(len(part).to_bytes(8, "little"))
             update(part)
+
+    def collect_into(self, parts: list[Any]) -> None:
+        """Have what is added from now on put into a list, of which `digest_of_parts` makes the same digest."""
+        self._hash = _Collector(parts)
 
     def text(self, tag: str, *texts: str) -> None:
         """Add texts."""
@@ -169,7 +185,8 @@ class Walk:
             self._path = list(path)
             self._define(self, definition)
             at += 1
-        return self._hash.digest()
+        found: bytes = self._hash.digest()
+        return found
 
 
 def _shown(place: Any) -> str:
