@@ -1,4 +1,4 @@
-"""Instances that differ in plain attributes are digested in a shorter way, which comes to the same as the longer one."""
+"""Instances that differ in plain attributes are digested in a shorter way, with the result of the longer one."""
 
 from __future__ import annotations
 
