@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import importlib
+import logging  # noqa: F401 - before what is registered below, see there
 import os
 import threading
 import time
@@ -97,5 +98,7 @@ def _at_exit() -> None:
 
 
 if hasattr(os, "register_at_fork"):
+    # What was registered last is called first: while imports are waited for, which may make loggers, the lock of
+    # logging is free only if logging has registered itself before.
     os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
 atexit.register(_at_exit)

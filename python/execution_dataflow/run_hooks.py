@@ -37,9 +37,6 @@ _READ_ONLY = (
     "with InputPort(numpy.ndarray, mutable=True)"
 )
 
-# What is written quickly, unless it is very long.
-_PLAIN = frozenset({int, float, bool, str, type(None), list, dict})
-
 _FAILURES = sum(
     1 << state for state in (OperationState.FAILED, OperationState.UPSTREAM_FAILED, OperationState.CANCELLED)
 )
@@ -61,11 +58,6 @@ def final_state(run: _core.Run) -> RunState:
     if not run.has_node_in(_FAILURES):
         return RunState.SUCCEEDED
     return RunState.CANCELLED if run.cancelled else RunState.FAILED
-
-
-def _is_small(value: object) -> bool:
-    """Whether nothing of a value, or of several, will be written to a store of artifacts, as far as a look can tell."""
-    return _PLAIN.issuperset(map(type, value)) if type(value) is tuple else type(value) in _PLAIN
 
 
 class ShieldedTasks:
@@ -270,7 +262,7 @@ class RunHooks(CheckpointHooks, MapHooks, FallbackHooks, ExpansionHooks, TimeHoo
             await self._host.complete_on_loop(attempt, value)
 
     def _waits_to_commit(self, attempt: _core.Attempt, value: object) -> bool:
-        if self.checkpoint is not None and (self.checkpoint.waits or not _is_small(value)):
+        if self.checkpoint is not None and self.checkpoint.may_wait(value):
             return True
         return self.record.uses_state(attempt.node, tuple(attempt.items))
 

@@ -32,6 +32,8 @@ __all__ = ["RunCheckpoint"]
 
 _MISSING = _core.MISSING
 _NANOSECOND = 1e-9
+# What lies in its record, unless it is very long, and so waits for no store of artifacts.
+_QUICK = frozenset({int, float, bool, str, type(None), list, dict, type(_MISSING)})
 # What an output is called in a message when it cannot be stored.
 _PORTS = tuple(f"output {port}" for port in range(1024))
 
@@ -77,7 +79,7 @@ class RunCheckpoint:
         # The record holds this: without a cycle, what it keeps goes as soon as nobody has the result.
         self._record_ref = ref(record)
         self._run_id = record.run_id
-        self.waits = settings.durability == "each"
+        self._waits = settings.durability == "each"
         self._resumption: Resumption | None = None
         self._began = 0.0
         self._not_kept: dict[str, str] = {}
@@ -204,6 +206,11 @@ class RunCheckpoint:
 
     # ------------------------------------------------------------ while it runs
 
+    def may_wait(self, value: object) -> bool:
+        """Return whether to commit a value, or a tuple of several, may take as long as a store takes to write."""
+        kinds = map(type, value) if type(value) is tuple else (type(value),)
+        return self._waits or not _QUICK.issuperset(kinds)
+
     def commit(
         self,
         node: int,
@@ -260,7 +267,7 @@ class RunCheckpoint:
             else:
                 began, ended_at = self._began + started * _NANOSECOND, self._began + ended * _NANOSECOND
                 commit = Commit(name, fingerprint, attempt, began, ended_at, encoded.record, encoded.artifacts)
-        if changes or (self.waits and commit is not None):
+        if changes or (self._waits and commit is not None):
             if commit is None:
                 raise StateNotKeptError(name, self._not_kept.get(name) or self._why_unknown(node))
             self._writer.write(commit, changes)

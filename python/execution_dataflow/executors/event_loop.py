@@ -7,12 +7,14 @@ import importlib
 import threading
 from collections import deque
 from collections.abc import Awaitable
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from execution_dataflow import _core
 from execution_dataflow.executors.coroutine_limits import Limits, PendingTasks, run_in_time
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 __all__ = ["CoroutineHost", "LoopThread", "PendingTasks"]
 
@@ -67,6 +69,10 @@ class CoroutineHost:
     def committers(self) -> ThreadPoolExecutor:
         """The threads that wait until a store has what coroutines have committed; many share one write."""
         if self._committers is None:
+            # Not with this module: it has a lock taken before forks and given back after them, and a fork may come in
+            # between, since it waits for this module.
+            from concurrent.futures import ThreadPoolExecutor
+
             self._committers = ThreadPoolExecutor(_COMMITTERS, thread_name_prefix="execution-dataflow-commit")
         return self._committers
 

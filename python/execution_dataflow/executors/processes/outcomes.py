@@ -45,7 +45,7 @@ def conclude(member: Member, result: ResultMessage, body: bytearray) -> None:
 
 
 def _succeed(member: Member, task: Task, took: int, load: Callable[[], tuple[Any, ...]]) -> None:
-    attempt, operation = task.attempt, task.operation
+    attempt, operation, checkpoint = task.attempt, task.operation, task.run.record.checkpoint
     assert operation is not None
     attempt.begin(took)
     operation.note(took)
@@ -60,6 +60,8 @@ def _succeed(member: Member, task: Task, took: int, load: Callable[[], tuple[Any
         attempt.fail(task.timeout())
     elif task.changes is not None:
         member.desk.do(partial(_commit, task, outputs))
+    elif checkpoint is not None and checkpoint.may_wait(outputs):
+        member.desk.do(partial(attempt.complete, outputs))
     else:
         attempt.complete(outputs)
 

@@ -14,7 +14,7 @@ _log = logging.getLogger("execution_dataflow.processes")
 
 
 class StateDesk:
-    """Reads and commits state for worker processes, while the pool's thread goes on to see deaths and deadlines.
+    """Reads state for worker processes and commits what they did, while the pool's thread sees deaths and deadlines.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class StateDesk:
             try:
                 action()
             except Exception:
-                _log.exception("internal error of the engine where it keeps state; please report it")
+                _log.exception("internal error of the engine where it waits for a store; please report it")
             # What it holds is not to wait for the next one.
             del action
             with self._lock:

@@ -95,12 +95,14 @@ def commits_of(segment: Segment) -> list[Commit] | None:
     found = []
     begin, first = count * _HEAD.size, 0
     heads = _HEAD.iter_unpack(data[:begin])
-    for key, (of_fingerprint, of_outputs, count, attempt, started, ended) in zip(json.loads(keys), heads, strict=True):
+    for key, (of_fingerprint, of_outputs, of_names, attempt, started, ended) in zip(
+        json.loads(keys), heads, strict=True
+    ):
         middle = begin + of_fingerprint
         end = middle + of_outputs
-        of_commit = tuple(names[first : first + count]) if count else ()
+        of_commit = tuple(names[first : first + of_names]) if of_names else ()
         found.append(_new(Commit, (key, data[begin:middle], attempt, started, ended, data[middle:end], of_commit)))
-        begin, first = end, first + count
+        begin, first = end, first + of_names
     return found
 
 

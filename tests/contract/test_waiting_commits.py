@@ -1,4 +1,4 @@
-"""Coroutines whose commits wait for a store: their event loop goes on meanwhile, and many share one write."""
+"""Commits that wait for a store: event loops and the driver of processes go on, and many share one write."""
 
 from __future__ import annotations
 
@@ -169,3 +169,18 @@ def test_loop_goes_on_while_an_artifact_is_written(address: str, monkeypatch: py
         engine.run(graph, ExecutionContext("samples")).raise_if_failed()
         assert gaps.longest < 0.09
         assert len(engine.run(graph, ExecutionContext("samples")).restored) == 2
+
+
+def test_worker_processes_go_on_while_commits_are_written(address: str, slow_store: list[int]) -> None:
+    @operation(executor="process")
+    def doubled(x: int) -> int:
+        return 2 * x
+
+    graph = GraphDefinition("doubles")
+    nodes = [graph.add(doubled, x=number) for number in range(60)]
+    with ExecutionEngine(checkpoint=address, durability="each", max_workers=2) as engine:
+        result = engine.run(graph, ExecutionContext("doubles"))
+        assert [result.get_output(node) for node in nodes] == list(range(0, 120, 2))
+        # One by one they would be 60 writes.
+        assert len(slow_store) < 40
+        assert len(engine.run(graph, ExecutionContext("doubles")).restored) == 60
