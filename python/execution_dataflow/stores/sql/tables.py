@@ -13,39 +13,39 @@ METADATA = MetaData()
 
 
 def _table(name: str, /, **columns: type[TypeEngine[Any]]) -> Table:
-    return Table(name, METADATA, *(Column(column, kind()) for column, kind in columns.items()))
+    return Table(
+        name, METADATA, *(Column(column, kind(), primary_key=column == "id") for column, kind in columns.items())
+    )
 
 
-RUNS = Table(
+RUNS = _table(
     "runs",
-    METADATA,
-    Column("id", BigInteger(), primary_key=True),
-    Column("run_id", Text()),
-    Column("graph_name", Text()),
-    Column("state", Text()),
-    Column("created_at", Double()),
-    Column("updated_at", Double()),
-    Column("metadata", Text()),
-    Column("leases", BigInteger()),
-    Column("owner_token", Text()),
-    Column("owner_host", Text()),
-    Column("owner_process", BigInteger()),
-    Column("owner_started", Text()),
-    Column("lease_seconds", Double()),
-    Column("lease_ends", Double()),
-    Column("commit_count", BigInteger()),
+    id=BigInteger,
+    run_id=Text,
+    graph_name=Text,
+    state=Text,
+    created_at=Double,
+    updated_at=Double,
+    metadata=Text,
+    leases=BigInteger,
+    owner_token=Text,
+    owner_host=Text,
+    owner_process=BigInteger,
+    owner_started=Text,
+    lease_seconds=Double,
+    lease_ends=Double,
+    commit_count=BigInteger,
 )
 BATCHES = _table("batches", run=BigInteger, epoch=BigInteger, batch=BigInteger)
-SEGMENTS = Table(
+SEGMENTS = _table(
     "segments",
-    METADATA,
-    Column("id", BigInteger(), primary_key=True),
-    Column("run", BigInteger()),
-    Column("commit_count", BigInteger()),
-    Column("commit_keys", Text()),
-    Column("artifacts", Text()),
-    Column("data", LargeBinary()),
-    Column("checksum", BigInteger()),
+    id=BigInteger,
+    run=BigInteger,
+    commit_count=BigInteger,
+    commit_keys=Text,
+    artifacts=Text,
+    data=LargeBinary,
+    checksum=BigInteger,
 )
 STATE = _table("state", namespace=Text, key=Text, value=LargeBinary, version=BigInteger, checksum=BigInteger)
 CACHE = _table(
@@ -71,12 +71,5 @@ CLAIMS = _table(
     seconds=Double,
     ends=Double,
 )
-ARTIFACTS = Table(
-    "artifacts",
-    METADATA,
-    Column("id", BigInteger(), primary_key=True),
-    Column("name", Text()),
-    Column("size", BigInteger()),
-    Column("written_at", Double()),
-)
+ARTIFACTS = _table("artifacts", id=BigInteger, name=Text, size=BigInteger, written_at=Double)
 ARTIFACT_PARTS = _table("artifact_parts", artifact=BigInteger, number=BigInteger, data=LargeBinary)
