@@ -14,7 +14,7 @@ from execution_dataflow import _core
 from execution_dataflow.executors.coroutine_limits import Limits, PendingTasks, run_in_time
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 __all__ = ["CoroutineHost", "LoopThread", "PendingTasks"]
 
@@ -66,7 +66,7 @@ class CoroutineHost:
             raise
 
     @property
-    def committers(self) -> ThreadPoolExecutor:
+    def _threads_that_wait(self) -> ThreadPoolExecutor:
         """The threads that wait until a store has what coroutines have committed; many share one write."""
         if self._committers is None:
             # Not with this module: it has a lock taken before forks and given back after them, and a fork may come in
@@ -76,17 +76,20 @@ class CoroutineHost:
             self._committers = ThreadPoolExecutor(_COMMITTERS, thread_name_prefix="execution-dataflow-commit")
         return self._committers
 
-    def complete(self, attempt: _core.Attempt, value: object) -> None:
+    def complete(self, attempt: _core.Attempt, value: object) -> Future[None] | None:
         """End an attempt with what its coroutine has returned, on a thread that may wait for a store."""
         try:
-            self.committers.submit(attempt.complete, value)
+            return self._threads_that_wait.submit(attempt.complete, value)
         except RuntimeError:
             # At the end of the program no thread starts any more.
             attempt.complete(value)
+            return None
 
     async def complete_on_loop(self, attempt: _core.Attempt, value: object) -> None:
         """Do the same for a task that goes on when the attempt has ended."""
-        await asyncio.get_running_loop().run_in_executor(self.committers, attempt.complete, value)
+        ending = self.complete(attempt, value)
+        if ending is not None:
+            await asyncio.wrap_future(ending)
 
     def cancel(self, pending: PendingTasks) -> None:
         """Cancel the coroutines of a run, from any thread."""

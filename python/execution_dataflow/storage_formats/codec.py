@@ -142,8 +142,9 @@ class ValueCodec:
         """
         if len(names) != len(values):
             raise ValueError(f"{len(values)} values were given for {len(names)} outputs")
+        bound_to = b"outputs " + bound_to
         if self._plain_magic is not None and type(values) is tuple:
-            record = _core.scalar_record(values, missing, self._plain_magic, b"outputs " + bound_to)
+            record = _core.scalar_record(values, missing, self._plain_magic, bound_to)
             if record is not None and len(record) <= self._inline_bytes:
                 return _new(Encoded, (record, (), len(record)))
         limit = self._inline_bytes
@@ -151,7 +152,6 @@ class ValueCodec:
             "null" if value is missing else entry_of(name, value, limit)
             for name, value in zip(names, values)  # noqa: B905 - compared above, at a fifth of the time
         ]
-        bound_to = b"outputs " + bound_to
         try:
             directory = directory_of(cast("list[str]", entries))
         except TypeError:

@@ -83,7 +83,7 @@ class ProcessPool:
         self._open_runs = 0
         self._memory = begin_use()
         self._tidy_at: int | None = None
-        self._desk = StateDesk(max(workers, 16), self._hand_over)
+        self._desk = StateDesk(workers, self._hand_over)
         self._thread = threading.Thread(target=self._serve, name="execution-dataflow-processes", daemon=True)
         self._thread.start()
 

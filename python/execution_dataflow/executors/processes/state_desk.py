@@ -12,6 +12,9 @@ __all__ = ["StateDesk"]
 
 _log = logging.getLogger("execution_dataflow.processes")
 
+# As many commits may wait at the same time, and so share what is written, even for one worker process.
+_SHARE_A_WRITE = 16
+
 
 class StateDesk:
     """Reads state for worker processes and commits what they did, while the pool's thread sees deaths and deadlines.
@@ -19,14 +22,14 @@ class StateDesk:
     Parameters
     ----------
     most : int
-        How many threads there may be; each starts when there is something for it to do.
+        How many threads are needed at the same time for what is read; each starts when there is something for it to do.
     hand_over : callable
         Has something done on the pool's thread.
     """
 
     def __init__(self, most: int, hand_over: Callable[[Callable[[], None]], None]) -> None:
         self.hand_over = hand_over
-        self._most = most
+        self._most = max(most, _SHARE_A_WRITE)
         self._actions: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._threads: list[Thread] = []
         self._open = 0
