@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 
 from sqlalchemy import Connection, Table, insert
 
 from execution_dataflow.store_errors import StoreError
 from execution_dataflow.stores.journal import CachedResult
-from execution_dataflow.stores.sql import segments
 from execution_dataflow.stores.sql.addresses import SqliteAddress
 from execution_dataflow.stores.sql.checksums import Row, cache_checksum, state_checksum
 from execution_dataflow.stores.sql.damaged_pages import readable_rows
+from execution_dataflow.stores.sql.database import Database
+from execution_dataflow.stores.sql.segments import keys_in, segments_of, whole_commits
 from execution_dataflow.stores.sql.sqlite_database import SqliteDatabase
-from execution_dataflow.stores.sql.tables import CACHE, RUNS, SEGMENTS, STATE
+from execution_dataflow.stores.sql.tables import CACHE, RUNS, STATE
 
 __all__ = ["Salvaged", "salvage"]
 
@@ -83,25 +83,22 @@ def salvage(damaged: str | Path, into: str | Path) -> Salvaged:
     old, new = SqliteDatabase(SqliteAddress(source)), SqliteDatabase(SqliteAddress(target))
     try:
         new.open()
-        return old.read(lambda reading: new.write(lambda writing: _copy(reading, writing)))
+        return old.read(lambda reading: new.write(lambda writing: _copy(old, reading, new, writing)))
     finally:
         old.close()
         new.close()
 
 
-def _copy(reading: Connection, writing: Connection) -> Salvaged:
+def _copy(old: Database, reading: Connection, new: Database, writing: Connection) -> Salvaged:
     runs, lost = _rows(reading, RUNS, "sqlite_autoindex_runs_1")
     _write(writing, RUNS, runs)
     commits = 0
     for run in (int(row[0]) for row in runs):
-        rows, unread = readable_rows(reading, segments.COLUMNS, "segments", "segments_of_run", run)
-        whole, differing = segments.whole_commits(sorted(rows, key=itemgetter(0), reverse=True), set())
-        names = SEGMENTS.c.keys()[1:]
-        copied = [dict(zip(names, row, strict=True)) for row in segments.segments_of(run, whole)]
-        if copied:
-            writing.execute(insert(SEGMENTS), copied)
+        rows, unread = old.readable_segments(reading, run)
+        whole, differing = whole_commits(rows, set())
+        new.add_segments(writing, segments_of(run, whole))
         commits += len(whole)
-        lost += unread + sum(len(segments.keys_in(row[3])) or 1 for row in differing)
+        lost += unread + sum(len(keys_in(row[3])) or 1 for row in differing)
     found, unread = _rows(reading, STATE, "sqlite_autoindex_state_1")
     state = [row for row in found if _is_whole_state(row)]
     _write(writing, STATE, state)
