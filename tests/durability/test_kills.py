@@ -107,7 +107,8 @@ def test_a_program_that_is_killed_goes_on_when_it_is_started_again(
     """Without a nursery: as a person would do it, on every system."""
     store = f"sqlite:///{tmp_path / 'runs.db'}"
     outputs = []
-    for execution, kind in enumerate([("before a batch", 2), (None, 0)], start=1):
+    # A batch that is refused, for a conflict of states, comes to no end: after one, something is durable.
+    for execution, kind in enumerate([("after a batch", 1), (None, 0)], start=1):
         task = Task("mixed", store, "run", str(tmp_path), execution, point=kind[0], count=kind[1])
         task.temporary.mkdir(exist_ok=True)
         ended = subprocess.run(
