@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import groupby
 from threading import Condition, Thread
 
 from execution_dataflow.errors import DataflowError
@@ -168,20 +169,25 @@ class CommitWriter:
                 self._append(taken)
             except StateConflictError:
                 # One of them must not be written; the others must not suffer for it.
-                self._append_one_by_one(taken)
+                self._append_changes_one_by_one(taken)
             if waited_for:
                 with self._condition:
                     for entry in waited_for:
                         entry.is_written = entry.error is None
                     self._condition.notify_all()
 
-    def _append_one_by_one(self, entries: Sequence[Commit | _Entry]) -> None:
-        for entry in entries:
-            try:
-                self._append([entry])
-            except StateConflictError as error:
-                assert type(entry) is _Entry, "only changes of state can be in conflict"
-                entry.error = error
+    def _append_changes_one_by_one(self, entries: Sequence[Commit | _Entry]) -> None:
+        """Write each entry that changes a state in a batch of its own, and those between two of them in one."""
+        for changes_state, group in groupby(entries, lambda entry: type(entry) is _Entry and bool(entry.changes)):
+            if not changes_state:
+                self._append(list(group))
+                continue
+            for entry in group:
+                try:
+                    self._append([entry])
+                except StateConflictError as error:
+                    assert type(entry) is _Entry, "only changes of state can be in conflict"
+                    entry.error = error
 
     def _append(self, entries: Sequence[Commit | _Entry]) -> None:
         commits: list[Commit] = []
