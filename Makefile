@@ -121,7 +121,7 @@ bench-docs: bench-env ## write docs/benchmarks.md and its plots from the results
 
 # ---------------------------------------------------------------- tests
 
-.PHONY: test test-rust loom test-python doctest test-strict test-versions soak soak-durability
+.PHONY: test test-rust loom test-python doctest test-strict test-versions test-azure soak soak-durability
 test: test-rust loom test-python doctest ## test everything: the core, its loom models, and the wheel in a clean environment
 
 test-rust: rust ## test the Rust core
@@ -145,6 +145,10 @@ test-strict: tools ## test a build that aborts when a Python object is dropped w
 
 test-versions: tools ## test on the other Pythons that are installed (VERSIONS=...)
 	@$(PLAIN_BUILD) TESTS='$(TESTS)' STRICT='$(STRICT)' sh scripts/test_versions.sh .venv/bin/maturin $(VERSIONS)
+
+test-azure: test-env ## test artifacts in Azure Blob Storage, with the emulator that npm fetches
+	@sh scripts/install_azurite.sh target/services
+	sh scripts/run_pytest.sh .venv-test tests/stores/test_azure_artifacts.py $(ARGS)
 
 soak: test-env ## repeat the tests that look for leaks and rare races many times (SOAK_SCALE=...)
 	SOAK_SCALE=$(SOAK_SCALE) sh scripts/run_pytest.sh .venv-test tests -m soak --timeout=0 -o faulthandler_timeout=0 $(ARGS)
