@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from execution_dataflow.byte_limits import checked_bytes
 from execution_dataflow.caching.engine_cache import CacheChoice, cache_of_engine
 from execution_dataflow.checkpoints.settings import Checkpoint, Durability, checked_checkpoint
 from execution_dataflow.checkpoints.stores_of_engine import StoreAddress, checked_address
 from execution_dataflow.context import ExecutionContext
 from execution_dataflow.contract_levels import ContractLevel
 from execution_dataflow.cpus import usable_cpus
-from execution_dataflow.engine_limits import (
-    EngineLimits,
-    TagLimit,
-    checked_memory,
-    checked_resources,
-    checked_tags,
-)
+from execution_dataflow.engine_limits import EngineLimits, TagLimit, checked_resources, checked_tags
 from execution_dataflow.engine_options import RunOptions
 from execution_dataflow.engine_runs import EngineRuns, OnFailure
 from execution_dataflow.event_dispatch import Subscription
@@ -139,7 +134,9 @@ class ExecutionEngine(EngineRuns):
             retain,
             event_drain_seconds,
             native_threads,
-            EngineLimits(checked_resources(resources), checked_tags(tag_limits), checked_memory(memory_limit)),
+            EngineLimits(
+                checked_resources(resources), checked_tags(tag_limits), checked_bytes("memory_limit", memory_limit)
+            ),
             executor,
             on_failure,
             debug,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from math import isfinite
 from threading import Lock
@@ -19,7 +18,7 @@ from execution_dataflow.rate_limits import RateLimit
 if TYPE_CHECKING:
     from execution_dataflow.plan import Plan
 
-__all__ = ["EngineLimits", "TagLimit", "checked_memory", "checked_resources", "checked_tags"]
+__all__ = ["EngineLimits", "TagLimit", "checked_resources", "checked_tags"]
 
 TagLimit: TypeAlias = "int | RateLimit | tuple[int, RateLimit]"
 """How many operations with a tag may run at the same time, how often they may start, or both."""
@@ -33,9 +32,6 @@ GivenLimits: TypeAlias = "tuple[_core.Limits, list[tuple[_core.NodeSpec, int]], 
 _UNITS = 1_000_000
 _NANOSECONDS = 1_000_000_000
 _LARGEST = 2**40
-
-_MEMORY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kMGT]?i?)B?\s*", re.IGNORECASE)
-_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
 class EngineLimits:
@@ -269,23 +265,3 @@ def _checked_tag_limit(tag: str, limit: object) -> tuple[int | None, RateLimit |
     if counts and counts[0] < 1:
         raise ValueError(f"tag_limits={{{tag!r}: {limit!r}}} is not possible: at least 1 operation must be able to run")
     return (counts[0] if counts else None), (rates[0] if rates else None)
-
-
-def checked_memory(value: object) -> int | None:
-    """Return a limit of memory in bytes, or raise an error that says what it may be."""
-    if value is None:
-        return None
-    if isinstance(value, str):
-        matched = _MEMORY.fullmatch(value)
-        if matched is None:
-            raise ValueError(
-                f"memory_limit={value!r} is not possible: a number of bytes, or such as '4 GB' or '512 MiB'"
-            )
-        number, unit = matched.groups()
-        base = 1024 if unit.lower().endswith("i") else 1000
-        value = int(float(number) * base ** _POWERS[unit.lower().rstrip("i")])
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"memory_limit is a number of bytes or a string such as '4 GB', not {type(value).__name__}")
-    if not 0 < value < 2**63:
-        raise ValueError(f"memory_limit={value!r} is not possible: it is more than 0 bytes")
-    return value

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
-__all__ = ["CachePolicy", "checked_cache", "checked_entries", "checked_expiry", "checked_size"]
+from execution_dataflow.byte_limits import checked_bytes
 
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kKMGT]?i?)B?\s*")
-_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+__all__ = ["CachePolicy", "checked_cache", "checked_entries", "checked_expiry"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class CachePolicy:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "expires_seconds", checked_expiry("CachePolicy", self.expires_seconds))
-        object.__setattr__(self, "max_bytes", checked_size("CachePolicy", self.max_bytes))
+        object.__setattr__(self, "max_bytes", checked_bytes("CachePolicy.max_bytes", self.max_bytes))
         checked_entries("CachePolicy", self.max_entries)
         if self.key is not None and not callable(self.key):
             raise TypeError(f"CachePolicy(key=) must be a function of the inputs, not {self.key!r}")
@@ -102,26 +100,6 @@ def checked_expiry(owner: str, value: object) -> float | None:
             f"{owner}(expires_seconds=) must be more than 0 seconds, not {value!r}; leave it out for no limit"
         )
     return float(value)
-
-
-def checked_size(owner: str, value: object) -> int | None:
-    """Return a number of bytes or ``None``, or raise an error that says what it may be."""
-    if value is None:
-        return None
-    if isinstance(value, str):
-        matched = _SIZE.fullmatch(value)
-        if matched is None:
-            raise ValueError(
-                f"{owner}(max_bytes={value!r}) is not possible: a number of bytes, or such as '2 GB' or '512 MiB'"
-            )
-        number, unit = matched.groups()
-        base = 1024 if unit.lower().endswith("i") else 1000
-        value = int(float(number) * base ** _POWERS[unit.lower().rstrip("i")])
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{owner}(max_bytes=) must be a number of bytes or a string such as '2 GB', not {value!r}")
-    if value < 1:
-        raise ValueError(f"{owner}(max_bytes=) must be more than 0 bytes, not {value}; leave it out for no limit")
-    return value
 
 
 def checked_entries(owner: str, value: object) -> int | None:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from execution_dataflow._core import MISSING
+from execution_dataflow.byte_limits import checked_bytes
 from execution_dataflow.caching.claims import Claims
 from execution_dataflow.caching.entries import CacheEntry, entry_of, is_of
 from execution_dataflow.caching.eviction import Limits
 from execution_dataflow.caching.keeper import Keeper
-from execution_dataflow.caching.policy import CachePolicy, checked_entries, checked_expiry, checked_size
+from execution_dataflow.caching.policy import CachePolicy, checked_entries, checked_expiry
 from execution_dataflow.caching.touches import Touches
 from execution_dataflow.caching.user_directory import file_of, user_cache_address
 from execution_dataflow.process_life import ExitStep, watch
@@ -113,7 +114,7 @@ class ResultCache:
                 f"{store!r} is no address of a store: 'sqlite:///{store}' is a file of that name, as is "
                 f"pathlib.Path({store!r})"
             )
-        own = checked_size("ResultCache", max_bytes)
+        own = checked_bytes("ResultCache.max_bytes", max_bytes)
         if own is None and store is None:
             own = DEFAULT_BYTES
         self._given = store

@@ -26,6 +26,7 @@ _log = logging.getLogger("execution_dataflow.caching")
 
 # How often a thread that waits looks whether it still has to: what is raised in it is raised between two looks.
 _SLICE_SECONDS = 0.05
+_REFUSED = object()
 
 
 class RunCache(RemoteCalls):
@@ -94,12 +95,8 @@ class RunCache(RemoteCalls):
                         _wait(answer, place)
                         answer = inquiry.step()
             if isinstance(answer, Found):
-                try:
-                    returned = called.replay(place.operation, answer.values)(*args, **kwargs)
-                except CheckFailed:
-                    pass  # what was kept does not pass any more
-                else:
-                    log_of(place.record).note_hit(place.node)
+                returned = _played_back(called, place, answer, args, kwargs)
+                if returned is not _REFUSED:
                     return returned
             began = time.perf_counter()
             with _computing(inquiry.flight):
@@ -139,12 +136,8 @@ class RunCache(RemoteCalls):
                 await ended(answer)
                 answer = await elsewhere.run(inquiry.step)
             if isinstance(answer, Found):
-                try:
-                    returned = called.replay(place.operation, answer.values)(*args, **kwargs)
-                except CheckFailed:
-                    pass  # what was kept does not pass any more
-                else:
-                    log_of(place.record).note_hit(place.node)
+                returned = _played_back(called, place, answer, args, kwargs)
+                if returned is not _REFUSED:
                     return returned
             began = time.perf_counter()
             with _computing(inquiry.flight):
@@ -158,6 +151,18 @@ class RunCache(RemoteCalls):
             if inquiry is not None:
                 elsewhere.afterwards(inquiry.end)
             del place, inquiry
+
+
+def _played_back(
+    called: CachedFunction, place: Place, found: Found, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Do what the operation did when it was kept, or return `_REFUSED` where that does not pass its checks any more."""
+    try:
+        returned = called.replay(place.operation, found.values)(*args, **kwargs)
+    except CheckFailed:
+        return _REFUSED
+    log_of(place.record).note_hit(place.node)
+    return returned
 
 
 def _wait(pause: Pause, place: Place) -> None:

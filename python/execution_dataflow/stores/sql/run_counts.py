@@ -17,22 +17,19 @@ __all__ = ["Counted", "count_of_run", "count_readable"]
 Counted: TypeAlias = tuple[int, list[int]]
 """How many keys there are, and the ids of rows in which nothing counts any more."""
 
+_KEYS = select(SEGMENTS.c.id, SEGMENTS.c.commit_keys)
+
 
 def count_of_run(connection: Connection, run_id: str) -> Counted:
     """Count what a run has committed."""
-    rows = (
-        select(SEGMENTS.c.id, SEGMENTS.c.commit_keys)
-        .join(RUNS, RUNS.c.id == SEGMENTS.c.run)
-        .where(RUNS.c.run_id == run_id)
-    )
-    return _counted(connection.execute(rows.order_by(SEGMENTS.c.id.desc())))
+    of_run = _KEYS.join(RUNS, RUNS.c.id == SEGMENTS.c.run).where(RUNS.c.run_id == run_id)
+    return _counted(connection.execute(of_run.order_by(SEGMENTS.c.id.desc())))
 
 
 def count_readable(connection: Connection, database: Database, run: int) -> int:
     """Count what a run has committed, or what can still be read of that."""
-    rows = select(SEGMENTS.c.id, SEGMENTS.c.commit_keys).where(SEGMENTS.c.run == run)
     try:
-        return _counted(connection.execute(rows))[0]
+        return _counted(connection.execute(_KEYS.where(SEGMENTS.c.run == run)))[0]
     except DBAPIError as error:
         if not database.is_damage(error):
             raise

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -115,66 +116,53 @@ class SqliteDatabase(Database):
         """The transaction itself lets nobody else write."""
 
     def read(self, work: Callable[[Connection], T]) -> T:  # noqa: D102
-        try:
-            with self.engine.connect() as connection:
-                transaction = connection.begin()
-                try:
-                    return work(connection)
-                finally:
-                    # After it has met a damaged page, SQLite takes no COMMIT, even of nothing.
-                    transaction.rollback()
-        except SQLAlchemyError as error:
-            raise self.error_of(error) from error
-        except sqlite3.Error as error:
-            raise self.error_of_sqlite(error) from error
-        except UnicodeEncodeError as error:
-            raise not_text(self.address, error) from error
+        with self._explaining(), self.engine.connect() as connection:
+            transaction = connection.begin()
+            try:
+                return work(connection)
+            finally:
+                # After it has met a damaged page, SQLite takes no COMMIT, even of nothing.
+                transaction.rollback()
 
     def write(self, work: Callable[[Connection], T]) -> T:  # noqa: D102
-        try:
-            with self._writing, self.engine.connect() as connection:
-                connection.execution_options(writes=True)
-                with connection.begin():
-                    return work(connection)
-        except SQLAlchemyError as error:
-            raise self.error_of(error) from error
-        except sqlite3.Error as error:
-            raise self.error_of_sqlite(error) from error
-        except UnicodeEncodeError as error:
-            raise not_text(self.address, error) from error
+        with self._explaining(), self._writing, self.engine.connect() as connection:
+            connection.execution_options(writes=True)
+            with connection.begin():
+                return work(connection)
 
     def cached_row(self, key: str) -> tuple[Any, ...] | None:
         """A cache is asked before each operation, and SQLAlchemy takes 20 times what this statement takes."""
-        try:
+        with self._explaining():
             pooled = self.engine.raw_connection()
             try:
                 row: tuple[Any, ...] | None = pooled.cursor().execute(_FIND_CACHED, (key,)).fetchone()
             finally:
                 pooled.close()
+            return row
+
+    def write_lightly(self, work: Callable[[Connection], T]) -> T:
+        """The file stays whole, and nobody waits for the disk."""
+        with self._explaining(), self._writing, self.engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.execute("PRAGMA synchronous = NORMAL")
+            try:
+                connection.execution_options(writes=True)
+                with connection.begin():
+                    return work(connection)
+            finally:
+                driver.execute("PRAGMA synchronous = FULL")
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """Raise errors of the library as those of a store, which say what to do."""
+        try:
+            yield
         except SQLAlchemyError as error:
             raise self.error_of(error) from error
         except sqlite3.Error as error:
             raise self.error_of_sqlite(error) from error
         except UnicodeEncodeError as error:
             raise not_text(self.address, error) from error
-        return row
-
-    def write_lightly(self, work: Callable[[Connection], T]) -> T:
-        """The file stays whole, and nobody waits for the disk."""
-        try:
-            with self._writing, self.engine.connect() as connection:
-                driver: Any = connection.connection.driver_connection
-                driver.execute("PRAGMA synchronous = NORMAL")
-                try:
-                    connection.execution_options(writes=True)
-                    with connection.begin():
-                        return work(connection)
-                finally:
-                    driver.execute("PRAGMA synchronous = FULL")
-        except SQLAlchemyError as error:
-            raise self.error_of(error) from error
-        except sqlite3.Error as error:
-            raise self.error_of_sqlite(error) from error
 
     def is_over(self, moment: float) -> bool:  # noqa: D102
         return moment <= self._clock()
