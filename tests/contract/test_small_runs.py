@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 import pytest
@@ -52,12 +53,16 @@ def test_a_run_leaves_nothing_for_the_cycle_collector() -> None:
     with ExecutionEngine(max_workers=4) as engine:
         for run in (lambda: engine.run(graph), lambda: engine.submit(graph).result()):
             run()
-            gc.collect()
-            gc.disable()
-            try:
-                for _ in range(50):
-                    run()
-                left = gc.collect()
-            finally:
-                gc.enable()
-            assert left < 50, "every run left a cycle"
+            # What threads of other tests leave just now is not left every time.
+            assert min(left_by_fifty(run) for _ in range(3)) < 50, "every run left a cycle"
+
+
+def left_by_fifty(run: Callable[[], object]) -> int:
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(50):
+            run()
+        return gc.collect()
+    finally:
+        gc.enable()
