@@ -29,6 +29,9 @@ from execution_dataflow import (
 from execution_dataflow.persistent_state import edit_state
 from execution_dataflow.stores.journal import StateChange
 
+# On a busy machine more than the first attempt may be out of time.
+PATIENT = RetryPolicy(max_attempts=20)
+
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -249,7 +252,7 @@ def test_coroutines_and_their_tasks_share_one_attempt(threads: ExecutionEngine, 
 
 
 def test_attempt_that_was_out_of_time_leaves_no_trace(engine: ExecutionEngine, path: Path) -> None:
-    @operation(timeout_seconds=0.2, retry_policy=RetryPolicy(max_attempts=2))
+    @operation(timeout_seconds=0.2, retry_policy=PATIENT)
     def work(context: ExecutionContext) -> int:
         context.state.put(f"attempt {context.attempt}", 1)
         if context.attempt == 1:
@@ -257,20 +260,22 @@ def test_attempt_that_was_out_of_time_leaves_no_trace(engine: ExecutionEngine, p
                 time.sleep(0.01)
         return context.attempt
 
-    assert engine.run(one(work)).get_output("work") == 2
-    assert kept(path, "operation:g/work") == {"attempt 2": 1}
+    successful = engine.run(one(work)).get_output("work")
+    assert successful > 1
+    assert kept(path, "operation:g/work") == {f"attempt {successful}": 1}
 
 
 def test_coroutine_that_was_out_of_time_leaves_no_trace(threads: ExecutionEngine, path: Path) -> None:
-    @operation(timeout_seconds=0.1, retry_policy=RetryPolicy(max_attempts=2))
+    @operation(timeout_seconds=0.1, retry_policy=PATIENT)
     async def work(context: ExecutionContext) -> int:
         context.state.put(f"attempt {context.attempt}", 1)
         if context.attempt == 1:
             await asyncio.sleep(30)
         return context.attempt
 
-    assert threads.run(one(work)).get_output("work") == 2
-    assert kept(path, "operation:g/work") == {"attempt 2": 1}
+    successful = threads.run(one(work)).get_output("work")
+    assert successful > 1
+    assert kept(path, "operation:g/work") == {f"attempt {successful}": 1}
 
 
 def test_cancelled_attempt_leaves_no_trace(engine: ExecutionEngine, path: Path, tmp_path: Path) -> None:
