@@ -262,7 +262,8 @@ class RunHooks(CheckpointHooks, MapHooks, FallbackHooks, ExpansionHooks, TimeHoo
             await self._host.complete_on_loop(attempt, value)
 
     def _waits_to_commit(self, attempt: _core.Attempt, value: object) -> bool:
-        if self.checkpoint is not None and self.checkpoint.may_wait(value):
+        # What returns nothing may have set its outputs.
+        if self.checkpoint is not None and self.checkpoint.may_wait(attempt.outputs_set() if value is None else value):
             return True
         return self.record.uses_state(attempt.node, tuple(attempt.items))
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,13 @@ from execution_dataflow import (
     ExecutionContext,
     ExecutionEngine,
     GraphDefinition,
+    Operation,
     OperationState,
+    OutputPort,
     StateConflictError,
     operation,
 )
+from execution_dataflow.checkpoints.commit_writer import CommitWriter
 from execution_dataflow.persistent_state import edit_state
 from execution_dataflow.stores.directory import DirectoryArtifacts
 from execution_dataflow.stores.sql.journal import SqlJournal
@@ -45,20 +50,21 @@ def slow_store(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return written
 
 
-class Gaps:
-    """The longest time that an event loop let nobody go on: no part of what is computed."""
+@pytest.fixture(autouse=True)
+def waiting(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """The threads that have waited for a commit to be written, or written an artifact."""
+    threads: set[int] = set()
 
-    def __init__(self) -> None:
-        self.longest = 0.0
+    def noting(function: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*arguments: Any) -> Any:
+            threads.add(threading.get_ident())
+            return function(*arguments)
 
-    def __fingerprint__(self) -> str:
-        return "gaps"
+        return noted
 
-    async def watch(self, seconds: float) -> None:
-        end = time.perf_counter() + seconds
-        while (before := time.perf_counter()) < end:
-            await asyncio.sleep(0.001)
-            self.longest = max(self.longest, time.perf_counter() - before)
+    monkeypatch.setattr(CommitWriter, "write", noting(CommitWriter.write))
+    monkeypatch.setattr(DirectoryArtifacts, "write", noting(DirectoryArtifacts.write))
+    return threads
 
 
 def naps(limit: float | None) -> Any:
@@ -70,25 +76,26 @@ def naps(limit: float | None) -> Any:
     return nap
 
 
+@operation
+async def ident() -> int:
+    return threading.get_ident()
+
+
 @pytest.mark.parametrize("limit", [None, 30.0])
 @pytest.mark.parametrize("is_own_loop", [True, False])
 def test_loop_goes_on_while_commits_are_written(
-    address: str, slow_store: list[int], limit: float | None, is_own_loop: bool
+    address: str, slow_store: list[int], waiting: set[int], limit: float | None, is_own_loop: bool
 ) -> None:
-    gaps, nap = Gaps(), naps(limit)
-
-    @operation
-    async def watches() -> None:
-        await gaps.watch(0.4)
-
+    nap = naps(limit)
     graph = GraphDefinition("naps")
     nodes = [graph.add(nap, x=number) for number in range(40)]
-    graph.add(watches)
+    of_loop = graph.add(ident)
     with ExecutionEngine(checkpoint=address, durability="each") as engine:
         context = ExecutionContext("naps")
         result = asyncio.run(engine.run_async(graph, context)) if is_own_loop else engine.run(graph, context)
         assert [result.get_output(node) for node in nodes] == list(range(40))
-        assert gaps.longest < 0.09
+        assert waiting
+        assert result.get_output(of_loop) not in waiting
         # One by one they would be 41 writes.
         assert len(slow_store) < 20
         assert len(engine.run(graph, ExecutionContext("naps")).restored) == 41
@@ -143,31 +150,31 @@ def test_run_that_is_cancelled_while_a_commit_is_written_ends(address: str, limi
         assert sorted(again.restored) == sorted(kept)
 
 
-def test_loop_goes_on_while_an_artifact_is_written(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = DirectoryArtifacts.write
+class Samples(Operation):
+    """Sets what it has made, and returns nothing."""
 
-    def slowly(self: DirectoryArtifacts, name: str, parts: Any) -> Any:
-        time.sleep(0.1)
-        return write(self, name, parts)
+    number = OutputPort(int)
+    samples = OutputPort(np.ndarray)
 
-    monkeypatch.setattr(DirectoryArtifacts, "write", slowly)
-    gaps = Gaps()
+    async def execute(self, context: ExecutionContext) -> None:
+        self.set_output("number", 3)
+        self.set_output("samples", np.ones(100_000))
 
-    @operation
-    async def watches() -> None:
-        await gaps.watch(0.2)
 
-    @operation
-    async def samples(n: int) -> np.ndarray:
-        await asyncio.sleep(0.01)
-        return np.ones(n)
+@operation
+async def samples() -> np.ndarray:
+    return np.ones(100_000)
 
+
+@pytest.mark.parametrize("making", [samples, Samples()])
+def test_loop_goes_on_while_an_artifact_is_written(address: str, waiting: set[int], making: Any) -> None:
     graph = GraphDefinition("samples")
-    graph.add(samples, n=100_000)
-    graph.add(watches)
+    graph.add(making)
+    of_loop = graph.add(ident)
     with ExecutionEngine(checkpoint=address) as engine:
-        engine.run(graph, ExecutionContext("samples")).raise_if_failed()
-        assert gaps.longest < 0.09
+        result = engine.run(graph, ExecutionContext("samples"))
+        assert waiting
+        assert result.get_output(of_loop) not in waiting
         assert len(engine.run(graph, ExecutionContext("samples")).restored) == 2
 
 

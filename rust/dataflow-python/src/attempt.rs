@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dataflow_core::ready::Task;
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::types::{PyTuple, PyType};
 use pyo3::{PyTraverseError, PyVisit};
 
 use crate::body::CoreRun;
@@ -309,6 +309,12 @@ impl Attempt {
         if self.end() {
             self.live.conclude(py, Err(PyErr::from_value(error)));
         }
+    }
+
+    /// The outputs that it has set so far, `None` for those that it has not.
+    fn outputs_set<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let frame = self.live.frame();
+        PyTuple::new(py, (0..frame.spec().output_flags.len()).map(|port| frame.output(py, port)))
     }
 
     /// The longest that it may take, in seconds.
