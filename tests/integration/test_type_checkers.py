@@ -33,8 +33,11 @@ def test_the_program_that_is_checked_runs() -> None:
 
 
 @pytest.mark.timeout(300)
-def test_mypy_infers_the_types_and_finds_the_mistakes(tmp_path: Path) -> None:
+def test_mypy_infers_the_types_and_finds_the_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mypy import api
+
+    # It raises the limit of calls, and leaves it so to the tests that come later.
+    monkeypatch.setattr(sys, "setrecursionlimit", lambda limit: None)
 
     settings = tmp_path / "mypy.ini"
     # mypy finds what is installed by itself, and refuses to be told of it.

@@ -38,6 +38,7 @@ mod map_content;
 mod map_spec;
 mod missing;
 mod native_threads;
+mod nesting;
 mod node_spec;
 mod nodes;
 mod operation_base;

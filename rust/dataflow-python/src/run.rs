@@ -23,6 +23,7 @@ use crate::expansion;
 use crate::frame::Frame;
 use crate::limits::{Limits, RunLimits};
 use crate::missing::Missing;
+use crate::nesting;
 use crate::node_spec::{NodeSpec, Place};
 use crate::plan::PyPlan;
 use crate::python_errors;
@@ -110,6 +111,7 @@ impl PyRun {
         given: Vec<Py<PyAny>>,
         commits: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
+        nesting::check_room()?;
         let elsewhere = match executor {
             None | Some("thread" | "inline") => Place::Process,
             Some("process") => Place::Unnamed,
