@@ -192,3 +192,14 @@ def up_to(x: int) -> list[int]:
 
 def parity(value: int) -> str:
     return "odd" if value % 2 else "even"
+
+
+class Typed(Operation):
+    """Takes the type of its port from whoever makes it."""
+
+    def __init__(self, kind: Any) -> None:
+        super().__init__()
+        self.add_output_port("value", OutputPort(kind))
+
+    def execute(self, context: Any) -> None:
+        self.set_output("value", None)

@@ -12,7 +12,8 @@ from execution_dataflow.array_rules import Shape, checked_shape, describe_dtype,
 from execution_dataflow.checks.check import Check as ValueCheck
 from execution_dataflow.checks.check import checks_given, checks_in
 from execution_dataflow.errors import PortDirectionError, PortError
-from execution_dataflow.port_types.hints import located, spec_of_hint
+from execution_dataflow.port_types.hints import has_names, located, spec_of_hint
+from execution_dataflow.port_types.name_texts import code_in
 from execution_dataflow.type_rules import Check, describe, or_none, value_check
 
 __all__ = ["InputPort", "OutputPort", "Port"]
@@ -22,6 +23,7 @@ T = TypeVar("T")
 V = TypeVar("V")
 _Port = TypeVar("_Port", bound="_PortBase[Any]")
 
+_PACKAGE = __name__.partition(".")[0]
 # Flags of the native core, one byte a port.
 _OPTIONAL, _MANY, _MUTABLE = 1, 2, 4
 _FRESH = 2  # of an output
@@ -456,7 +458,22 @@ def _checked_data_type(kind: str, data_type: object, frame: FrameType) -> object
     if isinstance(data_type, int | float | bytes | list | tuple | dict | set) and spec_of_hint(data_type) is None:
         hint = "; TableSchema(...) makes a type of the columns of a table" if isinstance(data_type, dict) else ""
         raise PortError(f"{kind}(data_type=) is a type such as bytes, not the value {data_type!r}{hint}")
+    if not has_names(data_type):
+        return data_type
     try:
-        return located(data_type, frame)
+        code = code_in(data_type)
+        if code is None:
+            return located(data_type, _outside(frame))
     except SyntaxError:
         raise PortError(f"{kind}(data_type=) is a type or the name of one, not the text {data_type!r}") from None
+    raise PortError(f"{kind}(data_type=) names a type, and runs nothing: give the type itself instead of {code!r}")
+
+
+def _outside(frame: FrameType) -> FrameType:
+    """Return what gave a type to a port: names in it are those of its module, not of one of ours that passed it on."""
+    at: FrameType | None = frame
+    while at is not None:
+        if at.f_globals.get("__name__", "").partition(".")[0] != _PACKAGE:
+            return at
+        at = at.f_back
+    return frame

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import filed_operations as ops
 import pytest
 
 from execution_dataflow import DefinitionError, GraphDefinition
+
+BRANCHES = "execution_dataflow.expansion.branches:"
 
 
 def loading(reference: str, allow: Any) -> GraphDefinition:
@@ -140,3 +143,73 @@ def test_list_of_what_is_allowed_is_checked(allow: Any, error: Any) -> None:
     error = error or ValueError
     with pytest.raises(error, match="allow="):
         GraphDefinition.loads("version: 1", format="yaml", allow=allow)
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"parameters": {"p": {"type": "'CODE'"}}},
+        {"parameters": {"p": {"type": "list['CODE'] | None"}}},
+        {"parameters": {"p": {"type": "tuple[int, 'CODE']"}}},
+        {"parameters": {"p": {"type": "Literal['a'] | 'CODE'"}}},
+        {"operations": {"a": {"operation": BRANCHES + "FirstOf", "arguments": {"data_type": "CODE"}}}},
+        {
+            "operations": {
+                "a": {"operation": BRANCHES + "FirstOf", "arguments": {"data_type": {"$type": "list['CODE']"}}}
+            }
+        },
+        {"operations": {"a": {"operation": BRANCHES + "Switch", "arguments": {"cases": ["x"], "data_type": "CODE"}}}},
+        {"operations": {"a": {"operation": "filed_operations:Typed", "arguments": {"kind": "CODE"}}}},
+        {"operations": {"a": {"operation": "filed_operations:Typed", "arguments": {"kind": "list['CODE']"}}}},
+    ],
+    ids=str,
+)
+def test_no_text_in_the_place_of_a_type_runs(form: Any, written: dict[str, Any], tmp_path: Path) -> None:
+    mark = tmp_path / "ran"
+    # Without a quote, which would end the text that it stands in. JSON is YAML too.
+    code = (
+        "__import__(chr(111)+chr(115)).mkdir(chr(47)+chr(47).join(["
+        + ",".join("+".join(f"chr({ord(letter)})" for letter in part) for part in mark.parts[1:])
+        + "]))"
+    )
+    text = json.dumps({"version": 1, **written}).replace("CODE", code)
+    with pytest.raises(DefinitionError) as caught:
+        GraphDefinition.loads(text, format=form, allow=["filed_operations"])
+    assert not mark.exists()
+    assert len(caught.value.faults) == 1
+
+
+def test_texts_in_a_literal_stand_for_themselves() -> None:
+    text = """{"version": 1, "parameters": {"p": {"type": "list[Literal['exit()', 2, None]] | None"}}}"""
+    graph = GraphDefinition.loads(text, format="json", allow=[])
+    assert graph.parameters["p"].data_type == list[Literal["exit()", 2, None]] | None
+    again = GraphDefinition.loads(graph.dumps(format="json"), format="json", allow=[])
+    assert again.parameters["p"].data_type == graph.parameters["p"].data_type
+
+
+@pytest.mark.parametrize(
+    "text", ["...", "Literal", "list[1]", "True", "Literal[1 | 2]", "Literal[int]", "Literal[" + 5000 * "9" + "]"]
+)
+def test_type_that_is_none_is_a_fault(text: str) -> None:
+    with pytest.raises(DefinitionError, match=r"is no type|no built-in type"):
+        GraphDefinition.loads(json.dumps({"version": 1, "parameters": {"p": {"type": text}}}), format="json", allow=[])
+
+
+def test_files_that_name_files_are_limited(tmp_path: Path) -> None:
+    def write(name: str, *files: str) -> None:
+        nested = {f"n{number}": {"graph": file} for number, file in enumerate(files)}
+        (tmp_path / name).write_text(json.dumps({"version": 1, "operations": nested}))
+
+    for number in range(60):
+        write(f"chain{number}.json", f"chain{number + 1}.json")
+    write("chain60.json")
+    for number in range(4):
+        write(f"tree{number}.json", *[f"tree{number + 1}.json"] * 8)
+    write("tree4.json")
+    for name in ("chain0.json", "tree0.json"):
+        with pytest.raises(DefinitionError, match="at most 50 deep, and 1,000 times in all") as caught:
+            GraphDefinition.load(tmp_path / name, allow=[])
+        assert len(caught.value.faults) == 1
+    assert len(GraphDefinition.load(tmp_path / "chain20.json", allow=[])) == 1
+    assert len(GraphDefinition.load(tmp_path / "tree2.json", allow=[])) == 8

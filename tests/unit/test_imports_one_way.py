@@ -40,6 +40,7 @@ BOTTOM = [
     "states",
     "sizes",
     "quantities",
+    "byte_limits",
     "shared_memory",
     "store_errors",
     "fingerprint_errors",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import pickle
+import typing
 import weakref
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from execution_dataflow import GraphDefinition, InputPort, Operation, OutputPort, PortTypeError, operation
+from execution_dataflow import GraphDefinition, InputPort, Operation, OutputPort, PortError, PortTypeError, operation
 
 
 class Shadowed: ...
@@ -160,3 +161,32 @@ def test_function_of_a_module_is_read_as_ever() -> None:
     assert function._local_names == {}
     assert types_of(function)[0] == [Shadowed]
     assert pickle.loads(pickle.dumps(module_level)) is module_level
+
+
+class Parameter:
+    """Named as a class of the package."""
+
+
+def test_text_that_the_package_passes_on_to_a_port_means_what_its_giver_knows() -> None:
+    class Row: ...
+
+    graph = GraphDefinition()
+    assert graph.parameter("a", "Shadowed").data_type is Shadowed
+    assert graph.parameter("b", "Parameter").data_type is Parameter
+    assert graph.parameter("c", "list[Row]").data_type == list[Row]
+
+
+@pytest.mark.parametrize(
+    "text", ["exit()", "list['exit()']", "[Shadowed for _ in ()]", "Shadowed if 1 else int", "1 + 1"]
+)
+def test_text_that_would_run_something_is_refused(text: str) -> None:
+    with pytest.raises(PortError, match="names a type, and runs nothing"):
+        InputPort(text)
+    with pytest.raises(PortError, match="names a type, and runs nothing"):
+        OutputPort(list[text])  # type: ignore[valid-type]
+
+
+def test_texts_that_are_no_types_are_not_looked_at() -> None:
+    assert InputPort("Literal['exit()'] | None").data_type == Literal["exit()"] | None
+    annotated = InputPort("typing.Annotated[Shadowed, 'exit()']").data_type
+    assert typing.get_args(annotated) == (Shadowed, "exit()")

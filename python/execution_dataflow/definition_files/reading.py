@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -29,6 +30,8 @@ _OPERATION = (
     *("inputs", "constants", "after"),
 )
 _KINDS = ("operation", "map", "repeat", "graph", "parameter")
+_DEEPEST = 50
+_MOST_MENTIONS = 1000
 
 
 class Reading:
@@ -46,6 +49,8 @@ class Reading:
         The file, to which the names of other files are relative.
     around : tuple of Path
         The files that have named this one.
+    mentions : iterator of int
+        Counts the files that are named by files, over all that one definition takes in.
     """
 
     def __init__(
@@ -55,12 +60,14 @@ class Reading:
         faults: Faults,
         file: FilePath | None = None,
         around: tuple[FilePath, ...] = (),
+        mentions: Iterator[int] | None = None,
     ) -> None:
         self._new_graph = new_graph
         self._allowed = allowed
         self._faults = faults
         self._file = file
         self._around = around
+        self._mentions = count(1) if mentions is None else mentions
         self._reader = OperationReader(allowed, faults, self._nested, new_graph)
 
     def document(self, located: Located) -> Any:
@@ -153,13 +160,24 @@ class Reading:
         if file in around:
             self._faults.add("a file cannot be part of itself", path, located)
             return None
+        number = next(self._mentions)
+        if len(around) > _DEEPEST or number > _MOST_MENTIONS:
+            # Few small files that name each other can stand for any number of graphs. One fault tells of all.
+            if len(around) > _DEEPEST or number == _MOST_MENTIONS + 1:
+                self._faults.add(
+                    f"files name files at most {_DEEPEST} deep, and {_MOST_MENTIONS:,} times in all; build the graph "
+                    "in code",
+                    path,
+                    located,
+                )
+            return None
         try:
             form, content = format_of(file), file.read_bytes()
         except (OSError, ValueError) as error:
             self._faults.add(f"{located.value} cannot be read: {error}", path, located)
             return None
         faults = self._faults.of_file(str(self._file.parent / located.value))
-        inner = Reading(self._new_graph, self._allowed, faults, file, around)
+        inner = Reading(self._new_graph, self._allowed, faults, file, around, self._mentions)
         try:
             return inner.document(read(decoded(content), form, faults))
         except TextError as error:

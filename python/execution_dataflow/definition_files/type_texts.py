@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import re
+from collections.abc import Callable
 from functools import reduce
 from operator import or_
 from types import GenericAlias, NoneType, UnionType
@@ -26,7 +27,9 @@ _TOKEN = re.compile(
     r"|(?P<sign>\.\.\.|[\[\],|]))"
 )
 _BUILT_IN = {name: value for name, value in vars(builtins).items() if isinstance(value, type)}
-_SPECIAL: dict[str, Any] = {"Any": Any, "None": None, "Literal": Literal, "True": True, "False": False}
+_VALUES: dict[str, Any] = {"None": None, "True": True, "False": False}
+_SPECIAL: dict[str, Any] = {"Any": Any, "None": None, "Literal": Literal}
+_LONGEST_VALUE = 1000
 
 
 def text_of_type(hint: Any) -> str:
@@ -115,24 +118,39 @@ class _Parser:
     def _one(self, depth: int) -> Any:
         kind, written = self._next()
         if kind == "literal":
-            return ast.literal_eval(written)  # a number or a text without escapes: what the pattern lets through
+            # A text in a type would be looked up as one, which runs what stands in it.
+            raise self._error(f"{written[:20]} stands for itself only in Literal[...]")
         if kind == "sign":
-            if written == "...":
-                return ...
             raise self._error(f"a name is missing before {written!r}")
         hint = self._named(written)
         if not self._is_next("["):
+            if hint is Literal:
+                raise self._error("Literal needs values in brackets")
             return hint
-        arguments = [self._union(depth + 1)]
-        while self._is_next(","):
-            arguments.append(self._union(depth + 1))
-        if not self._is_next("]"):
-            raise self._error("']' is missing")
         if hint is Literal:
-            return Literal[tuple(arguments)]
+            return Literal[tuple(self._members(self._value))]
         if not isinstance(hint, type):
             raise self._error(f"{written} takes no types in brackets")
-        return GenericAlias(hint, tuple(arguments))
+        return GenericAlias(hint, tuple(self._members(lambda: ... if self._is_next("...") else self._union(depth + 1))))
+
+    def _members(self, member: Callable[[], Any]) -> list[Any]:
+        """Read what stands in brackets, the first of which was read."""
+        members = [member()]
+        while self._is_next(","):
+            members.append(member())
+        if not self._is_next("]"):
+            raise self._error("']' is missing")
+        return members
+
+    def _value(self) -> Any:
+        """Read one value of a Literal."""
+        kind, written = self._next()
+        if kind == "literal" and len(written) <= _LONGEST_VALUE:
+            return ast.literal_eval(written)  # a number or a text without escapes: what the pattern lets through
+        if kind != "name" or written not in _VALUES:
+            known = "numbers, quoted texts, True, False and None"
+            raise self._error(f"{written[:20]!r} is no value of a Literal, which takes {known}")
+        return _VALUES[written]
 
     def _named(self, written: str) -> Any:
         if ":" in written:

@@ -79,6 +79,7 @@ class Switch(Operation):
         self.by = by
         self.default = default
         self.separate = separate
+        data_type = _checked_type(data_type)
         self.add_input_port("value", InputPort(data_type))
         if separate:
             self.add_input_port("selector", InputPort(Any))
@@ -113,6 +114,13 @@ class Switch(Operation):
             value=decides,
             cases=list(self.cases),
         )
+
+
+def _checked_type(data_type: Any) -> Any:
+    """Refuse the name of a type: every file may use these classes, and none may have names looked up."""
+    if isinstance(data_type, str):
+        raise TypeError(f"data_type= is a type, not the text {data_type!r}; a file says {{$type: ...}}")
+    return data_type
 
 
 def _different(cases: Iterable[str]) -> list[str]:
@@ -156,6 +164,7 @@ class FirstOf(Operation):
         description: str | None = None,
     ) -> None:
         super().__init__(name=name, priority=priority, description=description)
+        data_type = _checked_type(data_type)
         self.add_input_port("sources", InputPort(data_type, many=True))
         self.add_output_port("value", OutputPort(data_type))
 

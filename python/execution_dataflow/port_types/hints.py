@@ -6,6 +6,7 @@ import re
 import sys
 import typing
 from collections.abc import Iterator
+from inspect import CO_OPTIMIZED
 from types import FrameType, GenericAlias, NoneType, SimpleNamespace, UnionType
 from typing import (
     Annotated,
@@ -226,7 +227,10 @@ def located(hint: object, frame: FrameType | None) -> object:
     """
     if frame is None or not has_names(hint):
         return hint
-    around = names_around(texts_in(hint), frame.f_code.co_qualname, frame.f_globals, frame)
+    code = frame.f_code
+    # Names of the function that writes it are known to it, as they are to what that function defines.
+    stands_in = f"{code.co_qualname}.<locals>.hint" if code.co_flags & CO_OPTIMIZED else code.co_qualname
+    around = names_around(texts_in(hint), stands_in, frame.f_globals, frame)
     found = _evaluated(hint, frame.f_globals, around)
     return _referring(found, frame.f_globals.get("__name__")) if has_names(found) else found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable
+from inspect import CO_OPTIMIZED
 from types import FrameType
 from typing import Any
 
@@ -16,7 +17,6 @@ __all__ = ["names_around"]
 
 # From the decorator of a function, or from the call that adds it to a graph, to the function that defines it.
 _MOST_FRAMES = 32
-_OPTIMIZED = 0x1  # CO_OPTIMIZED: a function, and no class or module
 _WORD = re.compile(r"[^\W\d]\w*")
 _LIVE_LOCALS = sys.version_info >= (3, 13)
 
@@ -56,7 +56,7 @@ def names_around(
 
 def _encloses(frame: FrameType, qualified_name: str) -> bool:
     outer = frame.f_code.co_qualname
-    if frame.f_code.co_flags & _OPTIMIZED:
+    if frame.f_code.co_flags & CO_OPTIMIZED:  # a function, and no class or module
         return qualified_name.startswith(f"{outer}.<locals>.")
     # The names of a class are known to what stands in it, and not to what stands in that.
     return qualified_name == outer or qualified_name.rpartition(".")[0] == outer
@@ -65,6 +65,6 @@ def _encloses(frame: FrameType, qualified_name: str) -> bool:
 def _locals_of(frame: FrameType, words: set[str]) -> dict[str, Any]:
     names = frame.f_locals
     found = {word: names[word] for word in words if word in names}
-    if frame.f_code.co_flags & _OPTIMIZED and not _LIVE_LOCALS:
+    if frame.f_code.co_flags & CO_OPTIMIZED and not _LIVE_LOCALS:
         names.clear()  # a copy, which the frame would keep, and all that is in it
     return found
