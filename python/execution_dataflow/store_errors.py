@@ -141,8 +141,8 @@ class LeaseLostError(DataflowError):
 
     def __init__(self, run_id: str = "") -> None:
         super().__init__(
-            f"run {run_id!r} was taken over by another process, since its lease was not renewed in time: nothing that "
-            "this one does from now on is kept"
+            f"run {run_id!r} is not this process's any more: another one has taken it over, since its lease was not "
+            "renewed in time, or its store was deleted: nothing that this one does from now on is kept"
         )
         self.run_id = run_id
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import subprocess
@@ -10,6 +11,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -296,6 +298,41 @@ def test_name_that_is_no_text_is_refused_and_leaves_nothing(path: Path) -> None:
     journal.append(lease, 1, made_commits(2, "half\udc80"))
     assert keys_of(journal) == {"half\udc80[0]", "half\udc80[1]"}
     journal.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a file that is open is not deleted there")
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_file_that_was_deleted_while_it_was_open_is_not_written(
+    path: Path, tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ExitStack() as stack:
+
+        def opened(file: Path) -> SqlJournal:
+            journal = open_journal(f"sqlite:///{file}")
+            stack.callback(journal.close)
+            return journal
+
+        journal, other = opened(path), opened(tmp_path / "other.db")
+        lease = begin(journal, "run")
+        journal.append(lease, 1, made_commits(2))
+        begin(other, "another")
+        for ending in ("", "-wal", "-shm"):
+            Path(f"{path}{ending}").unlink()
+        if how == "replaced":
+            other.close()
+            (tmp_path / "other.db").rename(path)
+        with pytest.raises(LeaseLostError, match="or its store was deleted"):
+            journal.append(lease, 2, made_commits(3))
+        assert "was deleted or replaced while it was open" in caplog.text
+        # Somebody else and this journal see the same from now on.
+        journal.append(begin(journal, "run"), 1, made_commits(1))
+        with pytest.raises(RunHeldError):
+            begin(opened(path), "run")
+        # The old connections leave the log of the new file alone when they go.
+        gc.collect()
+        late = opened(path)
+        assert len(keys_of(late, "run")) == 1
+        assert {run.run_id for run in late.runs()} == ({"run"} if how == "deleted" else {"run", "another"})
 
 
 def test_closed_journal_says_so(path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from stores_in_memory import MemoryStore, cached_of
 
+from execution_dataflow.persistent_state import edit_state
 from execution_dataflow.storage_formats import ValueCodec
 from execution_dataflow.store_care import verify_artifacts
 from execution_dataflow.stores.journal import Commit, Owner, StateChange, record_binding
@@ -154,3 +155,10 @@ def test_a_run_that_is_not_there_is_an_error() -> None:
     memory, _ = store_with(number=3)
     with pytest.raises(ValueError, match="memory:// has no run 'rum'"):
         verify_artifacts(memory.store, "rum")
+
+
+def test_state_whose_key_has_the_words_of_its_label_is_sound() -> None:
+    memory, key = MemoryStore(), "number of orders"
+    with edit_state(memory.store, "shop") as state:
+        state.put(key, 5)
+    assert verify_artifacts(memory.store).is_sound

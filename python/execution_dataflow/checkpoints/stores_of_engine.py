@@ -10,6 +10,7 @@ from weakref import finalize
 from execution_dataflow.stores.artifacts import ArtifactStore
 from execution_dataflow.stores.journal import Journal
 from execution_dataflow.stores.opening import Store, open_store
+from execution_dataflow.stores.sql.addresses import SqliteAddress
 
 __all__ = ["EngineStores", "StoreAddress", "checked_address"]
 
@@ -54,9 +55,11 @@ def _close(journal: Journal, artifacts: ArtifactStore) -> None:
 
 
 def checked_address(value: object, option: str) -> StoreAddress | None:
-    """Return an address, or raise an error that says what it may be."""
-    if value is None or isinstance(value, Store | Path):
+    """Return an address, that of a file absolute, or raise an error that says what it may be."""
+    if value is None or isinstance(value, Store):
         return value
+    if isinstance(value, Path):
+        return value.absolute()
     if not isinstance(value, str):
         raise TypeError(
             f"{option}= is the address of a store such as 'sqlite:///runs.db', a path, or a Store, not "
@@ -67,4 +70,7 @@ def checked_address(value: object, option: str) -> StoreAddress | None:
             f"{option}={value!r} is no address of a store: 'sqlite:///{value}' is a file of that name, as is "
             f"pathlib.Path({value!r})"
         )
+    if value.partition("://")[0].partition("+")[0].lower() == "sqlite":
+        # A store is where its address was written, wherever the program goes before its first run.
+        return str(SqliteAddress.parse(value))
     return value

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from execution_dataflow.errors import DataflowError, MissingExtraError
+from execution_dataflow.persistent_state.places import Place
 from execution_dataflow.quantities import counted
 from execution_dataflow.storage_formats import ValueCodec
 from execution_dataflow.store_care.reports import Damage, Finding, VerifyReport
@@ -123,7 +124,7 @@ class _Verifying:
                 if value is None:
                     continue
                 self.records += 1
-                label = f"{key} of {namespace}"
+                label = Place(namespace, key).label
                 self._check(partial(self._codec.verify_value, label, value.value), None, f"state {label}")
 
     def _check(

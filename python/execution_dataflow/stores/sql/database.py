@@ -68,11 +68,15 @@ class Database(ABC):
     def open(self) -> None:
         """Create what is missing; several processes may do so at once."""
         try:
-            if self.read(lambda connection: stored_version(connection, self.address, self.schema)) < len(STEPS):
-                self.write(self._prepare)
+            self.create_missing()
         except BaseException:
             self.close()
             raise
+
+    def create_missing(self) -> None:
+        """Create the tables that are not there, or refuse what is there and no store."""
+        if self.read(lambda connection: stored_version(connection, self.address, self.schema)) < len(STEPS):
+            self.write(self._prepare)
 
     def close(self) -> None:
         """Close all connections that are not in use. A second call does nothing."""

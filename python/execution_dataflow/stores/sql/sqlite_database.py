@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sqlite3
 import threading
 import time
@@ -24,6 +26,8 @@ from execution_dataflow.stores.sql.segments import Segment
 __all__ = ["SqliteDatabase"]
 
 T = TypeVar("T")
+
+_LOGGER = logging.getLogger("execution_dataflow.stores")
 
 # In the order of the columns of the table.
 _FIND_CACHED = (
@@ -57,10 +61,13 @@ class SqliteDatabase(Database):
         self._clock = clock
         # Threads that wait for SQLite's own lock sleep and try again; one that waits here is next.
         self._writing = threading.Lock()
+        self._reopening = threading.Lock()
+        self._file: tuple[int, int] | None = None
 
     def after_fork(self) -> None:  # noqa: D102
         super().after_fork()
         self._writing = threading.Lock()
+        self._reopening = threading.Lock()
 
     def connect(self) -> Engine:  # noqa: D102
         engine = create_engine(
@@ -86,7 +93,38 @@ class SqliteDatabase(Database):
         except BaseException:
             connection.close()
             raise
+        if self._file is None:
+            self._file = self._file_now()
         return connection
+
+    def _file_now(self) -> tuple[int, int] | None:
+        """What tells the file that is there now from another one of its name; ``None`` if there is none."""
+        try:
+            found = os.stat(self.place.path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _is_replaced(self) -> bool:
+        return self._file is not None and self._file_now() != self._file
+
+    def _reopen_if_replaced(self) -> None:
+        """Open what is there now if our file was deleted, or another one put in its place: nobody else sees ours.
+
+        Runs that were under way have lost their lease then. SQLite does not touch the log of the new file when it
+        closes the old one.
+        """
+        if not self._is_replaced():
+            return
+        with self._reopening:
+            if not self._is_replaced():
+                return
+            _LOGGER.warning("%s was deleted or replaced while it was open, and is opened anew", self.place.path)
+            with self._lock:
+                engine, self._engine, self._file = self._engine, None, None
+            if engine is not None:
+                engine.dispose()
+            self.create_missing()
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA synchronous = FULL")
@@ -125,6 +163,7 @@ class SqliteDatabase(Database):
                 transaction.rollback()
 
     def write(self, work: Callable[[Connection], T]) -> T:  # noqa: D102
+        self._reopen_if_replaced()
         with self._explaining(), self._writing, self.engine.connect() as connection:
             connection.execution_options(writes=True)
             with connection.begin():
@@ -142,6 +181,7 @@ class SqliteDatabase(Database):
 
     def write_lightly(self, work: Callable[[Connection], T]) -> T:
         """The file stays whole, and nobody waits for the disk."""
+        self._reopen_if_replaced()
         with self._explaining(), self._writing, self.engine.connect() as connection:
             driver: Any = connection.connection.driver_connection
             driver.execute("PRAGMA synchronous = NORMAL")
