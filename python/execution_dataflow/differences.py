@@ -2,139 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import fields, is_dataclass
+from functools import partial
 from itertools import zip_longest
-from types import CodeType
-from typing import Any, NamedTuple
+from types import FunctionType, MethodType
+from typing import Any
 
 from execution_dataflow._core import MISSING, Survey
+from execution_dataflow.changes import NOTHING, Change, GraphDifference, OperationChange, Renaming
 from execution_dataflow.composition.given_values import Given
 from execution_dataflow.drawing.labels import printable
-from execution_dataflow.functions import FunctionOperation
+from execution_dataflow.functions import FunctionOperation, OperationFunction
+from execution_dataflow.likeness import Likeness, variables_of
 from execution_dataflow.mapping import MappedOperation
 from execution_dataflow.operations import OPTIONS, Operation
 from execution_dataflow.renames import renames_between
 from execution_dataflow.signatures import describe_type
 from execution_dataflow.wiring import CompiledGraph
 
-__all__ = ["Change", "GraphDifference", "OperationChange", "Renaming", "difference_between"]
+__all__ = ["difference_between"]
 
-_SHOWN = 50
 _WIDTH = 60
-_NOTHING = "nothing"
 # In the place of a node, where an input has a constant, or a value that each run is given.
 _CONSTANT, _GIVEN = -1, -2
-
-
-class Change(NamedTuple):
-    """One thing about an operation that changed.
-
-    Parameters
-    ----------
-    aspect : str
-        What it is, such as ``"constant path"`` or ``"retry_policy"``.
-    before, after : str
-        What it was and what it is now.
-    """
-
-    aspect: str
-    before: str
-    after: str
-
-    def __str__(self) -> str:
-        return f"{self.aspect}: {self.before} -> {self.after}"
-
-
-class Renaming(NamedTuple):
-    """An operation that has another name.
-
-    Parameters
-    ----------
-    before, after : str
-        What it was called and what it is called now.
-    """
-
-    before: str
-    after: str
-
-
-@dataclass(frozen=True, slots=True)
-class OperationChange:
-    """An operation that both graphs have, and what changed about it.
-
-    Parameters
-    ----------
-    operation : str
-        Its name.
-    changes : tuple of Change
-        At least one.
-    """
-
-    operation: str
-    changes: tuple[Change, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class GraphDifference:
-    """What distinguishes two graphs; false if nothing does.
-
-    Parameters
-    ----------
-    before, after : str
-        The names of the graphs.
-    added, removed : tuple of str
-        The operations that only the second graph has, and those that only the first has.
-    changed : tuple of OperationChange
-        The operations of both that are not alike.
-    interface : tuple of Change
-        Parameters and outputs of the graphs that are not alike.
-    renamed : tuple of Renaming
-        The operations that only their names distinguish: they are neither among the added nor the removed ones.
-    """
-
-    before: str
-    after: str
-    added: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-    changed: tuple[OperationChange, ...] = ()
-    interface: tuple[Change, ...] = ()
-    renamed: tuple[Renaming, ...] = ()
-
-    def __bool__(self) -> bool:
-        return bool(self.added or self.removed or self.changed or self.interface or self.renamed)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all of it in the types of JSON."""
-        facts = asdict(self)
-        facts["added"], facts["removed"] = list(self.added), list(self.removed)
-        facts["changed"] = [
-            {"operation": change.operation, "changes": [part._asdict() for part in change.changes]}
-            for change in self.changed
-        ]
-        facts["interface"] = [part._asdict() for part in self.interface]
-        facts["renamed"] = [part._asdict() for part in self.renamed]
-        return facts
-
-    def __str__(self) -> str:
-        if not self:
-            return "no difference"
-        lines = [str(part) for part in self.interface]
-        lines += [f"added: {_shown_name(name)}" for name in self.added[:_SHOWN]]
-        lines += [f"and {len(self.added) - _SHOWN:,} more added"] if len(self.added) > _SHOWN else []
-        lines += [f"removed: {_shown_name(name)}" for name in self.removed[:_SHOWN]]
-        lines += [f"and {len(self.removed) - _SHOWN:,} more removed"] if len(self.removed) > _SHOWN else []
-        lines += [f"renamed: {_shown_name(own)} -> {_shown_name(now)}" for own, now in self.renamed[:_SHOWN]]
-        lines += [f"and {len(self.renamed) - _SHOWN:,} more renamed"] if len(self.renamed) > _SHOWN else []
-        for change in self.changed[:_SHOWN]:
-            lines.append(f"changed: {_shown_name(change.operation)}")
-            lines += [f"    {part}" for part in change.changes]
-        lines += [f"and {len(self.changed) - _SHOWN:,} more changed"] if len(self.changed) > _SHOWN else []
-        return "\n".join(lines)
-
-
-def _shown_name(name: str) -> str:
-    return printable(name).replace("\n", "\\n")
 
 
 def difference_between(before: CompiledGraph, after: CompiledGraph) -> GraphDifference:
@@ -152,6 +44,16 @@ def difference_between(before: CompiledGraph, after: CompiledGraph) -> GraphDiff
     """
     if before is after or before.core is after.core:
         return GraphDifference(before.name, after.name)
+    if _LIKENESS.get(None) is not None:  # these are nested in graphs, or in values, that are being compared
+        return _difference(before, after)
+    token = _LIKENESS.set(Likeness(_same_definitions))
+    try:
+        return _difference(before, after)
+    finally:
+        _LIKENESS.reset(token)
+
+
+def _difference(before: CompiledGraph, after: CompiledGraph) -> GraphDifference:
     old, new = _Side(before), _Side(after)
     renamed = renames_between(old, new, _made_by, lambda own, other: _are_alike(old, own, new, other))
     old.rename(renamed)
@@ -176,26 +78,36 @@ def _are_alike(old: _Side, node: int, new: _Side, other: int) -> bool:
     """Whether two nodes have the same operation and the same constants, whatever they are connected to."""
     if any(_of_operations(old.operations[node], new.operations[other], "")):
         return False
-    constants, constants_now = ([given for _, given, _ in side.inputs(at)] for side, at in ((old, node), (new, other)))
-    return all(map(_all_same, constants, constants_now))
+    given, given_now = old.inputs(node), new.inputs(other)
+    return list(given) == list(given_now) and all(
+        _without_sources(given[name]) == _without_sources(given_now[name])
+        and _all_same(_constants(given[name]), _constants(given_now[name]))
+        for name in given
+    )
 
 
 def _of_interface(before: CompiledGraph, after: CompiledGraph, names: Sequence[str]) -> Iterator[Change]:
     own = {item.name: item for item in before.given}
     others = {item.name: item for item in after.given}
     for name in {**own, **others}:
-        texts = _parameter(own.get(name)), _parameter(others.get(name))
-        if texts[0] != texts[1] or not _same(own[name].default, others[name].default):
-            yield Change(f"parameter {name}", *texts)
+        if not _same_parameter(own.get(name), others.get(name)):
+            yield Change(f"parameter {name}", _parameter(own.get(name)), _parameter(others.get(name)))
     outputs, outputs_now = _outputs(before, names), _outputs(after, after.names)
     for name in {**outputs, **outputs_now}:
         if outputs.get(name) != outputs_now.get(name):
-            yield Change(f"output {name}", outputs.get(name, _NOTHING), outputs_now.get(name, _NOTHING))
+            yield Change(f"output {name}", outputs.get(name, NOTHING), outputs_now.get(name, NOTHING))
+
+
+def _same_parameter(before: Given | None, after: Given | None) -> bool:
+    if before is None or after is None:
+        return before is after
+    types = describe_type(before.data_type), describe_type(after.data_type)
+    return types[0] == types[1] and _same(before.default, after.default)
 
 
 def _parameter(item: Given | None) -> str:
     if item is None:
-        return _NOTHING
+        return NOTHING
     default = "" if item.default is MISSING else f" = {_text(item.default)}"
     return f"{describe_type(item.data_type)}{default}"
 
@@ -206,6 +118,12 @@ def _outputs(plan: CompiledGraph, names: Sequence[str]) -> dict[str, str]:
     return {
         name: f"{names[node]}.{plan.operations[node].ports.outputs[index][0]}" for name, (node, index) in places.items()
     }
+
+
+class _Source(str):
+    """What an input is connected to, as ``operation.port``."""
+
+    __slots__ = ()
 
 
 class _Side:
@@ -225,23 +143,19 @@ class _Side:
             self.names = [names.get(name, name) for name in self.names]
             self.node_of = {name: node for node, name in enumerate(self.names)}
 
-    def inputs(self, node: int) -> list[tuple[str, list[Any], list[str]]]:
-        """Return for each input its name, its constants, and its sources as ``operation.port``."""
+    def inputs(self, node: int) -> dict[str, list[Any]]:
+        """Return for each input what it is given, in that order: constants, and sources as `_Source`."""
         bindings = self.survey.bindings(node)
         names = list(self.operations[node].ports.input_index)
-        return [
-            (
-                name,
-                [value for source, _, value in given if source == _CONSTANT],
-                [self._source(source, output) for source, output, _ in given if source != _CONSTANT],
-            )
+        return {
+            name: [value if source == _CONSTANT else self._source(source, output) for source, output, value in given]
             for name, given in zip(names, bindings, strict=True)
-        ]
+        }
 
-    def _source(self, node: int, output: int) -> str:
+    def _source(self, node: int, output: int) -> _Source:
         if node == _GIVEN:
-            return f"parameter {self.given[output].name}"
-        return f"{self.names[node]}.{self.operations[node].ports.outputs[output][0]}"
+            return _Source(f"parameter {self.given[output].name}")
+        return _Source(f"{self.names[node]}.{self.operations[node].ports.outputs[output][0]}")
 
     def waits_for(self, node: int) -> list[str]:
         """Return the operations that a node waits for without data."""
@@ -256,22 +170,22 @@ def _changes(old: _Side, old_node: int, new: _Side, new_node: int) -> Iterator[C
     yield from _of_inputs(old.inputs(old_node), new.inputs(new_node))
     waits, waits_now = sorted(old.waits_for(old_node)), sorted(new.waits_for(new_node))
     if waits != waits_now:
-        yield Change("waits for", ", ".join(waits) or _NOTHING, ", ".join(waits_now) or _NOTHING)
+        yield Change("waits for", ", ".join(waits) or NOTHING, ", ".join(waits_now) or NOTHING)
 
 
 def _of_operations(before: Operation, after: Operation, prefix: str) -> Iterator[Change]:
     kinds = _made_by(before), _made_by(after)
     if kinds[0] != kinds[1]:
         yield Change(f"{prefix}{'function' if isinstance(after, FunctionOperation) else 'class'}", *kinds)
-    elif not _same_code(_code(before), _code(after)):
-        yield Change(f"{prefix}code", kinds[0], "the same name with other code")
+    else:
+        yield from _of_code(_code(before), _code(after), kinds[0], prefix)
     if before._arguments is not after._arguments and not isinstance(after, MappedOperation):
         yield from _of_arguments(before._arguments, after._arguments, prefix)
     for option in OPTIONS:
         if option == "name":
             continue
         own, others = getattr(before, option), getattr(after, option)
-        if _same(own, others):
+        if own is others or _same(own, others):
             continue
         if is_dataclass(own) and type(own) is type(others):
             parts = [(field.name, getattr(own, field.name), getattr(others, field.name)) for field in fields(own)]
@@ -283,7 +197,7 @@ def _of_operations(before: Operation, after: Operation, prefix: str) -> Iterator
     if isinstance(before, MappedOperation) and isinstance(after, MappedOperation):
         for option in ("over", "stack", "on_error"):
             own, others = getattr(before, option), getattr(after, option)
-            if own != others:
+            if not _same(own, others):
                 yield _change(f"{prefix}{option}", own, others)
         if before.item is not after.item:
             yield from _of_operations(before.item, after.item, f"{prefix}item ")
@@ -291,9 +205,15 @@ def _of_operations(before: Operation, after: Operation, prefix: str) -> Iterator
 
 def _made_by(operation: Operation) -> str:
     made: Any = operation.definition.function if isinstance(operation, FunctionOperation) else type(operation)
-    if isinstance(operation, MappedOperation):
-        return "a map"
-    module, name = getattr(made, "__module__", None), getattr(made, "__qualname__", None) or repr(made)
+    return "a map" if isinstance(operation, MappedOperation) else _name_of(made)
+
+
+def _name_of(made: Any) -> str:
+    if isinstance(made, partial):
+        return f"partial of {_name_of(made.func)}"
+    if not hasattr(made, "__qualname__"):
+        made = type(made)
+    module, name = getattr(made, "__module__", None), made.__qualname__
     return name if module in (None, "builtins", "__main__") else f"{module}.{name}"
 
 
@@ -303,21 +223,22 @@ def _code(operation: Operation) -> Any:
     return type(operation).execute
 
 
-def _same_code(before: Callable[..., Any], after: Callable[..., Any]) -> bool:
+def _of_code(before: Any, after: Any, name: str, prefix: str) -> Iterator[Change]:
+    """Compare two functions without their defaults, which are those of ports."""
     if before is after:
-        return True
-    codes = getattr(before, "__code__", None), getattr(after, "__code__", None)
-    if not isinstance(codes[0], CodeType) or not isinstance(codes[1], CodeType):
-        return type(before) is type(after)
-    return _code_facts(codes[0]) == _code_facts(codes[1])
-
-
-def _code_facts(code: CodeType) -> tuple[Any, ...]:
-    """What a function does, wherever it stands: without its file and its lines."""
-    constants = tuple(
-        _code_facts(value) if isinstance(value, CodeType) else (type(value), repr(value)) for value in code.co_consts
-    )
-    return code.co_code, code.co_names, code.co_varnames, code.co_freevars, constants
+        return
+    if not all(isinstance(function, FunctionType | MethodType) for function in (before, after)):
+        if not _same(before, after):
+            yield _change(f"{prefix}function", before, after)
+        return
+    if not _LIKENESS.get().same_code(before.__code__, after.__code__):
+        yield Change(f"{prefix}code", name, "the same name with other code")
+        return
+    variables, variables_now = variables_of(before), variables_of(after)
+    for variable in {**variables, **variables_now}:
+        own, others = variables.get(variable, _ABSENT), variables_now.get(variable, _ABSENT)
+        if not _same(own, others):
+            yield _change(f"{prefix}variable {variable}", own, others)
 
 
 def _of_arguments(
@@ -340,72 +261,101 @@ def _of_ports(before: Operation, after: Operation, prefix: str) -> Iterator[Chan
     for direction in ("input", "output"):
         own, others = _ports(before, direction), _ports(after, direction)
         for name in {**own, **others}:
-            if own.get(name) != others.get(name):
-                yield Change(f"{prefix}{direction} {name}", own.get(name, _NOTHING), others.get(name, _NOTHING))
+            port, port_now = own.get(name), others.get(name)
+            if not _same_port(port, port_now):
+                yield _shown_change(f"{prefix}{direction} {name}", _port(port), _port(port_now))
 
 
-def _ports(operation: Operation, direction: str) -> dict[str, str]:
+def _ports(operation: Operation, direction: str) -> dict[str, tuple[Any, Any]]:
+    """Return the ports by name, each with its type in this operation."""
     ports = operation.ports
     pairs: Sequence[tuple[str, Any]] = ports.inputs if direction == "input" else ports.outputs
     kinds = ports.input_types if direction == "input" else ports.output_types
-    return {
-        name: f"{describe_type(kind)} as {port!r}" if port._options is not None else describe_type(kind)
-        for (name, port), kind in zip(pairs, kinds, strict=True)
-    }
+    return {name: (port, kind) for (name, port), kind in zip(pairs, kinds, strict=True)}
 
 
-def _of_inputs(
-    before: Sequence[tuple[str, list[Any], list[str]]], after: Sequence[tuple[str, list[Any], list[str]]]
-) -> Iterator[Change]:
-    own = {name: (constants, sources) for name, constants, sources in before}
-    others = {name: (constants, sources) for name, constants, sources in after}
-    for name in {**own, **others}:
-        constants, sources = own.get(name, ([], []))
-        constants_now, sources_now = others.get(name, ([], []))
-        if not _all_same(constants, constants_now):
-            yield Change(f"constant {name}", *_shortened(_listed(constants), _listed(constants_now)))
+def _same_port(before: tuple[Any, Any] | None, after: tuple[Any, Any] | None) -> bool:
+    if before is None or after is None:
+        return before is after
+    (port, kind), (port_now, kind_now) = before, after
+    if describe_type(kind) != describe_type(kind_now):
+        return False
+    return port is port_now or _same(_options_of(port), _options_of(port_now))
+
+
+def _options_of(port: Any) -> tuple[Any, ...]:
+    """Return the options of a port without its dtype, which its type tells."""
+    options: tuple[Any, ...] = port._options or ()
+    return (*options[:-3], *options[-2:])
+
+
+def _port(known: tuple[Any, Any] | None) -> str:
+    if known is None:
+        return NOTHING
+    port, kind = known
+    return f"{describe_type(kind)} as {_text(port)}" if port._options is not None else describe_type(kind)
+
+
+def _of_inputs(before: Mapping[str, list[Any]], after: Mapping[str, list[Any]]) -> Iterator[Change]:
+    for name in {**before, **after}:
+        given, given_now = before.get(name, []), after.get(name, [])
+        constants, constants_now = _constants(given), _constants(given_now)
+        same_constants = _all_same(constants, constants_now)
+        if not same_constants:
+            yield _shown_change(f"constant {name}", _listed(constants), _listed(constants_now))
+        sources, sources_now = _sources(given), _sources(given_now)
         if sources != sources_now:
-            yield Change(f"channel into {name}", ", ".join(sources) or _NOTHING, ", ".join(sources_now) or _NOTHING)
+            yield Change(f"channel into {name}", ", ".join(sources) or NOTHING, ", ".join(sources_now) or NOTHING)
+        elif same_constants and _without_sources(given) != _without_sources(given_now):
+            yield _shown_change(f"order of {name}", _listed(given), _listed(given_now))
+
+
+def _constants(given: list[Any]) -> list[Any]:
+    return [value for value in given if type(value) is not _Source]
+
+
+def _sources(given: list[Any]) -> list[str]:
+    return [value for value in given if type(value) is _Source]
+
+
+def _without_sources(given: list[Any]) -> list[bool]:
+    """Return where among what an input is given there are constants."""
+    return [type(value) is not _Source for value in given]
+
+
+def _listed(values: Sequence[Any]) -> str:
+    return ", ".join(value if type(value) is _Source else _text(value) for value in values) or NOTHING
+
+
+class _Absent:
+    def __repr__(self) -> str:
+        return NOTHING
+
+
+_ABSENT = _Absent()
+
+
+_LIKENESS: ContextVar[Likeness] = ContextVar("execution_dataflow.likeness")
+
+
+def _same(before: object, after: object) -> bool:
+    return before is after or _LIKENESS.get().alike(before, after)
 
 
 def _all_same(before: Sequence[Any], after: Sequence[Any]) -> bool:
     return len(before) == len(after) and all(map(_same, before, after))
 
 
-def _listed(values: Sequence[Any]) -> str:
-    return ", ".join(map(_text, values)) or _NOTHING
-
-
-class _Absent:
-    def __repr__(self) -> str:
-        return _NOTHING
-
-
-_ABSENT = _Absent()
-
-
-def _same(before: object, after: object) -> bool:
-    """Whether two values are alike; what cannot be compared is alike if it is the same object."""
-    if before is after:
-        return True
-    if type(before) is not type(after):
-        return False
-    if isinstance(before, Operation) and isinstance(after, Operation):
+def _same_definitions(before: Any, after: Any) -> bool | None:
+    """Compare what graphs are made of; ``None`` for other values."""
+    if isinstance(before, Operation):
         return not any(_of_operations(before, after, ""))
-    if callable(before) and callable(after) and hasattr(before, "__code__"):
-        return _same_code(before, after)
+    if isinstance(before, OperationFunction):
+        return _same(before.parts, after.parts)
     compiled = getattr(before, "_compiled_graph", None)  # of a graph that an operation runs
-    if compiled is not None:
-        return not difference_between(compiled(), after._compiled_graph())  # type: ignore[attr-defined]
-    try:
-        if getattr(before, "shape", None) != getattr(after, "shape", None):
-            return False
-        equal: Any = before == after
-        if equal is False:
-            return before != before and after != after  # not a number
-        return equal if isinstance(equal, bool) else bool(equal.all())
-    except Exception:  # the values are anybody's
-        return False
+    if compiled is None or isinstance(before, type):
+        return None
+    return not difference_between(compiled(), after._compiled_graph())
 
 
 def _text(value: object) -> str:
@@ -417,7 +367,11 @@ def _text(value: object) -> str:
 
 
 def _change(aspect: str, before: object, after: object) -> Change:
-    return Change(aspect, *_shortened(_text(before), _text(after)))
+    return _shown_change(aspect, _text(before), _text(after))
+
+
+def _shown_change(aspect: str, before: str, after: str) -> Change:
+    return Change(aspect, *_shortened(before, after))
 
 
 def _shortened(before: str, after: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from execution_dataflow.differences import GraphDifference
+    from execution_dataflow.changes import GraphDifference
     from execution_dataflow.drawing.drawings import Dot, Mermaid, Svg
     from execution_dataflow.explanation.answer import Explanation
     from execution_dataflow.explanation.explain import EngineFacts, ExplainedGraph, MeasuredRun

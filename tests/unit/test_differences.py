@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -193,6 +194,71 @@ def test_a_large_difference_is_a_page() -> None:
     lines = str(GraphDefinition().diff(graph)).splitlines()
     assert len(lines) == 51
     assert lines[-1] == "and 950 more added"
+
+
+def test_what_constants_and_sources_of_an_input_have_in_common_is_their_order() -> None:
+    def made(*order: int) -> GraphDefinition:
+        graph = GraphDefinition()
+        given = [5, graph.add(source.new(name="a"))]
+        graph.add(Gather(name="x"), values=[given[place] for place in order])
+        return graph
+
+    assert not made(0, 1).diff(made(0, 1))
+    assert changes(made(0, 1), made(1, 0)) == [("order of values", "5, a.result", "a.result, 5")]
+
+
+def test_functions_are_compared_by_what_they_know_and_are_bound_to() -> None:
+    def adding(count: int) -> Operation:
+        return operation(lambda: count).new(name="x")
+
+    class Adder:
+        def __init__(self, count: int) -> None:
+            self.count = count
+
+        def run(self) -> int:
+            return self.count
+
+    assert not one(adding(1)).diff(one(adding(1)))
+    assert changes(one(adding(1)), one(adding(2))) == [("variable count", "1", "2")]
+    assert not one(named(Adder(1).run)).diff(one(named(Adder(1).run)))
+    assert [aspect for aspect, _, _ in changes(one(named(Adder(1).run)), one(named(Adder(2).run)))] == ["variable self"]
+    powers = [one(named(functools.partial(pow, 2, exp=exponent))) for exponent in (3, 3, 4)]
+    assert not powers[0].diff(powers[1])
+    assert [aspect for aspect, _, _ in changes(powers[0], powers[2])] == ["function", "input exp"]
+
+
+def test_defaults_are_compared_by_value() -> None:
+    def made(value: Any) -> GraphDefinition:
+        def take(value: Any = value) -> None: ...
+
+        return one(named(take))
+
+    long, other = np.zeros(3000), np.zeros(3000)
+    other[1500] = 1
+    assert [aspect for aspect, _, _ in changes(made(long), made(other))] == ["input value"]
+    assert not made(lambda: 1).diff(made(lambda: 1))
+    assert made(lambda: 1).diff(made(lambda: 2))
+
+
+def test_graph_that_a_function_of_its_own_knows_is_compared() -> None:
+    def made(value: int) -> GraphDefinition:
+        graph = GraphDefinition()
+        graph.add(operation(lambda: len(graph.operations)).new(name="a"))
+        graph.add(source.new(name="x"), value=value)
+        return graph
+
+    assert not made(1).diff(made(1))
+    assert [change.operation for change in made(1).diff(made(2)).changed] == ["a", "x"]
+
+
+def test_branches_made_twice_are_alike() -> None:
+    def made(limit: int) -> GraphDefinition:
+        graph = GraphDefinition()
+        graph.switch(1, cases={"low": lambda value: value <= limit, "high": lambda value: value > limit})
+        return graph
+
+    assert not made(3).diff(made(3))
+    assert made(3).diff(made(4))
 
 
 class Stubborn:
