@@ -72,7 +72,7 @@ class MapHooks:
                 f"{array.shape[1:]} and dtype {array.dtype}; return arrays of one shape and dtype, or leave out "
                 "stack=True"
             )
-        array[index] = row
+        array[index] = row[()]  # of an object the object, and not an array around it
 
     def map_stacked(self, values: list[Any]) -> np.ndarray:
         """Return the results of an iterator's items as one array."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 from collections import deque
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -180,6 +181,14 @@ def test_stack_puts_results_into_one_array(source: Any, workers: int) -> None:
     assert rows.shape == (100, 2, 3)
     assert rows.dtype == np.int16
     assert rows[:, 1, 2].tolist() == list(range(100))
+
+
+@pytest.mark.parametrize("source", [range(3), Rows(3)], ids=["sized", "open"])
+def test_stack_puts_objects_themselves_into_the_array(source: Any) -> None:
+    objects = [Decimal(1), None, {"a": 1}]
+    stacked = mapped_over(lambda x: objects[x], source, stack=True)
+    assert (stacked.shape, stacked.dtype) == ((3,), np.dtype(object))
+    assert all(item is own for item, own in zip(stacked, objects, strict=True))
 
 
 @pytest.mark.parametrize("source", [range(3), Rows(3)], ids=["sized", "open"])
