@@ -13,6 +13,7 @@ from execution_dataflow.active_graphs import OPEN_BLOCKS, active_graph, inputs_b
 from execution_dataflow.caching.policy import CachePolicy
 from execution_dataflow.checks.check import Check, checks_of_ports
 from execution_dataflow.errors import PortError, UnknownPortError
+from execution_dataflow.native_calls import native_call
 from execution_dataflow.operations import ExecutorName, Operation, OutputReference, check_options
 from execution_dataflow.parameters import (
     CallPattern,
@@ -172,6 +173,11 @@ class OperationFunction(Generic[P, R_co]):
         return isinstance(self._outputs, tuple) and bool(self._outputs)
 
     @property
+    def called(self) -> Callable[..., Any]:
+        """What is called with a value for each parameter."""
+        return native_call(self.function)
+
+    @property
     def is_coroutine(self) -> bool:
         """Whether it is a coroutine function."""
         return is_coroutine_function(self.function)
@@ -278,7 +284,7 @@ class FunctionOperation(Operation, Generic[R_co]):
         arguments = [context if index < 0 else self.get_input(names[index]) for index in pattern.arguments]
         by_position = len(arguments) - len(pattern.keyword_names)
         keywords = dict(zip(pattern.keyword_names, arguments[by_position:], strict=True))
-        value = self.definition.function(*arguments[:by_position], **keywords)
+        value = self.definition.called(*arguments[:by_position], **keywords)
         return self._set_later(value) if self.definition.is_coroutine else self._set(value)
 
     async def _set_later(self, value: Any) -> None:

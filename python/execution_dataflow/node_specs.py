@@ -211,7 +211,7 @@ def _new_spec(
     keyword_names: tuple[str, ...] = ()
     if isinstance(operation, FunctionOperation) and function is FunctionOperation.execute:
         definition = operation.definition
-        function, label, spread = definition.function, definition.label, definition.spread
+        function, label, spread = definition.called, definition.label, definition.spread
         kind, arguments, keyword_names = "function", definition.pattern.arguments, definition.pattern.keyword_names
     is_coroutine, expansion = is_coroutine_function(function), _expansion_of(operation)
     compares = is_checked and not isinstance(operation, MappedOperation)

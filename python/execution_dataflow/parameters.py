@@ -22,6 +22,7 @@ __all__ = [
     "CallPattern",
     "call_pattern",
     "check_names",
+    "innermost",
     "is_coroutine_function",
     "local_names",
     "name_of",
@@ -134,6 +135,11 @@ def check_names(function: Callable[..., Any], outputs: str | tuple[str, ...] | N
 def _parameters(function: Callable[..., Any]) -> _Parameters:
     if isinstance(function, FunctionType) and not hasattr(function, "__wrapped__"):
         return _parameters_of_code(function)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(function, numpy.ufunc):
+        # What else it takes says how it computes, and older versions of numpy do not tell it.
+        count: int = function.nin
+        return _Parameters(("x",) if count == 1 else tuple(f"x{place + 1}" for place in range(count)), (), {})
     import inspect
 
     try:
@@ -193,7 +199,7 @@ def local_names(function: Callable[..., Any], frame: FrameType | None) -> dict[s
     dict of str to object
         What its module does not know, or knows otherwise; empty for one whose annotations are no text.
     """
-    plain = _innermost(function)
+    plain = innermost(function)
     own: tuple[Any, ...] = getattr(plain, "__type_params__", ())
     if not isinstance(plain, FunctionType) or not (own or "." in plain.__qualname__):
         return {}
@@ -235,7 +241,7 @@ def type_hints(function: Callable[..., Any], names: dict[str, Any] | None = None
     try:
         return get_type_hints(function, localns=names or None, include_extras=True)
     except Exception:  # a forward reference may fail in any way that code can
-        scope = {**getattr(_innermost(function), "__globals__", {}), **(names or {})}
+        scope = {**getattr(innermost(function), "__globals__", {}), **(names or {})}
         return {name: _resolve(hint, scope) for name, hint in _annotations(function).items()}
 
 
@@ -340,7 +346,7 @@ def output_ports(
     return tuple((name, OutputPort(item)) for name, item in zip(outputs, items, strict=True))
 
 
-def _innermost(function: Any) -> Any:
+def innermost(function: Any) -> Any:
     """Return the function under partials, decorators, bound methods and callable objects."""
     seen = 0
     while seen < 100:  # a __wrapped__ that leads to itself must not hang us
@@ -381,5 +387,5 @@ def is_coroutine_function(function: Callable[..., Any]) -> bool:
     """
     if getattr(function, "_is_coroutine_mark", None) is not None:
         return True
-    code = getattr(_innermost(function), "__code__", None)
+    code = getattr(innermost(function), "__code__", None)
     return isinstance(code, CodeType) and bool(code.co_flags & _COROUTINE)

@@ -8,9 +8,11 @@ import inspect
 import pickle
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from execution_dataflow._core import MISSING
+from execution_dataflow.engine import ExecutionEngine
 from execution_dataflow.errors import GraphError, PortError
 from execution_dataflow.functions import FunctionOperation, OperationFunction, operation
 from execution_dataflow.graph import GraphDefinition
@@ -50,6 +52,12 @@ def double(x: int) -> int:
 
 def inputs_of(function: Any) -> dict[str, Any]:
     return {name: port.data_type for name, port in operation(function).ports.inputs}
+
+
+def value_of(function: Any, **inputs: Any) -> Any:
+    graph = GraphDefinition()
+    added = graph.add(function, **inputs)
+    return ExecutionEngine().run(graph).get_output(added)
 
 
 def test_a_decorated_function_is_still_a_function() -> None:
@@ -220,6 +228,22 @@ def test_partials_callable_objects_methods_and_decorated_functions_are_functions
 def test_a_builtin_whose_parameters_are_unknown_is_refused_by_name() -> None:
     with pytest.raises(PortError, match=r"dir.*wrap it in a function|dir takes"):
         operation(dir).ports
+
+
+def test_inputs_of_a_numpy_ufunc_are_its_arrays() -> None:
+    assert inputs_of(np.add) == {"x1": Any, "x2": Any}
+    assert inputs_of(np.sin) == {"x": Any}
+    assert value_of(np.add, x1=1, x2=2) == 3
+    assert value_of(np.sin, x=0.0) == 0
+
+
+def test_function_without_python_code_is_called_without_what_nobody_gave() -> None:
+    assert value_of(np.array, object=[1, 2]).tolist() == [1, 2]
+    assert value_of(np.array, object=[1, 2], ndmin=2, dtype=float).tolist() == [[1.0, 2.0]]
+    assert value_of(np.where, condition=[False, True])[0].tolist() == [1]
+    assert value_of(np.where, condition=[False, True], x=1, y=2).tolist() == [2, 1]
+    assert value_of(sorted, iterable=[1, 3, 2], reverse=True) == [3, 2, 1]
+    assert value_of(functools.partial(np.array, ndmin=2), object=[1]).tolist() == [[1]]
 
 
 @pytest.mark.parametrize("wrong", [3, "double", int])

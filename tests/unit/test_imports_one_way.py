@@ -63,6 +63,7 @@ DEFINITION = [
     "operations",
     "output_choice",
     "parameters",
+    "native_calls",
     "functions",
     "mapping",
     "expansion",
