@@ -195,6 +195,15 @@ def test_coroutines_and_processes_are_repeated_too(processes: ExecutionEngine) -
     assert (result.get_output(loop), result.get_output(near)) == (20, 9 / 16)
 
 
+def test_until_may_be_a_coroutine_function(threads: ExecutionEngine) -> None:
+    async def done(x: float) -> bool:
+        await asyncio.sleep(0)
+        return x <= 1
+
+    graph, loop = loop_of(halve, until=done, max_iterations=9, x=8.0)
+    assert threads.run(graph).get_output(loop) == 1
+
+
 def test_each_iteration_draws_from_a_stream_of_its_own(threads: ExecutionEngine) -> None:
     @operation(outputs="drawn")
     def draw(drawn: list[float], context: ExecutionContext) -> list[float]:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any, Literal, NoReturn, Protocol, TypeAlias
 
 from execution_dataflow.errors import GraphError, PortError, PortTypeError, UnknownPortError
-from execution_dataflow.functions import OperationFunction, operation_of
+from execution_dataflow.functions import OperationFunction, Options, operation_of
 from execution_dataflow.operations import Operation, OutputReference, label_of
+from execution_dataflow.parameters import is_coroutine_function
 from execution_dataflow.policies import RetryPolicy
 from execution_dataflow.ports import InputPort, OutputPort
 from execution_dataflow.signatures import PortSignature, describe_type, ports_fit
@@ -299,4 +300,6 @@ def _until_of(until: Any) -> Operation:
         raise TypeError(f"until= must be a function or an operation, not {until!r}")
     if isinstance(until, OperationFunction):
         return until.new()
-    return operation_of(until, options={"name": "until", "executor": "thread"}).new()
+    # A coroutine runs on the event loop.
+    place: Options = {} if is_coroutine_function(until) else {"executor": "thread"}
+    return operation_of(until, options={"name": "until", **place}).new()
