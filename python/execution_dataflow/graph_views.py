@@ -291,6 +291,8 @@ class GraphViews:
         ------
         GraphValidationError
             One of the graphs has faults.
+        TypeError
+            It is neither a graph nor a plan.
 
         Examples
         --------
@@ -306,4 +308,6 @@ class GraphViews:
         """
         from execution_dataflow.differences import difference_between
 
+        if not isinstance(other, GraphViews):
+            raise TypeError(f"diff() compares with a GraphDefinition or a Plan, not with {other!r}")
         return difference_between(self._compiled_graph(), other._compiled_graph())

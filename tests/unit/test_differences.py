@@ -281,6 +281,12 @@ def test_constants_that_cannot_be_compared_or_shown_are_different_objects() -> N
     assert before == "<Stubborn, which cannot be shown>"
 
 
+@pytest.mark.parametrize("wrong", [3, None, GraphDefinition])
+def test_graph_is_compared_with_graphs_alone(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"^diff\(\) compares with a GraphDefinition or a Plan, not with "):
+        GraphDefinition().diff(wrong)
+
+
 def test_graphs_with_faults_cannot_be_compared() -> None:
     graph = GraphDefinition()
     graph.add(operation(lambda value: value))

@@ -264,3 +264,10 @@ def test_a_graph_with_faults_cannot_be_explained() -> None:
 def test_options_without_meaning_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises((ValueError, TypeError), match=r"max_workers|executor"):
         GraphDefinition().explain(**options)
+
+
+@pytest.mark.parametrize("wrong", [3, GraphDefinition()])
+def test_what_is_no_result_cannot_explain_a_graph(wrong: Any) -> None:
+    for explained in (GraphDefinition(), GraphDefinition().compile()):
+        with pytest.raises(TypeError, match=r"^explain\(\) takes the ExecutionResult of an earlier run, not "):
+            explained.explain(wrong)

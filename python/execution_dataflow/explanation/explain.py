@@ -76,6 +76,8 @@ def explain(
     max_workers: int | None = None,
 ) -> Explanation:
     """Return what is known of a plan; the options are those of ``Plan.explain``."""
+    if result is not None and not hasattr(result, "timings"):
+        raise TypeError(f"explain() takes the ExecutionResult of an earlier run, not {result!r}")
     if executor not in (None, "thread", "process", "inline"):
         raise ValueError(f"executor={executor!r} is not possible: 'thread', 'process', 'inline' or None")
     if max_workers is not None and (isinstance(max_workers, bool) or not isinstance(max_workers, int)):
