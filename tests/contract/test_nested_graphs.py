@@ -280,6 +280,20 @@ def test_bad_nesting_is_refused_by_name() -> None:
         two.compile()
 
 
+def test_graphs_nested_too_deep_are_refused_with_the_limit() -> None:
+    inner = GraphDefinition("innermost")
+    inner.output("positive", inner.add(abs, x=-1))
+    for depth in range(1, 602):
+        outer = GraphDefinition(f"g{depth}")
+        outer.output("positive", outer.add(inner)["positive"])
+        inner = outer
+        if depth == 300:
+            assert ExecutionEngine().run(outer).values == {"positive": 1}
+        if depth in (301, 600):
+            with pytest.raises(GraphValidationError, match="nested too deep: within 301 others, and 300 are possible"):
+                outer.compile()
+
+
 def test_cycle_through_nested_graphs_is_found_with_its_paths() -> None:
     graph = GraphDefinition("outer")
     one, two = graph.add(arithmetic().as_operation("one")), graph.add(arithmetic().as_operation("two"))

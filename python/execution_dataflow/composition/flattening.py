@@ -16,10 +16,13 @@ from execution_dataflow.functions import FunctionOperation, OperationFunction
 from execution_dataflow.names import duplicate_names, stable_names
 from execution_dataflow.operations import OutputReference
 
-__all__ = ["CONSTANT", "GIVEN", "OUTPUT", "Flat", "Source", "flatten", "new_builder", "revision_of"]
+__all__ = ["CONSTANT", "GIVEN", "MOST_NESTED", "OUTPUT", "Flat", "Source", "flatten", "new_builder", "revision_of"]
 
 OUTPUT, CONSTANT, GIVEN = 0, 1, 2
 """Kinds of source, as the native builder reads them."""
+
+MOST_NESTED = 300
+"""Within how many others a graph can be nested: what walks through them has a stack."""
 
 Source: TypeAlias = tuple[Any, ...]
 """``(OUTPUT, node, index)``, ``(CONSTANT, value)`` or ``(GIVEN, number)``."""
@@ -140,6 +143,15 @@ class _Flattening:
         if any(nested.graph is graph for graph in path):
             chain = " in ".join(repr(graph.name) for graph in (nested.graph, *reversed(path)))
             self._faults.append(GraphError(f"a graph cannot be nested in itself: {chain}"))
+            return
+        if len(path) > MOST_NESTED:
+            self._faults.append(
+                GraphError(
+                    f"graph {nested.graph.name!r} is nested too deep: within {len(path)} others, and {MOST_NESTED} are "
+                    "possible; add what belongs together to one graph, and what is to be done again and again with "
+                    "graph.repeat_until"
+                )
+            )
             return
         try:
             interface = nested.interface()
