@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime, time, timedelta, timezone
 from typing import Any
 
 import filed_operations as ops
@@ -82,6 +83,20 @@ def test_everything_that_cannot_be_saved_is_named_at_once() -> None:
     ):
         assert words in problem
     assert f"(lambda added at {__file__}:" in told[0][1]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        datetime(2026, 11, 23, tzinfo=timezone(timedelta(hours=1), "CET")),
+        time(12, tzinfo=timezone(timedelta(hours=1), "CET")),
+    ],
+    ids=repr,
+)
+def test_times_in_zones_with_names_are_refused(value: Any) -> None:
+    graph = GraphDefinition()
+    graph.add(ops.accept, value=value)
+    assert "a time in a zone with a name of its own ('CET') cannot be written" in refused(graph)[0][1]
 
 
 def test_constants_without_end_are_refused() -> None:

@@ -115,8 +115,14 @@ def _itself(value: Any) -> list[Any]:
 
 
 def _written_time(value: Any) -> list[str]:
-    if getattr(value, "fold", 0) or type(getattr(value, "tzinfo", None)) not in (type(None), timezone):
+    zone = getattr(value, "tzinfo", None)
+    if getattr(value, "fold", 0) or type(zone) not in (type(None), timezone):
         raise NotPlainError("a time in a zone with rules cannot be written; convert it to UTC")
+    if zone is not None and zone.tzname(None) != timezone(zone.utcoffset(None)).tzname(None):
+        raise NotPlainError(
+            f"a time in a zone with a name of its own ({zone.tzname(None)!r}) cannot be written; leave out the name, "
+            "or convert it to UTC"
+        )
     return [value.isoformat()]
 
 
