@@ -187,8 +187,8 @@ class ExecutionEngine(EngineRuns):
         targets : iterable, optional
             What is wanted of the graph: operations, outputs, or names of either. Only they and what they need run.
         overrides : mapping, optional
-            Values for ports, by ``operation["port"]``, ``(operation, "port")`` or ``"operation.port"``. What is needed
-            for nothing else does not run.
+            Values for ports, by ``operation["port"]``, ``(operation, "port")`` or ``"operation.port"``, or by an
+            operation with one output. What is needed for nothing else does not run.
         failure_policy, retain, max_workers, on_failure, deadline_seconds, checkpoint
             For this run, instead of the engine's; ``checkpoint=False`` keeps nothing.
 

@@ -431,7 +431,8 @@ class GraphDefinition(GraphBlock, SavedGraph, ComposedGraph, GraphBranches, Grap
             the plan.
         overrides : iterable
             Ports for which each run is given values: ``operation["port"]``, ``(operation, "port")`` or
-            ``"operation.port"``. What is needed for nothing else is not part of the plan.
+            ``"operation.port"``, or an operation with one output. What is needed for nothing else is not part of the
+            plan.
 
         Returns
         -------

@@ -115,17 +115,19 @@ def _ports(overrides: Mapping[Any, Any] | None) -> tuple[Any, ...]:
 
 def _by_name(plan: Plan, is_given_plan: bool, overrides: Mapping[Any, Any]) -> dict[str, Any]:
     """Return the values of overridden ports by the names that the plan has for them."""
-    names = [item.name for item in plan.given if not item.is_parameter]
+    names = {item.name: item.asked for item in plan.given if not item.is_parameter}
     if not is_given_plan:
-        return dict(zip(names, overrides.values(), strict=True))
+        return {item.name: overrides[item.asked] for item in plan.given if not item.is_parameter}
     values: dict[str, Any] = {}
     for key, value in overrides.items():
-        name = key
-        if not isinstance(key, str):
+        name = next((name for name, asked in names.items() if asked == key), key)
+        if name not in names and not isinstance(key, str):
             node, port, _ = plan.output_of(*key) if isinstance(key, tuple) else plan.output_of(key)
             name = f"{plan.label(node)}.{port}"
         if name not in names:
-            raise UnknownPortError(plan.name, str(name), names, "output", "A plan has the overrides of its compile().")
+            raise UnknownPortError(
+                plan.name, str(name), [*names], "output", "A plan has the overrides of its compile()."
+            )
         values[name] = value
     for name in names:
         if name not in values:

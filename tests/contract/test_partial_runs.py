@@ -138,6 +138,80 @@ def test_parts_of_nested_graphs_are_named_by_their_paths() -> None:
     assert (list(result.states), result.values) == (["two/Split", "two/add", "add"], {"result": 42})
 
 
+def test_operation_and_its_only_output_are_overridden_by_its_name(pipeline: Pipeline) -> None:
+    result = ExecutionEngine().run(pipeline.graph, overrides={"double": 57})
+    assert (list(result.states), result.get_output("add")) == (["Split", "add", "repr"], 12)
+    assert ran(pipeline.graph, targets=["Split.tens"]) == ["double", "Split"]
+    with pytest.raises(PortError, match="Split has 2 outputs; say which"):
+        ExecutionEngine().run(pipeline.graph, overrides={"Split": 1})
+
+
+class Nested:
+    """A graph with an output and an operation beside it, between two operations of another one."""
+
+    def __init__(self) -> None:
+        inner = GraphDefinition("inner")
+        x = inner.parameter("x", int, default=1)
+        inner.output("twice", inner.add(double, x=x))
+        inner.add(repr, obj=x)
+        self.graph = GraphDefinition("outer")
+        self.source = self.graph.add(double.new(name="source"), x=4)
+        self.inner = self.graph.add(inner, x=self.source)
+        self.last = self.graph.add(double.new(name="last"), x=self.inner)
+
+
+def test_outputs_of_nested_graphs_are_named_as_those_of_operations() -> None:
+    nested = Nested()
+    for target in ("inner.twice", nested.inner["twice"], (nested.inner, "twice")):
+        assert ran(nested.graph, targets=[target]) == ["source", "inner/double"]
+    for key in ("inner.twice", "inner", nested.inner, nested.inner["twice"], (nested.inner, "twice")):
+        result = ExecutionEngine().run(nested.graph, overrides={key: 5})
+        assert (list(result.states), result.get_output("last")) == (["source", "inner/repr", "last"], 10)
+    with pytest.raises(UnknownPortError, match="inner has no output port 'twce'; did you mean 'twice'"):
+        ExecutionEngine().run(nested.graph, targets=["inner.twce"])
+
+
+def test_nested_graph_as_a_target_is_all_its_operations() -> None:
+    nested = Nested()
+    for target in (nested.inner, "inner"):
+        assert ran(nested.graph, targets=[target]) == ["source", "inner/double", "inner/repr"]
+
+
+def test_override_of_an_input_of_a_nested_graph_is_given_to_all_that_take_it() -> None:
+    nested = Nested()
+    around = GraphDefinition("around")
+    outer = around.add(nested.graph)
+    for graph, path, key in (
+        (nested.graph, "", (nested.inner, "x")),
+        (nested.graph, "", "inner.x"),
+        (around, "outer/", "outer/inner.x"),
+        (around, "outer/", (nested.inner, "x")),
+    ):
+        result = ExecutionEngine().run(graph, overrides={key: 5})
+        assert list(result.states) == [f"{path}{name}" for name in ("inner/double", "inner/repr", "last")]
+        assert (result.get_output(f"{path}last"), result.get_output(f"{path}inner/repr")) == (20, "5")
+    assert ran(around, targets=[outer], overrides={"outer/last.x": 1, "outer/inner.x": 2})[0] == "outer/source"
+    with pytest.raises(PortTypeError, match=r"the override of inner\.x is wrong: expected int, got str"):
+        ExecutionEngine().run(nested.graph, overrides={"inner.x": "5"})
+    with pytest.raises(UnknownPortError, match="inner has no output port 'y'"):
+        ExecutionEngine().run(nested.graph, overrides={"inner.y": 5})
+
+
+def test_plan_of_a_part_is_given_values_by_what_its_ports_were_called() -> None:
+    nested = Nested()
+    for key in ("inner", "inner.x", (nested.inner, "x"), nested.source, "source.x"):
+        plan = nested.graph.compile(overrides=[key])
+        assert ExecutionEngine().run(plan, overrides={key: 5}).is_successful()
+
+
+def test_several_targets_are_wanted_and_not_one(pipeline: Pipeline) -> None:
+    with pytest.raises(TypeError, match=r"targets= takes a list, such as targets=\['add'\], and not"):
+        ExecutionEngine().run(pipeline.graph, targets="add")
+    for single in (pipeline.add, pipeline.split["ones"]):
+        with pytest.raises(TypeError, match=r"targets= takes a list, such as targets=\[\.\.\.\]"):
+            pipeline.graph.compile(targets=single)  # type: ignore[arg-type]
+
+
 def test_nothing_else_changes_in_a_part(pipeline: Pipeline) -> None:
     def cleans(context: ExecutionContext) -> str:
         return "clean"

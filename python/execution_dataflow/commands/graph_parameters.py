@@ -15,7 +15,6 @@ from execution_dataflow.error_record import exception_text, place_of
 from execution_dataflow.errors import DataflowError
 from execution_dataflow.graph import GraphDefinition
 from execution_dataflow.nearest import nearest_name
-from execution_dataflow.operations import OutputReference
 from execution_dataflow.plan import Plan
 from execution_dataflow.type_rules import describe
 
@@ -59,18 +58,10 @@ class LoadedGraph:
     def compile(self, targets: Sequence[str] = ()) -> Plan:
         """Return the plan of the graph, or of what some targets need."""
         if isinstance(self.graph, GraphDefinition):
-            whole = self.graph.compile()
-            return self.graph.compile(targets=[_target(name, whole) for name in targets]) if targets else whole
+            return self.graph.compile(targets=targets) if targets else self.graph.compile()
         if targets:
             raise Mistake("a Plan has targets of its own: name the GraphDefinition, or compile it with targets=")
         return self.graph
-
-
-def _target(name: str, plan: Plan) -> Any:
-    """A name as `GraphDefinition.compile` takes it: a port is named after its operation and a dot."""
-    operation, dot, port = name.rpartition(".")
-    is_port = dot and name not in plan.names and name not in plan.outputs and operation in plan.names
-    return OutputReference(plan.operations[plan.index_of(operation)], port) if is_port else name
 
 
 def parameters_of(target: Target) -> list[GraphParameter]:

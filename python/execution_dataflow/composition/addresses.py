@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from execution_dataflow.composition.flattening import Flat
 from execution_dataflow.composition.nested import NestedGraph
 from execution_dataflow.composition.parameter import Parameter
-from execution_dataflow.composition.parts import Port
+from execution_dataflow.composition.parts import NestedPort, Port
 from execution_dataflow.errors import PortError, UnknownOperationError, UnknownPortError
 from execution_dataflow.nearest import nearest_name
 from execution_dataflow.operations import Operation, OutputReference, label_of
@@ -38,6 +38,7 @@ class Addresses:
         self._outputs = outputs
         self._operations = flat.builder.operations()
         self._by_name = {name: node for node, name in enumerate(flat.layout.names)}
+        self._nested = flat.layout.nested
 
     def target(self, item: Any) -> list[int]:
         """Return the operations that a target stands for.
@@ -45,12 +46,13 @@ class Addresses:
         Parameters
         ----------
         item : Operation, OutputReference, (Operation, str) or str
-            An operation, an output of one, the path of an operation, or the name of an output of the graph.
+            An operation, a nested graph, an output of one, the path of an operation or of a nested graph, the name of
+            an output of the graph, or ``"path.port"``.
 
         Returns
         -------
         list of int
-            Their places: several for a nested graph.
+            Their places: of a nested graph all its operations.
 
         Raises
         ------
@@ -64,27 +66,31 @@ class Addresses:
                 return [self._by_name[item]]
             if item in self._outputs:
                 return [self._outputs[item][0]]
-            inside = [node for name, node in self._by_name.items() if name.startswith(f"{item}/")]
-            return inside or self._refuse_name(item)
-        if isinstance(item, NestedGraph):
-            return [self._output(item, port).node for port in item.ports.output_index]
+            if item in self._nested:
+                return self._inside(item)
+            path, dot, name = item.rpartition(".")
+            if not dot or not (path in self._by_name or path in self._nested):
+                self._refuse_name(item)
+            return [self._output(path, name).node]
         if isinstance(item, Operation):
-            return [self._node(item)]
-        operation, port = self._pair(item, "targets=")
-        return [self._output(operation, port).node]
+            path = self._path(item)
+            return self._inside(path) if path in self._nested else [self._by_name[path]]
+        operation, name = self._pair(item, "targets=")
+        return [self._output(self._path(operation), name).node]
 
-    def port(self, item: Any) -> tuple[Port, str]:
-        """Return the port that is overridden, and its name.
+    def port(self, item: Any) -> Port | NestedPort:
+        """Return the port that is overridden.
 
         Parameters
         ----------
         item : Operation, OutputReference, (Operation, str) or str
-            An operation with one output, an output or an input of one, or ``"path.port"``.
+            An operation or a nested graph with one output, an output or an input of one, the path of one with one
+            output, the name of an output of the graph, or ``"path.port"``.
 
         Returns
         -------
-        (Port, str)
-            The port; its name as ``path.port``.
+        Port or NestedPort
+            The port.
 
         Raises
         ------
@@ -94,58 +100,62 @@ class Addresses:
             It is none of these.
         """
         if isinstance(item, str):
-            path, dot, name = item.rpartition(".")
             if item in self._outputs:
-                found = Port(*self._outputs[item])
-            elif not dot:
+                return Port(*self._outputs[item])
+            if item in self._by_name or item in self._nested:
+                return self._output(item, only_output(self._operation(item), item))
+            path, dot, name = item.rpartition(".")
+            if not dot or not (path in self._by_name or path in self._nested):
                 self._refuse_name(item)
-            else:
-                found = self._port_of(self._by_name[path] if path in self._by_name else self._refuse_name(path), name)
-        elif isinstance(item, Operation):
-            found = self._output(item, only_output(item, label_of(item)))
-        else:
-            operation, name = self._pair(item, "overrides=")
-            if isinstance(operation, NestedGraph) or name in operation.ports.output_index:
-                found = self._output(operation, name)
-            else:
-                found = self._port_of(self._node(operation), name)
-        ports = self._operations[found.node].ports
-        name = (ports.inputs if found.is_input else ports.outputs)[found.port_index][0]
-        return found, f"{self._flat.layout.names[found.node]}.{name}"
+            return self._port_of(path, name)
+        if isinstance(item, Operation):
+            return self._output(self._path(item), only_output(item, label_of(item)))
+        operation, name = self._pair(item, "overrides=")
+        return self._port_of(self._path(operation), name)
 
-    def _port_of(self, node: int, name: str) -> Port:
-        ports = self._operations[node].ports
+    def _inside(self, path: str) -> list[int]:
+        return sorted(self._nested[path].all_places())
+
+    def _operation(self, path: str) -> Operation:
+        level = self._nested.get(path)
+        operation: Operation | None = self._operations[self._by_name[path]] if level is None else level.nested
+        assert operation is not None
+        return operation
+
+    def _port_of(self, path: str, name: str) -> Port | NestedPort:
+        """Return an output, or else an input."""
+        ports = self._operation(path).ports
         if name in ports.output_index:
-            return Port(node, ports.output_index[name])
-        label = self._flat.layout.names[node]
+            return self._output(path, name)
         if name not in ports.input_index:
-            raise UnknownPortError(label, name, [*ports.output_index, *ports.input_index], "output")
+            raise UnknownPortError(path, name, [*ports.output_index, *ports.input_index], "output")
         index = ports.input_index[name]
         if ports.input_flags[index] & _MANY:
             raise PortError(
-                f"{label}.{name} takes many values and cannot be overridden; override what feeds it",
-                operation=label,
+                f"{path}.{name} takes many values and cannot be overridden; override what feeds it",
+                operation=path,
                 port=name,
             )
-        return Port(node, index, True)
+        return NestedPort(path, index) if path in self._nested else Port(self._by_name[path], index, True)
 
-    def _output(self, operation: Operation, name: str) -> Port:
-        if isinstance(operation, NestedGraph):
-            place = self._flat.layout.output_of(operation, name)
-            return Port(*place) if place is not None else self._refuse(operation)
-        node = self._node(operation)
-        if name not in operation.ports.output_index:
-            raise UnknownPortError(self._flat.layout.names[node], name, list(operation.ports.output_index), "output")
-        return Port(node, operation.ports.output_index[name])
+    def _output(self, path: str, name: str) -> Port:
+        known = self._operation(path).ports.output_index
+        if name not in known:
+            raise UnknownPortError(path, name, list(known), "output")
+        if path in self._nested:
+            return Port(*self._nested[path].own_output(known[name]))
+        return Port(self._by_name[path], known[name])
 
-    def _node(self, operation: Operation) -> int:
+    def _path(self, operation: Operation) -> str:
         if isinstance(operation, Parameter):
             raise UnknownOperationError(
                 f"{operation.name!r} is a parameter; give its value with parameters={{{operation.name!r}: ...}}",
                 operation=operation.name,
             )
+        if isinstance(operation, NestedGraph):
+            return self._flat.layout.path_of(operation) or self._refuse(operation)
         node = self._flat.layout.find(operation)
-        return node if node >= 0 else self._refuse(operation)
+        return self._flat.layout.names[node] if node >= 0 else self._refuse(operation)
 
     @staticmethod
     def _pair(item: Any, argument: str) -> tuple[Operation, str]:
@@ -160,6 +170,6 @@ class Addresses:
         raise UnknownOperationError(f"{label} is not an operation of {self._graph}", operation=label)
 
     def _refuse_name(self, name: str) -> NoReturn:
-        nearest = nearest_name(name, [*self._by_name, *self._outputs])
+        nearest = nearest_name(name, [*self._by_name, *self._outputs, *self._nested])
         hint = f"; did you mean {nearest!r}?" if nearest else ""
         raise UnknownOperationError(f"{self._graph} has no operation or output {name!r}{hint}", operation=name)

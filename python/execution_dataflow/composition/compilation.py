@@ -13,11 +13,12 @@ from execution_dataflow.composition.flattening import Flat, flatten
 from execution_dataflow.composition.given_values import Given
 from execution_dataflow.composition.interface import Definition, graph_outputs
 from execution_dataflow.composition.levels import LEFT_OUT, Layout, Level, Selection
-from execution_dataflow.composition.parts import Port, part_of
+from execution_dataflow.composition.parts import NestedPort, Port, part_of
 from execution_dataflow.dimension_flow import dimension_faults
 from execution_dataflow.errors import GraphValidationError
 from execution_dataflow.faults import structural_faults
 from execution_dataflow.node_specs import SpecTable
+from execution_dataflow.operations import Operation, OutputReference
 from execution_dataflow.places import place_in
 from execution_dataflow.plan import Plan
 from execution_dataflow.type_flow import type_faults
@@ -79,18 +80,35 @@ def compile_part(graph: Definition, targets: Iterable[Any] | None, overrides: Se
     _raise(graph.name, flat.faults)
     outputs = _outputs(graph, flat)
     addresses = Addresses(graph.name, flat, outputs)
-    wanted = None if targets is None else [node for item in targets for node in addresses.target(item)]
-    ports, given = [], list(_given(flat))
+    wanted = None if targets is None else [node for item in _several(targets) for node in addresses.target(item)]
+    ports: dict[Port, int] = {}
+    into_nested: dict[tuple[str, int], int] = {}
+    given = list(_given(flat))
     for item in overrides:
-        port, name = addresses.port(item)
-        ports.append(port)
-        given.append(_given_port(flat, port, name))
-    part = part_of(flat.builder, wanted, ports, len(flat.parameters))
+        port = addresses.port(item)
+        if isinstance(port, NestedPort):
+            into_nested[port.path, port.port_index] = len(given)
+            given.append(_given_nested(flat, port, item))
+        else:
+            ports[port] = len(given)
+            given.append(_given_port(flat, port, item))
+    whole = flat.builder
+    if into_nested:
+        flat = flatten(graph, into_nested) or flat
+        _raise(graph.name, flat.faults)
+    part = part_of(flat.builder, wanted, ports, whole)
     if wanted is not None:
         outputs = _of_targets(flat, wanted, outputs)
     kept = {name: (part.places[node], index) for name, (node, index) in outputs.items()}
     kept = {name: place for name, place in kept.items() if place[0] != LEFT_OUT}
     return _compile(graph, part.builder, Selection(flat.layout, part.places, part.kept), tuple(given), kept)
+
+
+def _several(targets: Iterable[Any]) -> Iterable[Any]:
+    if isinstance(targets, str | Operation | OutputReference):
+        item = repr(targets) if isinstance(targets, str) else "..."
+        raise TypeError(f"targets= takes a list, such as targets=[{item}], and not a single target: {targets!r}")
+    return targets
 
 
 def _plain(graph: Definition) -> Flat:
@@ -122,13 +140,22 @@ def _given(flat: Flat) -> tuple[Given, ...]:
     )
 
 
-def _given_port(flat: Flat, port: Port, name: str) -> Given:
+def _given_port(flat: Flat, port: Port, asked: Any) -> Given:
     ports = flat.builder.operation(port.node).ports
-    declared = (ports.inputs if port.is_input else ports.outputs)[port.port_index][1]
+    port_name, declared = (ports.inputs if port.is_input else ports.outputs)[port.port_index]
+    name = f"{flat.layout.names[port.node]}.{port_name}"
     check = (ports.input_checks if port.is_input else ports.output_checks)[port.port_index]
     # An input is looked at by its operation, which runs.
     checks = () if port.is_input else declared.checks
-    return Given(name, declared.data_type, check, is_parameter=False, checks=checks)
+    return Given(name, declared.data_type, check, is_parameter=False, checks=checks, asked=asked)
+
+
+def _given_nested(flat: Flat, port: NestedPort, asked: Any) -> Given:
+    nested = flat.layout.nested[port.path].nested
+    assert nested is not None
+    name, declared = nested.ports.inputs[port.port_index]
+    check = nested.ports.input_checks[port.port_index]
+    return Given(f"{port.path}.{name}", declared.data_type, check, is_parameter=False, asked=asked)
 
 
 def _raise(name: str, faults: Sequence[Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from execution_dataflow._core import GraphBuilder
@@ -72,13 +72,16 @@ class Flat:
         self.faults = faults
 
 
-def flatten(graph: Definition) -> Flat | None:
+def flatten(graph: Definition, given: Mapping[tuple[str, int], int] | None = None) -> Flat | None:
     """Return a graph without parameters and nested graphs, or ``None`` if it has none.
 
     Parameters
     ----------
     graph : GraphDefinition
         The graph.
+    given : mapping of (str, int) to int, optional
+        Inputs of nested graphs that each run is given values for, whatever they are connected to: the path of the
+        nested graph and the index of the input, and the number of the value.
 
     Returns
     -------
@@ -87,12 +90,14 @@ def flatten(graph: Definition) -> Flat | None:
     """
     if not graph._builder.nodes_of_classes((Parameter, NestedGraph)):
         return None
-    return _Flattening(graph).run()
+    return _Flattening(graph, given or {}).run()
 
 
 class _Flattening:
-    def __init__(self, graph: Definition) -> None:
+    def __init__(self, graph: Definition, given: Mapping[tuple[str, int], int]) -> None:
         self._graph = graph
+        self._given = given
+        self._given_inputs: dict[tuple[Level, int], int] = {}
         self._builders: dict[Level, GraphBuilder] = {}
         self._parents: dict[Level, tuple[Level, int]] = {}
         self._inputs: dict[Level, list[list[Source]]] = {}
@@ -108,6 +113,7 @@ class _Flattening:
         self._numbers = {node: number for number, node in enumerate(self._root.parameters)}
         layout = Layout(self._root, len(self._flat))
         if not self._faults:
+            self._given_inputs = {(layout.nested[path], index): number for (path, index), number in self._given.items()}
             for level in self._builders:
                 self._connect(level)
             for level in self._builders:
@@ -220,9 +226,12 @@ class _Flattening:
         parent, node = self._parents[level]
         inputs: list[list[Source]] = [[] for _ in parent.operations[node].ports.inputs]
         for index, source in self._builders[parent].sources_into(node):
-            inputs[index] += self._sources(parent, *source[1:]) if source[0] == OUTPUT else [source]
+            if (level, index) not in self._given_inputs:
+                inputs[index] += self._sources(parent, *source[1:]) if source[0] == OUTPUT else [source]
         for index, sources in enumerate(inputs):
-            if not sources:
+            if (level, index) in self._given_inputs:
+                sources.append((GIVEN, self._given_inputs[level, index]))
+            elif not sources:
                 inputs[index] = self._handed_down(parent, node, index)
         self._inputs[level] = inputs
         return inputs

@@ -32,6 +32,8 @@ class Given(NamedTuple):
         What the value of an overridden output is looked at by, as if its operation had set it.
     is_parameter : bool
         Whether it is a parameter of the graph, and no port that is overridden.
+    asked : object
+        What an overridden port was called when the plan was compiled.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Given(NamedTuple):
     default: Any = MISSING
     is_parameter: bool = True
     checks: tuple[ValueCheck, ...] = ()
+    asked: Any = None
 
 
 def given_values(

@@ -62,8 +62,12 @@ class Level:
         child = self.children.get(node)
         if child is None:
             return self.places[node], index
-        out = child.interface.outputs[index]
-        return child.place_of_output(out.node, out.port_index)
+        return child.own_output(index)
+
+    def own_output(self, index: int) -> tuple[int, int]:
+        """Return where an output of the nested graph itself is set in the flat graph."""
+        out = self.interface.outputs[index]
+        return self.place_of_output(out.node, out.port_index)
 
     def all_places(self) -> Iterator[int]:
         """Return where its operations are in the flat graph, and those of the graphs in it."""
@@ -130,26 +134,37 @@ class Layout:
             self._refuse(operation)
         return -1
 
-    def output_of(self, nested: NestedGraph, port: str) -> tuple[int, int] | None:
-        """Return which output in the flat graph an output of a nested graph is; ``None`` for a stranger."""
-        found = [
-            (level, node)
-            for _, level in self._levels
-            for node, child in level.children.items()
-            if child.nested is nested
-        ]
-        if not found:
-            return None
-        if len(found) > 1:
+    @cached_property
+    def nested(self) -> dict[str, Level]:
+        """The nested graphs by their paths."""
+        return {prefix[:-1]: level for prefix, level in self._levels if level is not self.root}
+
+    def path_of(self, nested: NestedGraph) -> str | None:
+        """Return the path of a nested graph; ``None`` for a stranger.
+
+        Raises
+        ------
+        UnknownOperationError
+            It is in the graph several times, because what it is part of is.
+        """
+        paths = [path for path, level in self.nested.items() if level.nested is nested]
+        if len(paths) > 1:
+            shown = " or ".join(map(repr, paths[:5]))
             raise UnknownOperationError(
-                f"{label_of(nested)} is part of this graph {len(found)} times; name one of its operations by its path",
+                f"{label_of(nested)} is part of this graph {len(paths)} times; say which one by its path: {shown}",
                 operation=label_of(nested),
             )
-        level, node = found[0]
+        return paths[0] if paths else None
+
+    def output_of(self, nested: NestedGraph, port: str) -> tuple[int, int] | None:
+        """Return which output in the flat graph an output of a nested graph is; ``None`` for a stranger."""
+        path = self.path_of(nested)
+        if path is None:
+            return None
         index = nested.ports.output_index.get(port)
         if index is None:
             raise UnknownPortError(label_of(nested), port, list(nested.ports.output_index), "output")
-        return level.place_of_output(node, index)
+        return self.nested[path].own_output(index)
 
     def places_in(self, nested: object) -> list[int]:
         """Return where the operations of a nested graph are; none for anything else."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from execution_dataflow._core import GraphBuilder
 from execution_dataflow.composition.flattening import GIVEN, new_builder
 from execution_dataflow.composition.levels import LEFT_OUT
 
-__all__ = ["Part", "Port", "part_of"]
+__all__ = ["NestedPort", "Part", "Port", "part_of"]
 
 
 class Port(NamedTuple):
@@ -19,6 +19,13 @@ class Port(NamedTuple):
     node: int
     port_index: int
     is_input: bool = False
+
+
+class NestedPort(NamedTuple):
+    """An input of a nested graph, by the path of that and its index."""
+
+    path: str
+    port_index: int
 
 
 class Part(NamedTuple):
@@ -40,7 +47,7 @@ class Part(NamedTuple):
 
 
 def part_of(
-    builder: GraphBuilder, targets: Iterable[int] | None, overridden: Sequence[Port], first_number: int
+    builder: GraphBuilder, targets: Iterable[int] | None, overridden: Mapping[Port, int], whole: GraphBuilder
 ) -> Part:
     """Return what a run needs that has targets, or that is given what operations would have made.
 
@@ -50,10 +57,10 @@ def part_of(
         A graph without parameters and nested graphs.
     targets : iterable of int or None
         The nodes that have to run; by default those that nothing follows.
-    overridden : sequence of Port
-        The outputs and inputs for which the run is given values.
-    first_number : int
-        The number of the first of these among the values that a run is given.
+    overridden : mapping of Port to int
+        The outputs and inputs for which the run is given values, with their numbers among all that it is given.
+    whole : GraphBuilder
+        The same graph before inputs of nested graphs were given values: what fed only these ends nothing.
 
     Returns
     -------
@@ -64,9 +71,8 @@ def part_of(
     inputs = {(port.node, port.port_index) for port in overridden if port.is_input}
     outputs = {(port.node, port.port_index) for port in overridden if not port.is_input}
     needs: dict[int, list[int]] = {}
-    has_successor: set[int] = set()
+    has_successor = {source for source, _, _, _ in whole.edges()}
     for source, output, target, into in edges:
-        has_successor.add(source)
         if (source, output) not in outputs and (target, into) not in inputs:
             needs.setdefault(target, []).append(source)
     for before, after in orders:
@@ -82,10 +88,10 @@ def part_of(
             if node not in wanted:
                 wanted.add(node)
                 waiting.append(node)
-    return _copy(builder, sorted(wanted), overridden, first_number)
+    return _copy(builder, sorted(wanted), overridden)
 
 
-def _copy(builder: GraphBuilder, kept: list[int], overridden: Sequence[Port], first_number: int) -> Part:
+def _copy(builder: GraphBuilder, kept: list[int], overridden: Mapping[Port, int]) -> Part:
     part = new_builder()
     places = array("I", [LEFT_OUT]) * len(builder)
     begin = 0
@@ -99,7 +105,7 @@ def _copy(builder: GraphBuilder, kept: list[int], overridden: Sequence[Port], fi
         begin = end
     instead: dict[tuple[int, int], list[tuple[Any, ...]]] = {}
     inputs: list[tuple[Port, int]] = []
-    for number, port in enumerate(overridden, first_number):
+    for port, number in overridden.items():
         if port.is_input:
             inputs.append((port, number))
         else:
