@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import collections.abc
 import enum
+import io
+import os
 import subprocess
 import sys
+import tempfile
 import typing
 from typing import Annotated, Any, Generic, Literal, NewType, Optional, Protocol, TypedDict, TypeVar, Union
 
@@ -47,6 +50,15 @@ class Readable(Protocol):
 @typing.runtime_checkable
 class Closeable(Protocol):
     def close(self) -> None: ...
+
+
+class OwnFile(typing.TextIO): ...
+
+
+class FileOfServer:
+    def read(self) -> bytes: ...
+
+    def readline(self) -> bytes: ...
 
 
 FITTING: list[tuple[Any, Any]] = [
@@ -100,6 +112,18 @@ FITTING: list[tuple[Any, Any]] = [
     (NDArray[np.float64], NDArray[np.floating]),
     (NDArray[np.floating], NDArray[np.float64]),
     (np.float64, float),
+    (io.StringIO, typing.TextIO),
+    (typing.TextIO, typing.IO[str]),
+    (typing.TextIO, typing.IO),
+    (typing.IO, typing.BinaryIO),
+    (typing.IO[bytes], io.BufferedReader),
+    (typing.IO[str], io.IOBase),
+    (io.IOBase, typing.IO[str]),
+    (typing.TextIO, collections.abc.Iterable[str]),
+    (typing.IO[str], Closeable),
+    (list[io.StringIO], list[typing.IO[str]]),
+    (typing.TextIO, typing.IO[str] | None),
+    (OwnFile, typing.IO[str]),
 ]
 
 DISJOINT: list[tuple[Any, Any]] = [
@@ -128,6 +152,12 @@ DISJOINT: list[tuple[Any, Any]] = [
     (int, Closeable),
     (NDArray[np.float64], NDArray[np.int32]),
     (np.ndarray, list),
+    (io.StringIO, typing.BinaryIO),
+    (typing.IO[bytes], typing.IO[str]),
+    (typing.IO[str], io.BytesIO),
+    (typing.TextIO, str),
+    (str, typing.IO),
+    (OwnFile, typing.IO[bytes]),
 ]
 
 
@@ -172,6 +202,11 @@ def test_types_that_can_never_fit_are_refused(source: Any, target: Any) -> None:
         (NDArray[np.floating], [np.zeros(2, dtype=np.float32)], [np.zeros(2, dtype=int)]),
         (np.ndarray[tuple[int, int], np.dtype[Any]], [np.zeros((2, 2))], [np.zeros(2)]),
         (np.ndarray, [np.zeros(2)], [[0.0]]),
+        (typing.TextIO, [io.StringIO(), sys.stdout, OwnFile(), FileOfServer()], [io.BytesIO(), "path", None]),
+        (typing.IO[str] | None, [io.StringIO(), None], [io.BytesIO(), "path"]),
+        (typing.BinaryIO, [io.BytesIO(), io.FileIO(os.devnull), FileOfServer()], [io.StringIO(), OwnFile(), b""]),
+        (typing.IO[bytes], [io.BytesIO()], [io.StringIO()]),
+        (typing.IO, [io.BytesIO(), io.StringIO()], ["path", 3]),
     ],
     ids=lambda hint: describe(hint) if not isinstance(hint, list) else "",
 )
@@ -183,6 +218,14 @@ def test_values_are_checked_by_class(hint: Any, good: list[Any], bad: list[Any])
             assert check_value(check, value) is None, value
     for value in bad:
         assert check_value(check, value) is not None, value
+
+
+def test_temporary_files_are_files() -> None:
+    """G3: they are wrapped, so that their classes say nothing of what they hold."""
+    for mode, hint in (("w+", typing.TextIO), ("w+b", typing.BinaryIO), ("w+", typing.IO[str]), ("w+b", typing.IO)):
+        with tempfile.NamedTemporaryFile(mode) as named, tempfile.SpooledTemporaryFile(mode=mode) as spooled:
+            assert [check_value(value_check(hint), file) for file in (named, spooled)] == [None, None]
+    assert fits(tempfile.SpooledTemporaryFile, typing.TextIO)
 
 
 @pytest.mark.parametrize("hint", [Any, object, T, "Elsewhere", Readable, typing.ForwardRef("Elsewhere")])

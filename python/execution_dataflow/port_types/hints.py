@@ -28,6 +28,7 @@ from typing import (
     is_typeddict,
 )
 
+from execution_dataflow.port_types.files import FileKind, file_kind
 from execution_dataflow.port_types.local_names import names_around
 from execution_dataflow.port_types.pandera_schemas import PanderaSpec, pandera_spec
 from execution_dataflow.port_types.specs import ArraySpec, ValueSpec
@@ -79,7 +80,7 @@ def read(hint: object) -> tuple[object, tuple[Spec, ...]]:
     ((<class 'int'>, ()), (list[int], (ArraySpec(shape=(3,)),)))
     """
     if type(hint) is type and "pandera" not in sys.modules:
-        return hint, ()
+        return file_kind(hint) or hint, ()
     specs: list[Spec] = []
     for _ in range(_MOST_STEPS):
         if get_origin(hint) is Annotated:
@@ -91,7 +92,7 @@ def read(hint: object) -> tuple[object, tuple[Spec, ...]]:
             return Any, (*specs, own)
         inner = _inside(hint)
         if inner is hint:
-            return hint, tuple(specs)
+            return file_kind(hint) or hint, tuple(specs)
         hint = inner
     return Any, tuple(specs)
 
@@ -332,6 +333,8 @@ def describe(hint: object) -> str:
         return hint.__forward_arg__
     if is_union(hint):
         return " | ".join(describe(member) for member in get_args(hint))
+    if isinstance(hint, FileKind):
+        return hint.__name__
     if isinstance(hint, type) and get_origin(hint) is None:
         module = "" if hint.__module__ in ("builtins", "__main__") else f"{hint.__module__}."
         return f"{module}{hint.__qualname__}"
