@@ -63,6 +63,11 @@ def _() -> None:
     InputPort(np.ndarray, shape=("a name", 3))
 
 
+@row("a misspelt dtype")
+def _() -> None:
+    InputPort(np.ndarray, dtype="flaot64")
+
+
 @row("a dict as the type of a port")
 def _() -> None:
     InputPort({"id": "int64"})

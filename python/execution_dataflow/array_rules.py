@@ -50,16 +50,25 @@ def _is_length(length: object) -> bool:
 def normal_dtype(dtype: object) -> object:
     """Return what `dtype` means: a numpy scalar class (for its subclasses too), a ``numpy.dtype``, or itself.
 
+    A dtype that leaves its length or its unit open, such as ``str`` or ``"datetime64"``, is the class of all of them.
     What numpy does not know, such as the dtype of another array library, stays as it is and is compared with ``==``.
     """
     import numpy as np
 
-    if isinstance(dtype, np.dtype) or (isinstance(dtype, type) and issubclass(dtype, np.generic)):
+    if isinstance(dtype, type) and issubclass(dtype, np.generic):
         return dtype
     try:
-        return np.dtype(dtype)  # type: ignore[call-overload]
+        found: np.dtype[Any] = np.dtype(dtype)  # type: ignore[call-overload]
     except TypeError:
         return dtype
+    return found.type if _is_open(found) else found
+
+
+def _is_open(dtype: Any) -> bool:
+    """Return whether a dtype of numpy has no length or no unit; no array has one like that but an empty one."""
+    if dtype.kind in "mM":
+        return str(dtype).endswith("64")
+    return dtype.kind in "USV" and dtype.itemsize == 0 and dtype.names is None
 
 
 def dtypes_fit(source: object, target: object) -> bool:

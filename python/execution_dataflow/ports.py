@@ -12,6 +12,7 @@ from execution_dataflow.array_rules import Shape, checked_shape, describe_dtype,
 from execution_dataflow.checks.check import Check as ValueCheck
 from execution_dataflow.checks.check import checks_given, checks_in
 from execution_dataflow.errors import PortDirectionError, PortError
+from execution_dataflow.port_types.dtype_names import checked_dtype
 from execution_dataflow.port_types.hints import has_names, located, spec_of_hint
 from execution_dataflow.port_types.name_texts import code_in
 from execution_dataflow.type_rules import Check, describe, or_none, value_check
@@ -263,7 +264,8 @@ class InputPort(_PortBase[T]):
         if many and default is not MISSING:
             raise PortError("InputPort(many=True) takes no default; with optional=True it receives an empty list")
         flags = _MANY * bool(many) + _MUTABLE * bool(mutable) + _OPTIONAL * bool(optional or default is not MISSING)
-        return flags, default, given, dtype, checked_shape("InputPort", shape), description
+        dtype, shape = checked_dtype("InputPort(dtype=)", dtype), checked_shape("InputPort", shape)
+        return flags, default, given, dtype, shape, description
 
     @property
     def many(self) -> bool:
@@ -410,7 +412,7 @@ class OutputPort(_PortBase[T]):
         if not optional and not fresh and dtype is None and shape is None and not description and not given:
             return None
         flags = _OPTIONAL * bool(optional) + _FRESH * bool(fresh)
-        return flags, given, dtype, checked_shape("OutputPort", shape), description
+        return flags, given, checked_dtype("OutputPort(dtype=)", dtype), checked_shape("OutputPort", shape), description
 
     @property
     def fresh(self) -> bool:

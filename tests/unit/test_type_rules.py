@@ -6,6 +6,7 @@ import collections.abc
 import enum
 import io
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from execution_dataflow import ArraySpec, InputPort, OutputPort, PortError, TableSchema
 from execution_dataflow.type_rules import check_value, describe, fits, value_check
 
 T = TypeVar("T")
@@ -263,6 +265,52 @@ def test_dtype_and_shape_of_arrays_are_checked() -> None:
     assert check_value(abstract, np.float32(1)) is None
     assert check_value(abstract, np.int64(1)) is not None
     assert check_value(abstract, "text") == "expected an array of dtype floating, got str"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "good", "bad"),
+    [
+        (str, ["ab"], [b"ab"]),
+        ("U", ["ab"], [1]),
+        ("S", [b"ab"], ["ab"]),
+        (bytes, [b"ab"], ["ab"]),
+        ("V", np.zeros(1, "f8,i4"), [1]),
+        ("datetime64", np.array(["2020"], "M8[D]"), np.array([1], "m8[s]")),
+        ("m8", np.array([1], "m8[s]"), np.array(["2020"], "M8[D]")),
+        (np.dtype("M8"), np.array(["2020"], "M8[D]"), [1.0]),
+        ("U2", ["ab"], ["abc"]),
+        ("M8[D]", np.array(["2020"], "M8[D]"), np.array(["2020"], "M8[s]")),
+    ],
+    ids=str,
+)
+def test_a_dtype_without_length_or_unit_is_all_of_its_kind(dtype: Any, good: Any, bad: Any) -> None:
+    check = value_check(np.ndarray, dtype=dtype)
+    assert check_value(check, np.asarray(good)) is None
+    assert check_value(check, np.asarray(bad)) is not None
+    found = ArraySpec(np.asarray(good).dtype)
+    assert fits(Annotated[np.ndarray, ArraySpec(dtype)], Annotated[np.ndarray, found])
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("flaot64", "float64"), ("int46", "int64"), ("stirng", "string"), ("catgory", "category"), ("datetim64[ns]", "d")],
+)
+def test_a_misspelt_dtype_is_refused_where_it_is_written(name: str, meant: str) -> None:
+    for make in (lambda: ArraySpec(name), lambda: InputPort(Any, dtype=name), lambda: OutputPort(Any, dtype=name)):
+        with pytest.raises(PortError, match=f"there is no dtype '{re.escape(name)}'; did you mean '{meant}"):
+            make()
+    with pytest.raises(PortError, match=f"column 'a': there is no dtype '{re.escape(name)}'; did you mean '{meant}"):
+        TableSchema({"a": name})
+    with pytest.raises(PortError, match="column 'a': 3 is no dtype"):
+        TableSchema({"a": 3})
+
+
+@pytest.mark.parametrize(
+    "name", ["Int64", "pint[m]", "geometry", "period[D]", "bfloat16", "float8_e4m3fn", "utf8", "longlong", "own", "<f8"]
+)
+def test_dtypes_of_libraries_that_are_not_there_may_be_named(name: str) -> None:
+    ArraySpec(name)
+    TableSchema({"a": name})
 
 
 def test_messages_show_short_values_and_both_types() -> None:

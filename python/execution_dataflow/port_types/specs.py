@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from execution_dataflow.array_rules import Shape, checked_shape, describe_dtype, describe_shape, normal_dtype
+from execution_dataflow.port_types.dtype_names import checked_dtype
 
 __all__ = ["ArraySpec", "ValueSpec", "libraries_of"]
 
@@ -38,7 +39,7 @@ class ArraySpec:
     Raises
     ------
     PortError
-        The shape is no such tuple.
+        The shape is no such tuple, or the dtype is misspelt.
 
     Examples
     --------
@@ -52,7 +53,7 @@ class ArraySpec:
     shape: Shape | None
 
     def __init__(self, dtype: object = None, shape: Shape | int | None = None) -> None:
-        object.__setattr__(self, "dtype", dtype)
+        object.__setattr__(self, "dtype", checked_dtype("ArraySpec(dtype=)", dtype))
         object.__setattr__(self, "shape", checked_shape("ArraySpec", shape))
 
     @property

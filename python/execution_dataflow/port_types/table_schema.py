@@ -7,6 +7,7 @@ from typing import Any
 
 from execution_dataflow.errors import PortError
 from execution_dataflow.nearest import nearest_name
+from execution_dataflow.port_types.dtype_names import checked_dtype
 from execution_dataflow.port_types.specs import ValueSpec, libraries_of
 from execution_dataflow.port_types.table_dtypes import describe_dtype, dtype_fits, dtype_is
 
@@ -37,7 +38,7 @@ class TableSchema(ValueSpec):
     Raises
     ------
     PortError
-        It is no such mapping.
+        It is no such mapping, or a dtype is misspelt.
 
     Examples
     --------
@@ -70,6 +71,8 @@ class TableSchema(ValueSpec):
                 "TableSchema(columns=) is a mapping of column names to dtypes, such as {'id': 'int64'}, or the schema "
                 f"of a library, not {type(columns).__name__}"
             )
+        for name, dtype in columns.items():
+            checked_dtype(f"TableSchema, column {name!r}", dtype)
         object.__setattr__(self, "columns", dict(columns))
         object.__setattr__(self, "exact", bool(exact))
         object.__setattr__(self, "ordered", bool(ordered))
