@@ -293,7 +293,13 @@ def test_a_dtype_without_length_or_unit_is_all_of_its_kind(dtype: Any, good: Any
 
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("flaot64", "float64"), ("int46", "int64"), ("stirng", "string"), ("catgory", "category"), ("datetim64[ns]", "d")],
+    [
+        ("flaot64", "float64"),
+        ("unit64", "uint64"),
+        ("stirng", "string"),
+        ("catgory", "category"),
+        ("datetim64[ns]", "d"),
+    ],
 )
 def test_a_misspelt_dtype_is_refused_where_it_is_written(name: str, meant: str) -> None:
     for make in (lambda: ArraySpec(name), lambda: InputPort(Any, dtype=name), lambda: OutputPort(Any, dtype=name)):
