@@ -9,10 +9,10 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from execution_dataflow.commands.mistakes import INVALID, Mistake, complain
+from execution_dataflow.commands.mistakes import INVALID, UNWRITTEN, Mistake, UnwrittenOutput, complain
 from execution_dataflow.commands.shell_words import completing_in_bash
 from execution_dataflow.commands.signals import Ending, end_on_signals, interruption_text
-from execution_dataflow.commands.streams import forgive_characters, give_up_output
+from execution_dataflow.commands.streams import flush_output, forgive_characters, give_up_output
 from execution_dataflow.errors import MissingExtraError
 
 __all__ = ["main"]
@@ -33,8 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0 success, 1 a run failed, 2 an invalid graph or argument or a missing extra, 130 interrupted,
-        143 terminated.
+        The exit code: 0 success, 1 a run failed, 2 an invalid graph or argument or a missing extra, 3 standard
+        output that cannot be written, 130 interrupted, 143 terminated.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     with end_on_signals() as ending:
@@ -48,9 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Everything is cleaned up; nobody is to see a traceback from the end of the interpreter.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             try:
-                sys.stdout.flush()
-            except (OSError, ValueError):
-                give_up_output()
+                flush_output()
+            except UnwrittenOutput as error:
+                complain(str(error))
+                code = code or UNWRITTEN
     return code
 
 
@@ -70,6 +71,10 @@ def run_program(given: list[str], ending: Ending) -> int:
     except Mistake as mistake:
         complain(str(mistake), mistake.details)
         return INVALID
+    except UnwrittenOutput as error:
+        complain(str(error))
+        give_up_output()
+        return UNWRITTEN
     except MissingExtraError as error:
         complain(str(error))
         return INVALID
@@ -77,6 +82,14 @@ def run_program(given: list[str], ending: Ending) -> int:
         # The reader of what was printed has gone (`| head`), and has what it wanted.
         give_up_output()
         return 0
+    except OSError:
+        # Raised by standard output? Then that cannot be written now either.
+        try:
+            flush_output("\n")
+        except UnwrittenOutput as error:
+            complain(str(error))
+            return UNWRITTEN
+        raise
     except ModuleNotFoundError as error:
         extra = EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -142,6 +143,28 @@ def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
         assert (process.returncode, errors) in [(0, b""), (1, b"")], command
         if command.startswith("run long"):
             assert process.returncode == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+@pytest.mark.parametrize(
+    "words", ["run etl:graph", "run etl:graph --json", "draw etl:graph", "plan etl:graph", "run --help", "--version"]
+)
+def test_full_standard_output_is_told_in_a_line(folder: Path, words: str) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [*PROGRAM, *words.split()], cwd=folder, env=ENVIRONMENT, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert (ended.returncode, ended.stderr) == (
+        3,
+        "error: standard output cannot be written: No space left on device\n",
+    )
+
+
+@pytest.mark.parametrize("words", ["run etl:graph", "run etl:graph --json", "draw etl:graph"])
+def test_closed_standard_output_is_told_in_a_line(folder: Path, words: str) -> None:
+    command = shlex.join([*PROGRAM, *words.split()])
+    ended = subprocess.run(f"{command} >&-", shell=True, cwd=folder, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    assert (ended.returncode, ended.stderr) == (3, "error: standard output cannot be written: it is closed\n")
 
 
 def test_a_pipe_gets_one_document_without_escape_codes_and_without_what_workers_print(folder: Path) -> None:

@@ -40,7 +40,8 @@ def program(
 
     A graph is named as module:graph or path/to/file.py:graph, and what it can be given is listed by: run GRAPH --help.
 
-    Exit codes: 0 success, 1 the run failed, 2 the graph or an argument is not valid, 130 interrupted.
+    Exit codes: 0 success, 1 the run failed, 2 the graph or an argument is not valid, 3 standard output is full or
+    closed, 130 interrupted.
     """
 
 

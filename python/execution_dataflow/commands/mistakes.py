@@ -8,9 +8,19 @@ from typing import NoReturn
 
 from execution_dataflow.nearest import nearest_name
 
-__all__ = ["INTERRUPTED", "INVALID", "RUN_FAILED", "SUCCESS", "Mistake", "complain", "suggestion"]
+__all__ = [
+    "INTERRUPTED",
+    "INVALID",
+    "RUN_FAILED",
+    "SUCCESS",
+    "UNWRITTEN",
+    "Mistake",
+    "UnwrittenOutput",
+    "complain",
+    "suggestion",
+]
 
-SUCCESS, RUN_FAILED, INVALID, INTERRUPTED = 0, 1, 2, 130
+SUCCESS, RUN_FAILED, INVALID, UNWRITTEN, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 class Mistake(Exception):
@@ -27,6 +37,19 @@ class Mistake(Exception):
     def __init__(self, message: str, details: str = "") -> None:
         super().__init__(message)
         self.details = details
+
+
+class UnwrittenOutput(Exception):
+    """Standard output cannot be written: it is full or closed; the program ends with code 3.
+
+    Parameters
+    ----------
+    why : str
+        What the system says.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"standard output cannot be written: {why}")
 
 
 def suggestion(name: str, known: Iterable[str], what: str = "") -> str:

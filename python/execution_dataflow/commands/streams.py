@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import Any, TextIO
 
-__all__ = ["ResultStream", "forgive_characters", "give_up_output", "only_results_on_stdout", "silenced"]
+from execution_dataflow.commands.mistakes import UnwrittenOutput
+
+__all__ = ["ResultStream", "flush_output", "forgive_characters", "give_up_output", "only_results_on_stdout", "silenced"]
 
 
 class ResultStream:
@@ -17,25 +19,67 @@ class ResultStream:
 
     Parameters
     ----------
-    file : text file
-        What is written to.
+    file : text file or None
+        What is written to; ``None`` if the program was started without standard output.
     """
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO | None) -> None:
         self._file = file
 
     def write(self, text: str) -> None:
-        """Write a text and a line end, and everything that was kept back."""
+        """Write a text and a line end, and everything that was kept back.
+
+        Raises
+        ------
+        UnwrittenOutput
+            The file is full or closed.
+        """
+        if self._file is None:
+            raise UnwrittenOutput("it is closed")
         try:
             self._file.write(f"{text}\n")
             self._file.flush()
         except BrokenPipeError:
             give_up_output()
+        except OSError as error:
+            raise UnwrittenOutput(error.strerror or str(error)) from None
+        except ValueError as error:
+            if not self._file.closed:
+                raise
+            raise UnwrittenOutput(str(error)) from None
 
     def close(self) -> None:
         """Close the file; later errors of a reader that is gone do not matter."""
         with suppress(OSError):
-            self._file.close()
+            if self._file is not None:
+                self._file.close()
+
+
+def flush_output(more: str = "") -> None:
+    """Write what was kept back for standard output; a reader that has gone away is no error.
+
+    Parameters
+    ----------
+    more : str
+        What is written behind it.
+
+    Raises
+    ------
+    UnwrittenOutput
+        The file is full or closed. Nothing is kept back for it any more.
+    """
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.write(more)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        give_up_output()
+    except OSError as error:
+        give_up_output()
+        raise UnwrittenOutput(error.strerror or str(error)) from None
+    except ValueError:  # closed by somebody who has flushed it
+        pass
 
 
 def give_up_output() -> None:
@@ -84,7 +128,7 @@ def only_results_on_stdout(wanted: bool) -> Iterator[ResultStream]:
     if not wanted:
         yield ResultStream(sys.stdout)
         return
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, AttributeError):
         sys.stdout.flush()
     kept = sys.stdout
     try:
