@@ -10,6 +10,8 @@ from execution_dataflow._core import GraphBuilder
 from execution_dataflow.bindings import Source, exact_inputs, read_bindings
 from execution_dataflow.channels import DataChannel
 from execution_dataflow.composition.composed_graph import ComposedGraph
+from execution_dataflow.composition.flattening import OUTPUT
+from execution_dataflow.composition.nested import NestedGraph
 from execution_dataflow.errors import ChannelError, DuplicateOperationError, GraphError
 from execution_dataflow.faults import refuse_addition, refuse_stranger, types_never_fit, unknown_port
 from execution_dataflow.functions import FunctionOperation, OperationFunction, operation_of
@@ -116,7 +118,7 @@ class Building:
 
     def _check_binding(self, source: Operation, output: int, target: Operation, into: int) -> None:
         if source is target:
-            self._refuse_self_loop(target, target.ports.inputs[into][0])
+            self.refuse_self_loop(target, target.ports.inputs[into][0])
         if self.builder.index_of(source) < 0:
             refuse_stranger(source, self.name, self.operations)
         self._check_types(source, output, target, into)
@@ -130,8 +132,9 @@ class Building:
             output, into = source.ports.output_index[output_name], target.ports.input_index[into_name]
         except (KeyError, TypeError):
             self._refuse_ends(source, output_name, target, into_name)
-        if source is target:
-            self._refuse_self_loop(target, into_name)
+        if source is target and not isinstance(target, NestedGraph):
+            # A nested graph is its operations, and only these can be in a circle; compiling finds it.
+            self.refuse_self_loop(target, into_name)
         self._check_types(source, output, target, into)
         self.builder.let_fit(source_node, output, self.builder.kind_of(target_node), into)
         return source.ports.outputs[output][0], target.ports.inputs[into][0]
@@ -158,16 +161,30 @@ class Building:
             raise unknown_port(self.label(source), source.ports, output, "output")
         raise unknown_port(self.label(target), target.ports, into, "input")
 
-    def _refuse_self_loop(self, operation: Operation, port: str) -> NoReturn:
+    def refuse_self_loop(self, operation: Operation, port: str) -> NoReturn:
+        """Raise the error for an operation that would feed itself."""
         label = self.label(operation)
-        raise ChannelError(
-            f"{label} cannot feed its own input {port!r}: a graph has no cycles", operation=label, port=port
-        )
+        is_nested = isinstance(operation, NestedGraph)
+        why = "add it first, and let connect() do it then" if is_nested else "a graph has no cycles"
+        raise ChannelError(f"{label} cannot feed its own input {port!r}: {why}", operation=label, port=port)
 
     def _refuse_types(self, source: Operation, output: int, target: Operation, into: int) -> NoReturn:
         source_end = f"{self.label(source)}.{source.ports.outputs[output][0]}"
         target_end = f"{self.label(target)}.{target.ports.inputs[into][0]}"
         raise types_never_fit(source_end, source.ports.output_types[output], target_end, target.ports.input_types[into])
+
+    def connect_to_itself(self, source: Operation, output: str, target: Operation, into: str) -> DataChannel:
+        """Connect a nested graph to itself; for anything else, raise the error for an input that has its source."""
+        if source is not target:
+            self.refuse_second_source(target, into)
+        node = self.builder.index_of(source)
+        try:
+            self.builder.bind_source(
+                node, target.ports.input_index[into], (OUTPUT, node, source.ports.output_index[output])
+            )
+        except ValueError:
+            self.refuse_second_source(target, into)
+        return DataChannel(source, output, target, into)
 
     def refuse_second_source(
         self, operation: Operation, port: str, sources: Sequence[tuple[int, int]] | None = None

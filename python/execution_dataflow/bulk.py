@@ -56,6 +56,8 @@ class _Vouching:
         builder, (output, into) = self._graph.builder, self.ports
         try:
             self._graph.check_channel(builder.operation(source), output, builder.operation(target), into)
+            if source == target:
+                self._graph.refuse_self_loop(builder.operation(target), into)
         except Exception as error:
             error.add_note(f"at row {row} of connect_many()")
             raise

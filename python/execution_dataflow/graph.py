@@ -380,7 +380,7 @@ class GraphDefinition(GraphBlock, SavedGraph, ComposedGraph, GraphBranches, Grap
             output, into = check(source_operation, source_port_name, target_operation, target_port_name)
             channel = self._connect(source_operation, output, target_operation, into)
             if channel is None:
-                self._building.refuse_second_source(target_operation, into)
+                channel = self._building.connect_to_itself(source_operation, output, target_operation, into)
         return channel
 
     def add_dependency(self, before: Operation, after: Operation) -> None:
