@@ -5,6 +5,7 @@ from __future__ import annotations
 import copyreg
 from collections.abc import Callable, Iterable
 from dataclasses import fields, is_dataclass
+from functools import _lru_cache_wrapper
 from itertools import zip_longest
 from types import (
     BuiltinFunctionType,
@@ -213,6 +214,10 @@ class Likeness:
     def _wrapped(self, before: Any, after: Any) -> bool:
         return self.alike(before.__func__, after.__func__)
 
+    def _cached(self, before: Any, after: Any) -> bool:
+        # What they keep is no part of what they do.
+        return self.alike(before.__wrapped__, after.__wrapped__)
+
     def _descriptors(self, before: Any, after: Any) -> bool:
         return bool(before.__name__ == after.__name__)
 
@@ -231,6 +236,7 @@ _RULES: dict[type, Callable[[Likeness, Any, Any], bool]] = {
     FunctionType: Likeness._functions,
     MethodType: Likeness._methods,
     BuiltinFunctionType: Likeness._builtins,
+    _lru_cache_wrapper: Likeness._cached,
     property: Likeness._properties,
     staticmethod: Likeness._wrapped,
     classmethod: Likeness._wrapped,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -96,6 +97,7 @@ ALIKE: dict[str, Callable[[], Any]] = {
     "sets": lambda: {1, "a", float("nan"), (2, 3)},
     "functions": lambda: lambda x, y=[1]: x + y[0],
     "functions that call themselves": lambda: calling_itself(1),
+    "functions that keep their results": lambda: functools.lru_cache(lambda x: x),
     "methods": lambda: Service("a").call,
     "methods of builtins": lambda: [1].append,
     "objects": lambda: Service("a"),
@@ -140,6 +142,7 @@ DIFFERENT: list[tuple[Any, Any]] = [
     ([], [object()]),
     (Fickle(), Fickle()),
     (len, max),
+    (functools.lru_cache(lambda x: x), functools.lru_cache(lambda x: -x)),
 ]
 
 
