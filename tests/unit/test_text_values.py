@@ -82,6 +82,9 @@ def test_text_becomes_the_value_of_its_type(texts: list[str], hint: Any, value: 
         (["[1]"], tuple[int, str], "expected a JSON array of 2: an integer, text; it has 1"),
         (["{"], dict[str, int], "expected a JSON object, not '{'"),
         (["[1]"], dict[str, int], "expected a JSON object, not '[1]'"),
+        (['{"a": 1, "a": 2}'], dict[str, int], "the key 'a' is given twice in one JSON object"),
+        (['{"a": {"b": 1, "b": 2}}'], dict | None, "the key 'b' is given twice"),
+        (['[{"a": 1, "a": 2}]'], list[dict[str, int]], "the key 'a' is given twice"),
         (["x"], memoryview, "cannot be written on a command line"),
     ],
 )

@@ -192,6 +192,8 @@ def _union_value(text: str, hint: Any, members: tuple[Any, ...]) -> Any:
             continue
         try:
             return _value(text, member)
+        except _GivenTwiceError:
+            raise
         except ValueError as error:
             only = len([other for other in members if other is not type(None)]) == 1
             if only and choices(member):
@@ -204,7 +206,9 @@ def _list_value(texts: Sequence[str], part: Any) -> Any:
     given: Sequence[Any] = texts
     if len(texts) == 1 and texts[0].lstrip().startswith("["):
         try:
-            given = json.loads(texts[0])
+            given = _loaded(texts[0])
+        except _GivenTwiceError:
+            raise
         except ValueError:
             pass  # a text that begins with a bracket, for a list of texts
     elements = _element_hints(part)
@@ -221,9 +225,27 @@ def _list_value(texts: Sequence[str], part: Any) -> Any:
     return origin(values) if origin in (tuple, set, frozenset) else values
 
 
+class _GivenTwiceError(ValueError):
+    """A JSON object has a key twice: one of its values would be lost."""
+
+
+def _loaded(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for place, (key, _) in enumerate(pairs) if key in dict(pairs[:place]))
+        raise _GivenTwiceError(f"the key {twice!r} is given twice in one JSON object; give it once")
+    return found
+
+
 def _mapping_value(text: str, hint: Any) -> Any:
     try:
-        loaded = json.loads(text)
+        loaded = _loaded(text)
+    except _GivenTwiceError:
+        raise
     except ValueError as error:
         raise ValueError(f"{_unexpected(hint, text)} ({error})") from None
     if not isinstance(loaded, dict):
