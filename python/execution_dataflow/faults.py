@@ -165,7 +165,12 @@ def refuse_stranger(operation: object, graph: str, known: Sequence[Operation]) -
 def refuse_addition(operation: object) -> NoReturn:
     """Raise the error for what a graph cannot take."""
     if isinstance(operation, type):
-        raise TypeError(f"{operation.__name__} is a class; add an instance: {operation.__name__}()")
+        name = operation.__name__
+        if issubclass(operation, Operation):
+            raise TypeError(f"{name} is a class; add an instance: {name}()")
+        raise TypeError(
+            f"{name} is a class and no operation; wrap it in a function, such as def make(value): return {name}(value)"
+        )
     if isinstance(operation, Operation):
         _ = operation.ports  # says that it was not initialised
     if isinstance(operation, OperationFunction):

@@ -228,6 +228,8 @@ def test_an_operation_cannot_feed_itself() -> None:
 def test_a_class_in_place_of_an_instance_is_refused(add: str) -> None:
     with pytest.raises(TypeError, match=r"Extract is a class; add an instance: Extract\(\)"):
         getattr(GraphDefinition(), add)(Extract)
+    with pytest.raises(TypeError, match="ValueError is a class and no operation; wrap it in a function, such as"):
+        getattr(GraphDefinition(), add)(ValueError)
     with pytest.raises(TypeError, match="made of operations and functions, not of 3"):
         getattr(GraphDefinition(), add)(3)
 
