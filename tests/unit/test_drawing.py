@@ -264,6 +264,21 @@ def test_mermaid_gets_no_more_than_it_reads() -> None:
     assert len(read_svg(graph.to_svg()).arrows) == 3600
 
 
+@pytest.mark.parametrize(("depth", "name"), [(200, "level"), (3, "-" * 20_000)])
+def test_mermaid_gets_no_more_frames_than_it_reads(depth: int, name: str) -> None:
+    graph = GraphDefinition("inner")
+    graph.add(lambda: 0)
+    for level in range(depth):
+        inner, graph = graph, GraphDefinition(f"{name}{level}")
+        graph.add(inner)
+    text = graph.to_mermaid()
+    assert len(text) < 50_000
+    assert len(READERS["to_mermaid"](text).boxes) == 1
+    slashes = GraphDefinition("slashes")
+    slashes.add((operation(name="/".join(["inner"] * 300)))(lambda: 0))
+    assert len(slashes.to_mermaid()) < 50_000
+
+
 def test_arrows_that_others_imply_are_left_out_of_dense_pictures() -> None:
     graph = graph_of([list(range(number)) for number in range(40)])
     text = graph.to_svg()

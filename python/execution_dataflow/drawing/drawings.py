@@ -11,7 +11,7 @@ from execution_dataflow.drawing.dot import dot_text
 from execution_dataflow.drawing.mermaid import MOST_ARROWS, MOST_CHARACTERS, mermaid_text
 from execution_dataflow.drawing.outcomes import Outcomes
 from execution_dataflow.drawing.palette import checked_theme
-from execution_dataflow.drawing.picture import Picture, checked_direction
+from execution_dataflow.drawing.picture import Picture, checked_direction, deepest_frame
 from execution_dataflow.drawing.svg import svg_text
 from execution_dataflow.wiring import Wiring
 
@@ -102,15 +102,20 @@ def draw_mermaid(
 ) -> Mermaid:
     """Return a graph as a Mermaid flowchart; the options are those of ``GraphDefinition.to_mermaid``.
 
-    What would be more than Mermaid reads is drawn with fewer boxes.
+    What would be more than Mermaid reads is drawn with fewer boxes, or with fewer frames around them.
     """
     towards = checked_direction(direction)
     while True:
         picture = _picture(wiring, outcomes, depth, limit)
         text = mermaid_text(picture, towards)
-        if limit == 1 or (len(text) < MOST_CHARACTERS and len(picture.arrows) <= MOST_ARROWS):
+        opened = deepest_frame(picture)
+        is_least = limit == 1 and opened == 0
+        if is_least or (len(text) < MOST_CHARACTERS and len(picture.arrows) <= MOST_ARROWS):
             return Mermaid(text)
-        limit = max(min(limit, len(picture.boxes)) * 3 // 4, 1)
+        if opened and (limit == 1 or len(picture.frames) > len(picture.boxes)):
+            depth = opened * 3 // 4
+        else:
+            limit = max(min(limit, len(picture.boxes)) * 3 // 4, 1)
 
 
 def _picture(wiring: Wiring, outcomes: Outcomes | None, depth: int | None, limit: int) -> Picture:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from execution_dataflow.drawing.labels import clipped
 from execution_dataflow.drawing.palette import colours_of
 from execution_dataflow.drawing.picture import Arrow, Box, Direction, Picture
 from execution_dataflow.states import OperationState
@@ -27,6 +28,8 @@ _SHAPES = {
     "nested": ("[[", "]]"),
     "group": ("[[", "]]"),
 }
+# What is wider says no more in a picture.
+_FRAME_WIDTH, _LINE_WIDTH, _MOST_INDENT = 80, 500, 40
 _PLAIN = frozenset(" ,()/=·×≤–…→")
 
 
@@ -70,8 +73,8 @@ def _content(
     for number in members.get(frame, ()):
         yield f"{indent}{_box(number, picture.boxes[number])}"
     for number in children.get(frame, ()):
-        yield f'{indent}subgraph s{number}["{_escaped(picture.frames[number].title)}"]'
-        yield from _content(picture, number, children, members, f"{indent}    ")
+        yield f'{indent}subgraph s{number}["{_escaped(clipped(picture.frames[number].title, _FRAME_WIDTH))}"]'
+        yield from _content(picture, number, children, members, f"{indent}    "[:_MOST_INDENT])
         yield f"{indent}end"
 
 
@@ -131,4 +134,5 @@ def _is_plain(text: str, place: int) -> bool:
 
 def _one_line(text: str) -> str:
     """Return a text for a comment or a title, which ends with the line and may hold no brace that opens a directive."""
-    return "".join(character if character not in "{}%#;\n\t" else " " for character in text).strip() or "-"
+    text = "".join(character if character not in "{}%#;\n\t" else " " for character in text).strip()
+    return clipped(text, _LINE_WIDTH) or "-"

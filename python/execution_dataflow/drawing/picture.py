@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from execution_dataflow.states import OperationState
 
-__all__ = ["Arrow", "Box", "Direction", "Frame", "Picture", "Shape", "checked_direction"]
+__all__ = ["Arrow", "Box", "Direction", "Frame", "Picture", "Shape", "checked_direction", "deepest_frame"]
 
 Shape: TypeAlias = Literal["operation", "parameter", "map", "nested", "group"]
 """What a box stands for: one operation, an input of the graph, a map, a nested graph, or several operations."""
@@ -122,6 +122,14 @@ class Picture:
     frames: Sequence[Frame] = ()
     legend: Sequence[tuple[OperationState, int]] = ()
     notes: Sequence[str] = ()
+
+
+def deepest_frame(picture: Picture) -> int:
+    """Return how many frames lie in one another at most."""
+    depths: list[int] = []
+    for frame in picture.frames:
+        depths.append(1 if frame.parent < 0 else depths[frame.parent] + 1)
+    return max(depths, default=0)
 
 
 def checked_direction(direction: object) -> Direction:
