@@ -86,6 +86,35 @@ def test_function_that_decides_has_to_be_allowed() -> None:
         GraphDefinition.loads(text, format="yaml", allow=["filed_operations"])
 
 
+@pytest.mark.parametrize("format", FORMATS)
+def test_functions_among_the_cases_of_a_switch_come_back(format: Any) -> None:
+    graph = GraphDefinition("cases")
+    chosen = graph.switch(5, cases={"ten": 10, "named": ops.parity}, default="none")
+    graph.output("joined", graph.add(ops.increase, x=chosen["named"]))
+    text = graph.dumps(format=format)
+    assert "filed_operations:parity" in text
+    loaded = GraphDefinition.loads(text, format=format, allow=ALLOW)
+    assert not loaded.diff(graph)
+    assert ExecutionEngine().run(loaded).values["joined"] == 6
+    with pytest.raises(DefinitionError, match="parity is a plain function; decorate it with @operation, or allow it"):
+        GraphDefinition.loads(text, format=format, allow=["filed_operations"])
+    with pytest.raises(DefinitionError, match="is not allowed"):
+        GraphDefinition.loads(text, format=format, allow=[])
+    graph.switch(1, cases={"a": lambda value: True})
+    with pytest.raises(DefinitionError, match=r"operations\.Switch_2\.arguments"):
+        graph.dumps(format=format)
+
+
+def test_functions_stand_in_arguments_alone() -> None:
+    text = """\
+version: 1
+operations:
+  more: {operation: "filed_operations:increase", constants: {x: {$function: "filed_operations:parity"}}}
+"""
+    with pytest.raises(DefinitionError, match=r"there is no kind of value '\$function'"):
+        GraphDefinition.loads(text, format="yaml", allow=ALLOW)
+
+
 def test_lambda_in_a_loop_or_a_switch_is_refused_by_its_place() -> None:
     graph = GraphDefinition("refused")
     graph.switch(1, cases=["a"], by=lambda value: "a")

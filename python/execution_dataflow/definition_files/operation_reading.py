@@ -253,9 +253,7 @@ class OperationReader:
                 return decode_option(_MARKS[mark], part, (*path, mark), self._allowed, self._faults)
             if mark == "$type" and isinstance(part.value, str):
                 return self._type(part, (*path, mark))
-            if mark == "$function":
-                return self._found(part, (*path, mark))
-        return decode(located, path, self._faults)
+        return decode(located, path, self._faults, self._found)
 
     def _outputs(self, located: Located | None, path: Path) -> str | tuple[str, ...] | None:
         if located is None or isinstance(located.value, str):

@@ -50,6 +50,7 @@ class OperationWriter:
 
     def __init__(self, encoder: Encoder, nested: Callable[[Any, str, Report], dict[str, Any]]) -> None:
         self._encoder = encoder
+        self._with_functions = encoder.with_functions(reference_of)
         self._nested = nested
 
     def write(self, operation: Operation, report: Report) -> dict[str, Any]:
@@ -171,9 +172,7 @@ class OperationWriter:
                     return {f"${mark}": encode_option(mark, value, self._encoder)}
                 if _is_type(value):
                     return {"$type": text_of_type(value)}
-                if callable(value):
-                    return {"$function": reference_of(value)}
-                return self._encoder.encode(value)
+                return self._with_functions.encode(value)
             except (NotPlainError, NoReferenceError, TypeError) as error:
                 report(f"arguments.{name}", str(error))
                 return None

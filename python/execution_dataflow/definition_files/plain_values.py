@@ -22,7 +22,12 @@ from execution_dataflow.definition_files.located import MAX_DEPTH, Faults, Locat
 from execution_dataflow.mapping import OneShot
 from execution_dataflow.nearest import nearest_name
 
-__all__ = ["Encoder", "NotPlainError", "decode"]
+__all__ = ["FUNCTION", "Encoder", "FunctionOf", "NotPlainError", "decode"]
+
+FUNCTION = "$function"
+"""The mark of a function, which stands in arguments alone."""
+
+FunctionOf: TypeAlias = Callable[[Located, Path], Any]
 
 # Constants stand some way down in a definition.
 _MOST_DEPTH = MAX_DEPTH // 2 - 8
@@ -43,10 +48,17 @@ class Encoder:
     ----------
     keeps_order : bool
         Whether the format keeps the order of the members of a mapping; TOML puts tables after all else.
+    function : callable, optional
+        Returns the reference to a function; without it functions cannot be written.
     """
 
-    def __init__(self, keeps_order: bool = True) -> None:
+    def __init__(self, keeps_order: bool = True, function: Callable[[Any], str] | None = None) -> None:
         self._keeps_order = keeps_order
+        self._function = function
+
+    def with_functions(self, function: Callable[[Any], str]) -> Encoder:
+        """Return an encoder that writes functions as the references that `function` returns."""
+        return Encoder(self._keeps_order, function)
 
     def encode(self, value: Any, depth: int = 0) -> Any:
         """Return a value as plain data.
@@ -86,6 +98,8 @@ class Encoder:
         for name, (kinds, parts, written) in _WRITTEN.items():
             if kind in kinds:
                 return {name: written([self.encode(part, depth + 2) for part in parts(value)])}
+        if self._function is not None and callable(value) and not isinstance(value, type):
+            return {FUNCTION: self._function(value)}
         raise NotPlainError(_advice(value))
 
     def _dict(self, value: dict[Any, Any], depth: int) -> dict[str, Any]:
@@ -188,7 +202,7 @@ def _advice(value: Any) -> str:
 # ---------------------------------------------------------------- reading
 
 
-def decode(located: Located, path: Path, faults: Faults) -> Any:
+def decode(located: Located, path: Path, faults: Faults, function: FunctionOf | None = None) -> Any:
     """Return the value that plain data stands for, with a fault for what is wrong in it.
 
     Parameters
@@ -199,6 +213,8 @@ def decode(located: Located, path: Path, faults: Faults) -> Any:
         Where in the definition.
     faults : Faults
         Where faults go; what is wrong becomes ``None``.
+    function : callable, optional
+        Finds what ``$function`` names, if that is allowed; without it there are no functions in the data.
 
     Returns
     -------
@@ -207,12 +223,12 @@ def decode(located: Located, path: Path, faults: Faults) -> Any:
     """
     value = located.value
     if isinstance(value, list):
-        return [decode(item, (*path, index), faults) for index, item in enumerate(value)]
+        return [decode(item, (*path, index), faults, function) for index, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
     marks = [name for name in value if name.startswith("$")]
     if not marks:
-        return {name: decode(member, (*path, name), faults) for name, member in value.items()}
+        return {name: decode(member, (*path, name), faults, function) for name, member in value.items()}
     if len(value) > 1:
         faults.add(
             f"{marks[0]!r} stands for a whole value and has no neighbours; a mapping with such names is "
@@ -221,12 +237,14 @@ def decode(located: Located, path: Path, faults: Faults) -> Any:
             located,
         )
         return None
-    return _decode_marked(marks[0], value[marks[0]], path, faults)
+    return _decode_marked(marks[0], value[marks[0]], path, faults, function)
 
 
-def _decode_marked(mark: str, located: Located, path: Path, faults: Faults) -> Any:
+def _decode_marked(mark: str, located: Located, path: Path, faults: Faults, function: FunctionOf | None) -> Any:
     known = _READ.get(mark)
     path = (*path, mark)
+    if mark == FUNCTION and function is not None:
+        return function(located, path)
     if known is None:
         faults.add(
             f"there is no kind of value {mark!r}",
@@ -239,7 +257,7 @@ def _decode_marked(mark: str, located: Located, path: Path, faults: Faults) -> A
         )
         return None
     expected, read = known
-    inner = decode(located, path, faults)
+    inner = decode(located, path, faults, function)
     try:
         return read(inner)
     except (TypeError, ValueError, ArithmeticError, binascii.Error) as error:
