@@ -238,6 +238,7 @@ def told(value: Any) -> Any:
 @thorough
 @given(CONSTANTS)
 @example({"t": {"x": 1}, "u": 1})
+@example({"t": None, "u": 1})
 @example([{"t": [{"x": 1}], "u": 1}])
 @example("\x85 \u2028\n \ufeff\t\x00'\"\\")
 def test_value_comes_back_from_a_file(form: Any, value: Any) -> None:

@@ -120,7 +120,8 @@ def _checked_text(value: str) -> str:
 
 def _is_reordered(members: dict[str, Any]) -> bool:
     """Whether TOML would write a member that is no table before one that is and comes earlier."""
-    tables = [isinstance(member, dict | list) for member in members.values()]
+    # `None`, which TOML does not have, becomes one.
+    tables = [member is None or isinstance(member, dict | list) for member in members.values()]
     return any(earlier and not later for earlier, later in pairwise(tables))
 
 
