@@ -55,6 +55,11 @@ class CheckpointHooks:
         """Return what gives the outputs of those items of a map that an earlier run has done."""
         return None if self.checkpoint is None else self.checkpoint.restored_items(node, items)
 
+    def begin_inside(self, node: int, items: tuple[int, ...], attempt: int, plan: Plan, given: Sequence[Any]) -> None:
+        """Note that a plan is to run in the place of an attempt: see `RunCheckpoint.begin_inside`."""
+        if self.checkpoint is not None:
+            self.checkpoint.begin_inside(node, items, attempt, plan, given)
+
     def restored_inside(
         self, plan: Plan, base: int, outside: Sequence[int], outputs: Sequence[tuple[int, int]]
     ) -> Sequence[RestoredNode]:

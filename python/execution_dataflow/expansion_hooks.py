@@ -12,7 +12,7 @@ from execution_dataflow.composition.given_values import given_values
 from execution_dataflow.dimensions import Dimensions
 from execution_dataflow.engine_limits import EngineLimits
 from execution_dataflow.errors import ContractError
-from execution_dataflow.expansion.graph_items import BoundGraph
+from execution_dataflow.expansion.graph_items import BoundGraph, GraphItem
 from execution_dataflow.expansion.graph_outputs import outputs_for
 from execution_dataflow.expansion.repeating import RepeatedOperation
 from execution_dataflow.expansion.scopes import MOST_LEVELS, Scopes
@@ -41,6 +41,10 @@ class ExpansionHooks:
     plan: Plan
     record: RunRecord
     run: _core.Run | None
+
+    def begin_inside(self, node: int, items: tuple[int, ...], attempt: int, plan: Plan, given: Sequence[Any]) -> None:
+        """Note that a plan is to run in the place of an attempt."""
+        raise NotImplementedError
 
     def restored_inside(
         self, plan: Plan, base: int, outside: Sequence[int], outputs: Sequence[tuple[int, int]]
@@ -93,6 +97,7 @@ class ExpansionHooks:
         contained = self._is_contained(scopes, node, at, attempt, operation)
         if isinstance(operation, RepeatedOperation):
             plan = plan_at(operation.plan, level_of(self.plan))
+            self.begin_inside(node, at, attempt, plan, ())
             base = self._begin_plan(scopes, plan, node, at, 0, contained)
             given = tuple(zip(operation.given, value, strict=True))
             done = self.restored_inside(plan, base, operation.given, operation.results)
@@ -105,6 +110,8 @@ class ExpansionHooks:
         values = (
             given_values(plan.name, plan.given, parameters, None, {}, level_of(plan) != "off") if plan.given else ()
         )
+        # The parameters of a mapped graph are its inputs.
+        self.begin_inside(node, at, attempt, plan, () if isinstance(operation, GraphItem) else values)
         base = self._begin_plan(scopes, plan, node, at, None, contained)
         done = self.restored_inside(plan, base, (), outputs)
         return plan.core, base, (), outputs, contained, values, done

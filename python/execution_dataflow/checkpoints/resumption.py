@@ -24,6 +24,7 @@ SKIPPED = b""
 """The outputs of what was skipped: no record of outputs is empty."""
 
 _RESTORED, _WAS_SKIPPED = 1, 2
+_FOLLOWS = "something that it depends on ran again"
 
 _Outputs = list[tuple[int, Any]]
 
@@ -168,6 +169,7 @@ def reasons_to_run(
     reason_without: Callable[[int], str],
     commits: Mapping[str, Commit],
     damaged: Mapping[int, str],
+    dropped: Collection[str],
     what_changed: Callable[[bytes, bytes], Sequence[str]],
 ) -> dict[str, str]:
     """Return, for each operation that was not restored, why.
@@ -186,6 +188,8 @@ def reasons_to_run(
         What had committed before.
     damaged : mapping of int to str
         What is wrong with records.
+    dropped : collection of str
+        The operations of which nothing that is inside was restored either.
     what_changed : callable
         Takes an old and a new fingerprint, and names the parts that differ.
 
@@ -203,15 +207,16 @@ def reasons_to_run(
             reasons[name] = damaged[node]
         elif fingerprint is None:
             reasons[name] = f"what it is computed from cannot be told: {reason_without(node)}"
-        elif commit is None:
-            reasons[name] = "it had not committed"
+        elif commit is None or (not commit.fingerprint and commit.attempt):
+            # Of what was reverted, no attempt counts; of what began anew, or has to, one is noted.
+            reasons[name] = _FOLLOWS if name in dropped else "it had not committed"
         elif not commit.fingerprint:
             reasons[name] = "it was reverted"
         elif commit.fingerprint != fingerprint:
             parts = what_changed(commit.fingerprint, fingerprint)
             reasons[name] = f"{_spoken(parts)} changed" if parts else "it changed"
         else:
-            reasons[name] = "something that it depends on ran again"
+            reasons[name] = _FOLLOWS
     return reasons
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import struct
+import time
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,7 @@ from weakref import ref
 from execution_dataflow import _core
 from execution_dataflow.checkpoints.collection_pause import collection_paused
 from execution_dataflow.checkpoints.commit_writer import CommitWriter
+from execution_dataflow.checkpoints.leftovers import Leftovers
 from execution_dataflow.checkpoints.resume_report import ResumeReport
 from execution_dataflow.checkpoints.resumption import SKIPPED, USELESS, Resumption, reasons_to_run
 from execution_dataflow.checkpoints.run_fingerprints import RunFingerprints
@@ -36,6 +39,8 @@ _NANOSECOND = 1e-9
 _QUICK = frozenset({int, float, bool, str, type(None), list, dict, type(_MISSING)})
 # What an output is called in a message when it cannot be stored.
 _PORTS = tuple(f"output {port}" for port in range(1024))
+# An attempt of what is expanded: its number, and when it began.
+_ATTEMPT = struct.Struct("<qd")
 
 
 class RunCheckpoint:
@@ -99,6 +104,11 @@ class RunCheckpoint:
             with collection_paused():
                 self._earlier = {commit.key: commit for commit in journal.commits(record.run_id)}
             self._is_resumed = bool(self._earlier)
+            self._leftovers = Leftovers((), ())
+            # The loops of which an iteration was not restored, and so none that follows it.
+            self._broken_loops: set[str] = set()
+            # What began anew, though something inside of it had committed.
+            self._dropped: set[str] = set()
             self._writer = CommitWriter(journal, self._lease, on_failure)
         except BaseException:
             self._give_back("FAILED")
@@ -143,6 +153,10 @@ class RunCheckpoint:
         try:
             with collection_paused():
                 nodes = resumption.nodes()
+                self._leftovers = Leftovers(
+                    (key for key, commit in self._earlier.items() if commit.fingerprint), frozenset(plan.names)
+                )
+                self._drop_inside(plan, plan.names, resumption.restored)
                 _core.restore(run, resumption.restored, nodes)
                 resumption.forget_commits()
         except BaseException:
@@ -154,7 +168,7 @@ class RunCheckpoint:
         if not self._earlier:
             return None
         key, fingerprint = self._record.name_of(node, tuple(items)), self._fingerprints.of(node, items)
-        if fingerprint is None or key not in self._with_items:
+        if fingerprint is None or not self._leftovers.items_of(key):
             return None
         find, codec, damaged = self._earlier.get, self._codec, self._damaged_items
 
@@ -172,11 +186,6 @@ class RunCheckpoint:
 
         return restored
 
-    @cached_property
-    def _with_items(self) -> frozenset[str]:
-        """What some item, or some iteration, of has committed."""
-        return frozenset(key.rpartition("[")[0] for key in self._earlier if key.endswith("]"))
-
     def restored_inside(
         self, plan: Plan, base: int, outside: Sequence[int], outputs: Sequence[tuple[int, int]]
     ) -> list[tuple[int, list[tuple[int, Any]], bool]]:
@@ -193,16 +202,90 @@ class RunCheckpoint:
         outputs : sequence of (int, int)
             The outputs that are wanted: node and port, -1 as node for none.
         """
-        numbers = range(base, base + len(plan))
-        keys = [self._record.names(number) for number in numbers]
-        if not any(key in self._earlier for key in keys):
+        if not self._is_resumed or not len(plan):
             return []
-        fingerprints = [self._fingerprints.of(number) for number in numbers]
-        retain = [plan.core.slot(node, port) for node, port in outputs if node >= 0]
-        resumption = Resumption(plan.core, keys, fingerprints, self._earlier, self._codec, retain, outside)
-        nodes = resumption.all_nodes()
-        self._damaged_items.update({keys[node]: reason for node, reason in resumption.damaged.items()})
+        record = self._record
+        assert record.scopes is not None
+        _, _, parent, items, iteration = record.scopes.origin(base)
+        owner = record.name_of(parent, items)
+        if not self._leftovers.inside(owner):
+            return []
+        numbers = range(base, base + len(plan))
+        keys = [record.names(number) for number in numbers]
+        restored = bytes(len(plan))
+        nodes: list[tuple[int, list[tuple[int, Any]], bool]] = []
+        if any(key in self._earlier for key in keys):
+            fingerprints = [self._fingerprints.of(number) for number in numbers]
+            retain = [plan.core.slot(node, port) for node, port in outputs if node >= 0]
+            resumption = Resumption(plan.core, keys, fingerprints, self._earlier, self._codec, retain, outside)
+            nodes = resumption.all_nodes()
+            restored = resumption.restored
+            self._damaged_items.update({keys[node]: reason for node, reason in resumption.damaged.items()})
+        self._drop_inside(plan, keys, restored)
+        # The last output says whether there is another iteration; the others are what that is given.
+        if iteration is not None and not all(restored[node] for node, _ in outputs[:-1] if node >= 0):
+            self._break_loop(owner, iteration)
         return nodes
+
+    def _drop_inside(self, plan: Plan, keys: Sequence[str], restored: bytes) -> None:
+        """Forget what is inside of operations that are given something else than in the earlier run."""
+        inside, predecessors = self._leftovers.inside, plan.core.predecessors
+        for node, flag in enumerate(restored):
+            if (
+                not flag
+                and (found := inside(keys[node]))
+                and not all(restored[before] for before in predecessors(node))
+            ):
+                self._dropped.add(keys[node])
+                self._drop(found)
+
+    def _break_loop(self, name: str, iteration: int) -> None:
+        """Forget what follows an iteration that runs again."""
+        if name not in self._broken_loops:
+            self._broken_loops.add(name)
+            found = self._leftovers.after_iteration(name, iteration)
+            self._drop(found)
+            self._write_off(found)
+
+    def _drop(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self._earlier.pop(key, None)
+
+    def _write_off(self, keys: Iterable[str]) -> None:
+        """Note that what has committed does not count any more."""
+        for key in self._leftovers.write_off(keys):
+            self._writer.add(Commit(key, b"", 1, 0.0, 0.0, b""))
+
+    def begin_inside(self, node: int, items: tuple[int, ...], attempt: int, plan: Plan, given: Sequence[Any]) -> None:
+        """Note that a plan is to run in the place of an attempt.
+
+        What an attempt after the first has done is told from what those before it have done by what is noted here; a
+        later run takes over what the last one has done.
+
+        Parameters
+        ----------
+        node : int
+            The operation.
+        items : tuple of int
+            Which item of a map it is.
+        attempt : int
+            From 1.
+        plan : Plan
+            What runs.
+        given : sequence of object
+            The values of its parameters, if they do not follow from the inputs of the operation.
+        """
+        which = b""
+        if attempt > 1:
+            name, now = self._record.name_of(node, items), time.time()
+            which = _ATTEMPT.pack(attempt, now)
+            self._writer.add(Commit(name, b"", attempt, now, now, b""))
+        elif self._is_resumed:
+            earlier = self._earlier.get(self._record.name_of(node, items))
+            if earlier is not None and not earlier.fingerprint and earlier.attempt > 1:
+                which = _ATTEMPT.pack(earlier.attempt, earlier.started)
+        if which or given:
+            self._fingerprints.begin_inside(node, items, plan, given, which)
 
     # ------------------------------------------------------------ while it runs
 
@@ -256,6 +339,8 @@ class RunCheckpoint:
         commit = None
         if values is None:
             if fingerprint is not None:
+                if self._is_resumed:
+                    self._write_off_followers(node, items)
                 self._writer.add(Commit(name, fingerprint, 0, 0.0, 0.0, SKIPPED))
             return
         if fingerprint is not None:
@@ -267,12 +352,26 @@ class RunCheckpoint:
             else:
                 began, ended_at = self._began + started * _NANOSECOND, self._began + ended * _NANOSECOND
                 commit = Commit(name, fingerprint, attempt, began, ended_at, encoded.record, encoded.artifacts)
+        if self._is_resumed and commit is not None:
+            self._write_off_followers(node, items)
         if changes or (self._waits and commit is not None):
             if commit is None:
                 raise StateNotKeptError(name, self._not_kept.get(name) or self._why_unknown(node))
             self._writer.write(commit, changes)
         elif commit is not None:
             self._writer.add(commit)
+
+    def _write_off_followers(self, node: int, items: Sequence[int]) -> None:
+        """Have nobody combine what an operation puts out now with what followed from what it had put out before."""
+        if items:
+            return
+        record, plan, index = self._record, self._plan, node
+        if node >= self._count:
+            assert record.scopes is not None
+            plan, index = record.scopes.place(node)
+        for follower in plan.core.successors(index):
+            name = record.names(node - index + follower)
+            self._write_off([name, *self._leftovers.inside(name)])
 
     def _why_unknown(self, node: int) -> str:
         """Say why an operation has no fingerprint."""
@@ -352,6 +451,7 @@ class RunCheckpoint:
                 without,
                 self._earlier,
                 resumption.damaged,
+                self._dropped,
                 what_changed,
             )
         reasons.update(self._damaged_items)

@@ -51,6 +51,7 @@ class RunFingerprints:
         self.all: Sequence[bytes | None] = self._of_plan.all
         self._scopes = scopes
         self._inside: dict[Plan, Sequence[bytes | None]] = {}
+        self._begun: dict[tuple[int, tuple[int, ...]], tuple[Sequence[bytes | None] | None, bytes]] = {}
 
     def reason(self, node: int) -> str:
         """Return why an operation of the plan has none."""
@@ -65,11 +66,32 @@ class RunFingerprints:
             fingerprint = item(fingerprint, index)
         return fingerprint
 
+    def begin_inside(self, node: int, items: tuple[int, ...], plan: Plan, given: Sequence[Any], which: bytes) -> None:
+        """Note what is more to know of a plan that runs in the place of an operation.
+
+        Parameters
+        ----------
+        node : int
+            The operation.
+        items : tuple of int
+            Which item of a map it is.
+        plan : Plan
+            What runs.
+        given : sequence of object
+            The values of its parameters; empty where they follow from the inputs of the operation.
+        which : bytes
+            Which attempt it is.
+        """
+        known = self._of_plan.child(b"", plan, given).all if given else None
+        self._begun[node, items] = known, which
+
     def _of_expanded(self, node: int) -> bytes | None:
         assert self._scopes is not None
         plan, index, parent, items, iteration = self._scopes.origin(node)
         outer = self.of(parent, items)
-        known = self._inside.get(plan)
+        known, which = self._begun.get((parent, items), (None, b""))
+        if known is None:
+            known = self._inside.get(plan)
         if known is None:
             # Its parameters have values that come from the operation which was expanded.
             known = self._inside[plan] = self._of_plan.child(b"", plan, [None] * len(plan.given)).all
@@ -77,5 +99,5 @@ class RunFingerprints:
         if outer is None or own is None:
             return None
         turn = _NO_ITERATION if iteration is None else iteration
-        digest = blake2b(outer + turn.to_bytes(8, "little") + own[_OWN:], digest_size=16).digest()
+        digest = blake2b(outer + turn.to_bytes(8, "little") + own[_OWN:] + which, digest_size=16).digest()
         return own[:_OWN] + digest
