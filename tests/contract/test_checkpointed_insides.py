@@ -14,6 +14,9 @@ from execution_dataflow import (
     ExecutionEngine,
     ExecutionResult,
     GraphDefinition,
+    InputPort,
+    Operation,
+    OutputPort,
     RetryPolicy,
     operation,
 )
@@ -240,3 +243,57 @@ def test_what_an_attempt_has_done_is_not_combined_with_what_the_one_before_had_d
     assert world.ran == ["token", "use 1", "finish 1", "token", "use 4"]
     run(engine, sessions())
     assert world.ran == ["use 4", "finish 4"]
+
+
+class Journey(Operation):
+    dynamic = True
+    result = OutputPort(str)
+
+    def execute(self, context: ExecutionContext) -> Any:
+        inner = GraphDefinition("inner")
+        inner.output("result", inner.add(work, name="booked"))
+        return inner
+
+    def revert(self, context: ExecutionContext) -> None:
+        world("undone")
+
+
+class All(Operation):
+    each = InputPort(list[str])
+    result = OutputPort(str)
+
+    def execute(self, context: ExecutionContext) -> None:
+        self.result = ", ".join(self.each)
+
+    def revert(self, context: ExecutionContext) -> None:
+        world(f"undone {self.get_output('result')}")
+
+
+def test_what_ran_in_the_place_of_an_operation_that_was_reverted_runs_again(engine: ExecutionEngine) -> None:
+    graph = GraphDefinition("journey")
+    graph.add(operation(fetch, name="pay"), name=graph.add(Journey()))
+    for _ in range(2):
+        run(engine, graph, "rows of did booked", on_failure="revert")
+        assert world.ran == ["did booked", "rows of did booked", "undone"]
+    assert run(engine, graph).is_successful()
+    assert world.ran == ["did booked", "rows of did booked"]
+
+
+def test_what_was_restored_inside_of_an_operation_and_reverted_runs_again(engine: ExecutionEngine) -> None:
+    graph = GraphDefinition("journey")
+    graph.add(operation(fetch, name="pay"), name=graph.add(Journey()))
+    run(engine, graph, "rows of did booked")
+    run(engine, graph, "rows of did booked", on_failure="revert")
+    run(engine, graph)
+    assert world.ran == ["did booked", "rows of did booked"]
+
+
+def test_items_that_the_operation_behind_the_map_has_undone_run_again(engine: ExecutionEngine) -> None:
+    graph = GraphDefinition("bookings")
+    booked = graph.add(All(), each=graph.map(work, over={"name": ["a", "b"]}))
+    graph.add(operation(fetch, name="pay"), name=booked)
+    run(engine, graph, "rows of did a, did b", on_failure="revert")
+    assert world.ran[-1] == "undone did a, did b"
+    result = run(engine, graph)
+    assert world.ran == ["did a", "did b", "rows of did a, did b"]
+    assert result.explain_resume().reasons["work"] == "it was reverted"

@@ -20,6 +20,7 @@ from execution_dataflow.checkpoints.run_fingerprints import RunFingerprints
 from execution_dataflow.checkpoints.settings import Checkpoint
 from execution_dataflow.fingerprinting import item, what_changed
 from execution_dataflow.kept_state import take_changes
+from execution_dataflow.mapping import MappedOperation
 from execution_dataflow.storage_formats import ValueCodec
 from execution_dataflow.store_errors import StateNotKeptError, StoreError, UnstorableValueError
 from execution_dataflow.stores.journal import Commit, record_binding
@@ -400,12 +401,33 @@ class RunCheckpoint:
         StoreError or None
             Why the end was not noted: then the run looks interrupted, and everything else is as it should be.
         """
-        if self._writer.error is None:
-            for name in reverted:
+        error: StoreError | None = None
+        if reverted and self._writer.error is None:
+            names = [*reverted, *self._maps_before(reverted)]
+            for name in names:
                 self._writer.add(Commit(name, b"", 0, 0.0, 0.0, b""))
+            try:
+                self._write_off_inside(names)
+            except StoreError as failure:
+                error = failure
         self._writer.close()
         self._forget_values()
-        return self._give_back(state)
+        return self._give_back(state) or error
+
+    def _maps_before(self, names: Iterable[str]) -> set[str]:
+        """Return the maps that give something to operations, which undo their items: nothing else can."""
+        plan = self._plan
+        nodes = [node for node in map(plan.position_of, names) if node is not None]
+        before = {source for node in nodes for feeders in plan.core.feeders(node) for source, _ in feeders}
+        return {plan.names[node] for node in before if isinstance(plan.operations[node], MappedOperation)}
+
+    def _write_off_inside(self, names: Iterable[str]) -> None:
+        """Have nothing that is inside of operations count as committed, by this run or another one."""
+        self._writer.flush()
+        keys = [commit.key for commit in self.store.journal.commits(self._run_id) if commit.fingerprint]
+        self._leftovers = Leftovers(keys, frozenset(self._plan.names))
+        for name in names:
+            self._write_off(self._leftovers.inside(name))
 
     def _forget_values(self) -> None:
         """Keep of what had committed before only what the report says something of: whoever has the result has this."""
