@@ -194,6 +194,7 @@ class ActiveRun:
             # Last: what is wrong with anything else must not leave the run held.
             checkpoint = RunCheckpoint(stores, options.checkpoint, plan, given, record, hooks.checkpoint_failed)
             checkpoint.restore(self.core, retain, lent)
+            hooks.take_over_stand_ins()
             record.checkpoint = hooks.checkpoint = checkpoint
             record.state_store = checkpoint.store
 

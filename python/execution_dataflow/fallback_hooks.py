@@ -96,6 +96,17 @@ class FallbackHooks:
         self._waiting[node] = error
         return told, None
 
+    def take_over_stand_ins(self) -> None:
+        """Know what stood in for operations that are restored with their failures, for what undoes them."""
+        for node, told in self.record.fallbacks.items():
+            fallback: Fallback | None = self._spec(node).fallback
+            while fallback is not None and fallback.operation is not None:
+                assert fallback.spec is not None
+                if fallback.name == told.fallback:
+                    self._standing_in[node] = _StandIn(fallback, told.exception, told.attempt)
+                    break
+                fallback = fallback.spec.fallback
+
     @property
     def stand_ins(self) -> dict[int, _StandIn]:
         """The operations that stood in for failed ones, by node."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from command_lines import CommandLine
 
-from execution_dataflow import ExecutionContext, ExecutionEngine, GraphDefinition
+from execution_dataflow import ExecutionContext, ExecutionEngine, GraphDefinition, Operation, OutputPort, operation
 from execution_dataflow.stores.opening import open_store
 
 STORE = "sqlite:///runs.db"
@@ -175,6 +175,24 @@ def test_a_run_is_shown_with_what_has_committed(job: CommandLine) -> None:
     found = document(job, "runs", "show", "nightly", "--store", STORE)
     assert sorted(each["operation"] for each in found["operations"]) == ["rows", "titles"]
     assert (found["state"], found["commits"], found["can_resume"]) == ("FAILED", 2, True)
+
+
+def test_what_is_noted_of_a_failure_or_a_revert_is_not_shown_as_an_operation(job: CommandLine) -> None:
+    class Books(Operation):
+        booked = OutputPort(int)
+
+        def execute(self, context: ExecutionContext) -> None:
+            self.booked = 1
+
+        def revert(self, context: ExecutionContext) -> None: ...
+
+    graph = GraphDefinition("journey")
+    priced = graph.add(operation(lambda booked: 1 // 0, name="price", on_failure=-1), booked=graph.add(Books()))
+    graph.add(operation(lambda price: 1 // 0, name="pay"), price=priced)
+    with ExecutionEngine(checkpoint=job.folder / "runs.db") as engine:
+        engine.run(graph, ExecutionContext("nightly"), on_failure="revert")
+    shown = document(job, "runs", "show", "nightly", "--store", STORE)
+    assert [each["operation"] for each in shown["operations"]] == ["price"]
 
 
 def test_a_name_that_is_not_there_is_told_with_the_nearest(job: CommandLine) -> None:

@@ -18,6 +18,7 @@ from execution_dataflow.checkpoints.resume_report import ResumeReport
 from execution_dataflow.checkpoints.resumption import SKIPPED, USELESS, Resumption, reasons_to_run
 from execution_dataflow.checkpoints.run_fingerprints import RunFingerprints
 from execution_dataflow.checkpoints.settings import Checkpoint
+from execution_dataflow.checkpoints.stand_ins import earlier_failures, failure_commit
 from execution_dataflow.fingerprinting import item, what_changed
 from execution_dataflow.kept_state import take_changes
 from execution_dataflow.mapping import MappedOperation
@@ -146,6 +147,9 @@ class RunCheckpoint:
         if lent and retain != "all":
             retain = [*(() if isinstance(retain, str) else retain), *lent]
         plan, fingerprints = self._plan, self._fingerprints.all
+        failures, damaged = earlier_failures(plan, self._earlier, self._codec, self._record)
+        self._damaged_items.update(damaged)
+        self._drop(damaged)
         self._resumption = resumption = Resumption(
             plan.core, plan.names, fingerprints, self._earlier, self._codec, retain
         )
@@ -158,6 +162,8 @@ class RunCheckpoint:
                     (key for key, commit in self._earlier.items() if commit.fingerprint), frozenset(plan.names)
                 )
                 self._drop_inside(plan, plan.names, resumption.restored)
+                restored = resumption.restored
+                self._record.fallbacks.update({node: told for node, told in failures.items() if restored[node]})
                 _core.restore(run, resumption.restored, nodes)
                 resumption.forget_commits()
         except BaseException:
@@ -353,6 +359,8 @@ class RunCheckpoint:
             else:
                 began, ended_at = self._began + started * _NANOSECOND, self._began + ended * _NANOSECOND
                 commit = Commit(name, fingerprint, attempt, began, ended_at, encoded.record, encoded.artifacts)
+                if record.fallbacks and not items and node < self._count and node in record.fallbacks:
+                    self._writer.add(failure_commit(self._codec, commit, record.fallbacks[node]))
         if self._is_resumed and commit is not None:
             self._write_off_followers(node, items)
         if changes or (self._waits and commit is not None):

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from execution_dataflow.checkpoints.stand_ins import is_of_operation
 from execution_dataflow.commands.ages import age_from_text
 from execution_dataflow.commands.engine_choices import JsonOption, WorkersOption
 from execution_dataflow.commands.mistakes import Mistake, suggestion
@@ -95,7 +96,8 @@ def show(
     """Show what a store knows of a run: its state, who runs it, how it was started, what has committed."""
     with only_results_on_stdout(as_json) as results, chosen_store(store, artifacts) as opened, store_failures(opened):
         summary = found_run(opened, run)
-        committed = sorted(opened.journal.commits(run), key=lambda commit: commit.ended, reverse=True)
+        counted = (commit for commit in opened.journal.commits(run) if is_of_operation(commit))
+        committed = sorted(counted, key=lambda commit: commit.ended, reverse=True)
         if as_json:
             document = run_facts(summary)
             document["operations"] = [
