@@ -242,6 +242,70 @@ def test_version_stands_for_the_text(load: Load) -> None:
     assert changes(load, versioned, versioned.replace("version = '1'", "version = '1b'")) == ("its code",)
 
 
+VERSIONED = """
+from functools import partial
+from execution_dataflow import Operation, operation
+
+def double(x=1): return 2 * x
+def square(x=1): return x * x
+
+class Holder:
+    def double(self, x: int = 1): return 2 * x
+    def square(self, x: int = 1): return x * x
+
+def mapper(f):
+    @operation(version="1")
+    def apply(x: int = 1): return f(x)
+    return apply
+
+def scaling(by):
+    def scale(x): return by * x
+    return scale
+
+def class_of(f):
+    class Applied(Operation):
+        version = "1"
+        def execute(self, context): f(1)
+    return Applied()
+"""
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("operation(partial(double), version='1')", "operation(partial(square), version='1')"),
+        ("operation(Holder().double, version='1')", "operation(Holder().square, version='1')"),
+        ("operation(lambda x=1: 2 * x, version='1')", "operation(lambda x=1: x * x, version='1')"),
+        ("mapper(double)", "mapper(square)"),
+        ("mapper(lambda x: 2 * x)", "mapper(lambda x: x * x)"),
+        ("mapper(scaling(2))", "mapper(scaling(3))"),
+        ("mapper(mapper(double))", "mapper(mapper(square))"),
+        ("class_of(double)", "class_of(square)"),
+        ("class_of(2)", "class_of(3)"),
+        ("class_of(mapper(double))", "class_of(mapper(square))"),
+    ],
+)
+def test_version_is_that_of_one_function_and_of_no_other_that_is_made_in_the_same_place(
+    load: Load, one: str, other: str
+) -> None:
+    text = VERSIONED + "made = "
+    assert changes(load, text + one, text + other) != ()
+    assert changes(load, text + one, "\n\n" + text + one) == ()
+    if "lambda" not in one:
+        assert changes(load, text + one, text.replace("(x=1): return 2 * x", "(x=1): return x + x") + one) == ()
+
+
+@pytest.mark.parametrize("made", ["operation(double, version='1')", "mapper(double)", "class_of(1)"])
+def test_version_is_that_of_one_module(load: Load, made: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = VERSIONED + f"made = {made}"
+    before = fingerprint_of(load(text).made)
+    assert what_changed(before, fingerprint_of(load(f"__name__ = 'other'\n{text}").made)) == ("its code",)
+    of_a_program = fingerprint_of(load(f"__name__ = '__main__'\n{text}").made)
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "/elsewhere/program.py")
+    assert what_changed(of_a_program, fingerprint_of(load(f"__name__ = '__main__'\n{text}").made)) == ("its code",)
+
+
 def test_functions_of_packages_count_by_name_and_version(monkeypatch: pytest.MonkeyPatch) -> None:
     numpy = pytest.importorskip("numpy")
 

@@ -31,8 +31,12 @@ __all__ = [
     "add_function_code",
     "add_function_values",
     "add_named",
+    "closure_of",
     "define",
     "is_class_followed",
+    "is_code",
+    "module_of",
+    "values_of",
 ]
 
 # What a class has besides what its author wrote.
@@ -116,7 +120,7 @@ def add_function_code(walk: Walk, function: FunctionType) -> None:
             _add_name(walk, function, use)
         else:
             _add_import(walk, function, use)
-    for name, value in _values_of(function):
+    for name, value in values_of(function):
         if is_code(value):
             walk.text("has", name)
             walk.value(value, f"{name!r} of {function.__qualname__}")
@@ -128,20 +132,26 @@ def add_function_code(walk: Walk, function: FunctionType) -> None:
 
 def add_function_values(walk: Walk, function: FunctionType) -> None:
     """Add the values that a function was made with: defaults, and the variables of the function around it."""
-    for name, value in _values_of(function):
+    for name, value in values_of(function):
         if not is_code(value):
             walk.text("value", name)
             walk.value(value, f"{name!r} of {function.__qualname__}")
 
 
-def _values_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    code = function.__code__
-    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+def closure_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """Yield the names and values of the variables that a function has of the function around it."""
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         if name != "__class__":  # the class around it, for super(), which has it anyway
             try:
                 yield name, cell.cell_contents
             except ValueError:
                 yield name, None  # not set yet
+
+
+def values_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """Yield the names and values that a function was made with: variables of the function around it, and defaults."""
+    yield from closure_of(function)
+    code = function.__code__
     defaults = function.__defaults__ or ()
     positional = code.co_varnames[: code.co_argcount]
     yield from zip(positional[len(positional) - len(defaults) :], defaults, strict=True)

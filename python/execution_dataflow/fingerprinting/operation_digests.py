@@ -24,6 +24,7 @@ from execution_dataflow.fingerprinting.merkle import OWN_BYTES, lineages_of
 from execution_dataflow.fingerprinting.packages import is_followed
 from execution_dataflow.fingerprinting.plain_instances import PlainInstances
 from execution_dataflow.fingerprinting.values import new_walk
+from execution_dataflow.fingerprinting.versioned_code import add_versioned
 from execution_dataflow.fingerprinting.walks import DIGEST_BYTES, Findings, Walk, joined
 from execution_dataflow.functions import FunctionOperation, OperationFunction
 from execution_dataflow.mapping import MappedOperation, OneShot
@@ -58,7 +59,7 @@ class OperationDigests:
         # By identity, each with what must stay alive for that.
         self._plain: dict[int, tuple[Any, bytes]] = {}
         self._known: dict[tuple[int, ...], tuple[Any, bytes]] = {}
-        self._codes: dict[int, tuple[Any, bytes]] = {}
+        self._codes: dict[tuple[int, str | None], tuple[Any, bytes]] = {}
         self._ports: dict[int, tuple[PortSignature, bytes]] = {}
         self._constants: dict[int, tuple[Any, bytes]] = {}
         self._reads: dict[int, tuple[CodeType, frozenset[str] | None]] = {}
@@ -119,8 +120,8 @@ class OperationDigests:
         """Forget values, which may be large, and the rest where it is more than one program can have."""
         self._constants.clear()
         self.findings.large.clear()
-        found_once = (self._plain, self._known, self._codes, self._ports, self._reads, self._slots)
-        for known in (*found_once, self._plain_instances):
+        by_number: tuple[dict[Any, Any], ...] = (self._plain, self._known, self._codes, self._ports, self._reads)
+        for known in (*by_number, self._slots, self._plain_instances):
             if len(known) > _MOST_KNOWN:
                 known.clear()
 
@@ -202,12 +203,12 @@ class OperationDigests:
             return joined(type(operation).__name__.encode())
         made: Any = operation.function if isinstance(operation, FunctionOperation) else type(operation)
         version = operation._settings.version
-        if version is not None:
-            name = getattr(made, "__qualname__", None) or type(made).__qualname__
-            return joined(b"version", name.encode(), version.encode())
-        known = self._codes.get(id(made))
+        known = self._codes.get((id(made), version))
         if known is None:
-            known = self._codes[id(made)] = made, self._digest(lambda walk: _add_code(walk, made))
+            digest = self._digest(
+                lambda walk: _add_code(walk, made) if version is None else add_versioned(walk, made, version)
+            )
+            known = self._codes[id(made), version] = made, digest
         return known[1]
 
     def _configuration_of(self, operation: Operation) -> bytes:
@@ -315,8 +316,11 @@ class OperationDigests:
         """Add what is made of operations; tells whether it was that."""
         if isinstance(value, OperationFunction):
             version = value._options.get("version")
-            walk.text("function", "" if version is None else str(version))
-            walk.value(value.function if version is None else value.label)
+            walk.add("function")
+            if version is None:
+                walk.value(value.function)
+            else:
+                add_versioned(walk, value, str(version))
             return True
         if isinstance(value, Operation):
             digest = self.of(value)
