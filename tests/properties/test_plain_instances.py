@@ -76,3 +76,14 @@ def test_not_a_number_is_the_same_as_itself() -> None:
         assert math.isnan(operation.amount)  # type: ignore[attr-defined]
         found.add(digests.of(operation))
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("values", [(1, 2), ([1], [2])])
+def test_attribute_may_be_called_as_a_field_of_the_operations_of_functions_is(values: tuple[object, object]) -> None:
+    digests = OperationDigests({}, None)
+    found = set()
+    for value in values:
+        operation = Plain()
+        operation.definition = value  # type: ignore[attr-defined]
+        found.add(digests.of(operation))
+    assert len(found) == 2

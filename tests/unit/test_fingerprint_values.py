@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import enum
+import functools
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import threading
 import uuid
 from array import array
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -246,7 +247,139 @@ def test_code_of_a_class_counts_for_its_instances() -> None:
     assert value_digest(instance(1)) == value_digest(instance(1)) != value_digest(instance(2))
 
 
+class Filtered(Settings):
+    def __init__(self, where: str) -> None:
+        super().__init__(1)
+        self.where = where
+
+    @functools.cached_property
+    def shown(self) -> str:
+        return f"where {self.where}"
+
+
+class WithSlot(Settings):
+    __slots__ = ("where",)
+
+    def __init__(self, where: str) -> None:
+        super().__init__(1)
+        self.where = where
+
+
+@dataclass
+class Scale:
+    name: str
+    factor: InitVar[float]
+
+    def __post_init__(self, factor: float) -> None:
+        self._factor = factor
+
+
+@dataclass
+class Rows(list[int]):
+    name: str
+
+
+@dataclass
+class Fault(Exception):
+    name: str
+
+
+class Repeated:
+    def __init__(self, function: Any, times: int) -> None:
+        functools.update_wrapper(self, function)
+        self.times = times
+
+    def __call__(self, x: int) -> int:
+        return x
+
+
+class Chosen(set[int]):
+    __slots__ = ("name",)
+
+
+@dataclass
+class Connected:
+    name: str
+
+    def __post_init__(self) -> None:
+        self.connection = threading.local()
+        self.day = self.name[-1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"name": self.name, "day": self.day}
+
+
+def with_attributes(value: Any, **attributes: Any) -> Any:
+    for name, item in attributes.items():
+        setattr(value, name, item)
+    return value
+
+
+def rows_of(*items: int) -> Rows:
+    rows = Rows("a")
+    rows.extend(items)
+    return rows
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        lambda: [Filtered("a"), Filtered("b"), Settings(1)],
+        lambda: [WithSlot("a"), WithSlot("b")],
+        lambda: [Scale("a", 1), Scale("a", 2)],
+        lambda: [rows_of(1), rows_of(2), rows_of()],
+        lambda: [Fault("a").with_traceback(None), with_attributes(Fault("a"), args=(1,))],
+        lambda: [Settings(1), with_attributes(Settings(1), extra=1), with_attributes(Settings(1), extra=2)],
+        lambda: [Repeated(len, 1), Repeated(len, 2)],
+        lambda: [with_attributes(Chosen({1}), name="a"), with_attributes(Chosen({1}), name="b")],
+        lambda: [Connected("a"), Connected("b"), with_attributes(Connected("a"), day="c")],
+    ],
+)
+def test_what_an_instance_has_besides_its_declared_fields_counts(values: Any) -> None:
+    digests = [value_digest(value) for value in values()]
+    assert len(set(digests)) == len(digests)
+    assert digests == [value_digest(value) for value in values()]
+
+
+def test_what_an_instance_computed_from_its_fields_does_not_count() -> None:
+    used = Filtered("a")
+    assert used.shown == "where a"
+    assert value_digest(used) == value_digest(Filtered("a"))
+
+
 # ---------------------------------------------------------------- libraries
+
+
+def test_attributes_that_attrs_does_not_know_count_and_the_properties_that_it_keeps_do_not() -> None:
+    attrs = pytest.importorskip("attrs")
+
+    @attrs.define  # type: ignore[untyped-decorator,unused-ignore]
+    class Query:
+        table: str
+
+        @functools.cached_property
+        def shown(self) -> str:
+            return f"from {self.table}"
+
+    class Limited(Query):  # type: ignore[misc,unused-ignore]
+        def __init__(self, table: str, limit: int) -> None:
+            super().__init__(table)
+            self.limit = limit
+
+    assert value_digest(Limited("a", 1)) == value_digest(Limited("a", 1)) != value_digest(Limited("a", 2))
+    used = Query("a")
+    assert used.shown == "from a"
+    assert value_digest(used) == value_digest(Query("a")) != value_digest(Query("b"))
+
+
+def test_dataclasses_of_pydantic_count_by_their_fields() -> None:
+    dataclasses = pytest.importorskip("pydantic.dataclasses")
+
+    @dataclasses.dataclass  # type: ignore[untyped-decorator,unused-ignore]
+    class Size:
+        rows: int
+
+    assert value_digest(Size(1)) == value_digest(Size(1)) != value_digest(Size(2))
 
 
 def test_arrays_count_by_type_shape_and_content() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from typing import Any
 
 from execution_dataflow.fingerprinting.definitions import add_class, add_named
@@ -26,7 +27,7 @@ def library_rule(value: Any) -> Callable[[Walk, Any], None] | None:
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(value, numpy.ndarray):
         return _add_array  # of a subclass that is defined elsewhere
-    if hasattr(type(value), "__pydantic_fields__"):
+    if hasattr(type(value), "__pydantic_fields__") and not is_dataclass(value):
         return _add_model
     return None
 

@@ -35,7 +35,8 @@ __all__ = ["OperationDigests"]
 
 # What changes results: whether an input may be left out (1) and takes many sources (2).
 _THAT_CHANGE_RESULTS = 0b11
-_MACHINERY = frozenset({*OPTIONS, "_ports", "_settings", "_arguments", "definition"})
+_MACHINERY = frozenset({*OPTIONS, "_ports", "_settings", "_arguments"})
+_OF_FUNCTIONS = _MACHINERY | {"definition"}
 _RANDOM = frozenset({"rng", "random", "seed"})
 _MOST_KNOWN = 65_536
 
@@ -96,7 +97,7 @@ class OperationDigests:
                 if known is None:
                     known = self._plain[id(definition)] = definition, self._find(operation)
                 return known[1]
-            if fields.keys() <= _MACHINERY:
+            if fields.keys() <= _OF_FUNCTIONS:
                 kept = fields["definition"], fields["_ports"], fields.get("_settings")
                 key = tuple(map(id, kept))
                 known = self._known.get(key)
@@ -266,7 +267,8 @@ class OperationDigests:
 
     def _attributes(self, operation: Operation) -> dict[str, Any]:
         fields = getattr(operation, "__dict__", {})
-        found = {name: value for name, value in fields.items() if name not in _MACHINERY}
+        machinery = _OF_FUNCTIONS if isinstance(operation, FunctionOperation) else _MACHINERY
+        found = {name: value for name, value in fields.items() if name not in machinery}
         kind = type(operation)
         slots = self._slots.get(kind)
         if slots is None:

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from enum import Enum
-from functools import partial
+from functools import WRAPPER_ASSIGNMENTS, partial
 from types import (
     BuiltinFunctionType,
     ClassMethodDescriptorType,
@@ -23,6 +23,7 @@ from types import (
 from typing import Any
 
 from execution_dataflow.fingerprinting.definitions import add_class, add_function, add_named, define, is_class_followed
+from execution_dataflow.fingerprinting.instance_state import has_content, undeclared
 from execution_dataflow.fingerprinting.library_values import library_rule
 from execution_dataflow.fingerprinting.packages import is_installed, package_version
 from execution_dataflow.fingerprinting.walks import Findings, Walk
@@ -46,6 +47,8 @@ _MACHINERY = frozenset(
         "execution_dataflow.engine.ExecutionEngine",
     }
 )
+# What functools.update_wrapper() gives to what it is called with.
+_OF_WRAPPERS = frozenset({*WRAPPER_ASSIGNMENTS, "__wrapped__"})
 _NATIVE = (
     BuiltinFunctionType,
     MethodWrapperType,
@@ -100,11 +103,11 @@ def _rule_of_kind(value: Any) -> Callable[[Walk, Any], None]:
         if isinstance(value, base):
             return rule
     if is_dataclass(value):
-        return _add_dataclass
+        return _add_reduced if has_content(value) else _add_dataclass
     if callable(value) and hasattr(value, "__wrapped__"):
         return _add_wrapper
     if hasattr(kind, "__attrs_attrs__"):
-        return _add_attrs
+        return _add_reduced if has_content(value) else _add_attrs
     return _add_reduced
 
 
@@ -185,11 +188,14 @@ def _add_set(walk: Walk, value: Any) -> None:
         if is_inside:
             walk.add("itself")
             return
-        add_named(walk, type(value), is_versioned=False)
-        walk.unordered(value)
-        state = getattr(value, "__dict__", None)
-        if state:
-            walk.value(state)
+        kind = type(value)
+        if kind is set or kind is frozenset:
+            add_named(walk, kind, is_versioned=False)
+            walk.unordered(value)
+        else:
+            add_class(walk, kind)
+            walk.unordered(value)
+            _add_rest(walk, value)
 
 
 # ---------------------------------------------------------------- objects
@@ -233,8 +239,20 @@ def _add_partial(walk: Walk, value: Any) -> None:
 
 def _add_wrapper(walk: Walk, value: Any) -> None:
     # functools.lru_cache and its like: what they keep is no part of what they do.
-    add_named(walk, type(value))
-    walk.value(value.__wrapped__)
+    if not is_class_followed(type(value)):
+        add_named(walk, type(value))
+        walk.value(value.__wrapped__)
+        return
+    with walk.inside(value) as is_inside:
+        if is_inside:
+            walk.add("itself")
+            return
+        add_class(walk, type(value))
+        walk.value(value.__wrapped__)
+        for name, item in undeclared(value):
+            if name not in _OF_WRAPPERS:
+                walk.text("attribute", str(name))
+                walk.value(item, f"attribute {name!r} of {type(value).__name__}")
 
 
 def _add_alias(walk: Walk, value: Any) -> None:
@@ -249,6 +267,7 @@ def _add_dataclass(walk: Walk, value: Any) -> None:
         add_class(walk, type(value))
         for field in fields(value):
             _add_field(walk, value, field.name)
+        _add_rest(walk, value)
 
 
 def _add_attrs(walk: Walk, value: Any) -> None:
@@ -259,12 +278,19 @@ def _add_attrs(walk: Walk, value: Any) -> None:
         add_class(walk, type(value))
         for attribute in type(value).__attrs_attrs__:
             _add_field(walk, value, attribute.name)
+        _add_rest(walk, value)
 
 
 def _add_field(walk: Walk, value: Any, name: str) -> None:
     walk.text("field", name)
     if hasattr(value, name):
         walk.value(getattr(value, name), f"attribute {name!r} of {type(value).__name__}")
+
+
+def _add_rest(walk: Walk, value: Any) -> None:
+    for name, item in undeclared(value):
+        walk.text("attribute", str(name))
+        walk.value(item, f"attribute {name!r} of {type(value).__name__}")
 
 
 def _add_reduced(walk: Walk, value: Any) -> None:
