@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import dataclasses
-import re
 from collections.abc import Iterator
 from enum import Enum
 from functools import cached_property, partial, partialmethod
@@ -19,6 +17,7 @@ from types import (
 from typing import Any
 
 from execution_dataflow.fingerprinting.code_objects import Import, Name, code_facts
+from execution_dataflow.fingerprinting.declared_fields import GENERATED, add_declared, is_generated
 from execution_dataflow.fingerprinting.module_files import module_texts
 from execution_dataflow.fingerprinting.packages import is_followed, is_installed, package_version
 from execution_dataflow.fingerprinting.walks import Walk
@@ -43,14 +42,9 @@ __all__ = [
 _NOT_WRITTEN = frozenset({"_abc_impl", "__slotnames__"})
 _OF_OPERATIONS = frozenset({*OPTIONS, "_settings", "_given_settings", "_computed_settings", "_declared", "__new__"})
 _OF_NAMED_TUPLES = frozenset({"_make", "_replace", "__replace__", "_asdict", "__getnewargs__", "__new__", "__repr__"})
-_GENERATED = frozenset(
-    {
-        *("__init__", "__repr__", "__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__", "__hash__"),
-        *("__setattr__", "__delattr__", "__replace__", "__getstate__", "__setstate__", "_dataclass_getstate"),
-        "_dataclass_setstate",
-    }
-)
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+# Of the flags of a type: it was made while the program runs.
+_MADE = 1 << 9
 
 
 def module_of(definition: Any) -> str:
@@ -58,6 +52,8 @@ def module_of(definition: Any) -> str:
     name = getattr(definition, "__module__", None)
     if isinstance(name, str):
         return name
+    if isinstance(definition, FunctionType):
+        return ""  # made by exec() with names of its own
     owner = getattr(definition, "__objclass__", None) or type(getattr(definition, "__self__", None))
     return str(getattr(owner, "__module__", ""))
 
@@ -72,7 +68,7 @@ def add_named(walk: Walk, definition: Any, *, is_versioned: bool = True) -> None
 
 def add_class(walk: Walk, cls: type) -> None:
     """Add a class: followed if it is the user's, else by its name."""
-    if cls.__module__ == "builtins" or not is_followed(cls.__module__, walk.user):
+    if _is_builtin(cls) or not is_followed(_module_of_class(cls), walk.user):
         add_named(walk, cls)
     else:
         walk.definition(cls)
@@ -80,7 +76,16 @@ def add_class(walk: Walk, cls: type) -> None:
 
 def is_class_followed(cls: type) -> bool:
     """Return whether a class counts by its text."""
-    return cls.__module__ != "builtins" and is_followed(cls.__module__, None)
+    return not _is_builtin(cls) and is_followed(_module_of_class(cls), None)
+
+
+def _is_builtin(cls: type) -> bool:
+    # A class that exec() makes with names of its own says that it is one.
+    return cls.__module__ == "builtins" and (not cls.__flags__ & _MADE or vars(builtins).get(cls.__name__) is cls)
+
+
+def _module_of_class(cls: type) -> str:
+    return "" if cls.__module__ == "builtins" else cls.__module__
 
 
 def add_function(walk: Walk, function: FunctionType) -> None:
@@ -149,13 +154,16 @@ def closure_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def values_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    """Yield the names and values that a function was made with: variables of the function around it, and defaults."""
+    """Yield the names and values of what a function has: variables of the function around it, defaults, attributes."""
     yield from closure_of(function)
     code = function.__code__
     defaults = function.__defaults__ or ()
     positional = code.co_varnames[: code.co_argcount]
     yield from zip(positional[len(positional) - len(defaults) :], defaults, strict=True)
     yield from sorted((function.__kwdefaults__ or {}).items())
+    for name, value in sorted(function.__dict__.items()):
+        if not (name.startswith("__") and name.endswith("__")):
+            yield f".{name}", value
 
 
 def _add_name(walk: Walk, function: FunctionType, use: Name) -> None:
@@ -191,37 +199,12 @@ def _define_class(walk: Walk, cls: type) -> None:
         walk.value(type(cls))
     for base in cls.__bases__:
         walk.value(base)
-    if dataclasses.is_dataclass(cls):
-        _add_fields(walk, cls)
-    elif issubclass(cls, Enum):
-        for name, member in cls.__members__.items():
-            walk.text("member", name)
-            walk.value(member.value, f"{cls.__qualname__}.{name}")
-    elif "__pydantic_fields__" in vars(cls):
-        walk.text("fields", _ADDRESS.sub("", repr(vars(cls)["__pydantic_fields__"])))
-    elif "__attrs_attrs__" in vars(cls):
-        for attribute in vars(cls)["__attrs_attrs__"]:
-            walk.text("field", attribute.name)
-            walk.value(_plain_default(attribute.default), f"the default of {cls.__qualname__}.{attribute.name}")
+    add_declared(walk, cls)
     for name, member in sorted(vars(cls).items()):
         if _is_written(cls, name, member):
             walk.text("member", name)
             for part in _parts_of(member):
                 walk.value(part, f"attribute {name!r} of class {cls.__qualname__}")
-
-
-def _plain_default(default: Any) -> Any:
-    if type(default).__module__.partition(".")[0] in {"attr", "attrs"}:
-        return getattr(default, "factory", None)
-    return default
-
-
-def _add_fields(walk: Walk, cls: Any) -> None:
-    for name, field in vars(cls).get("__dataclass_fields__", {}).items():
-        walk.text("field", name, repr((field.init, field.kw_only)))
-        for default in (field.default, field.default_factory):
-            if default is not dataclasses.MISSING:
-                walk.value(default, f"the default of {cls.__qualname__}.{name}")
 
 
 def _is_written(cls: type, name: str, member: Any) -> bool:
@@ -230,14 +213,17 @@ def _is_written(cls: type, name: str, member: Any) -> bool:
     if issubclass(cls, Operation) and name in _OF_OPERATIONS:
         return False
     if issubclass(cls, Enum):
-        return _is_method(member) and any(module_of(part) == cls.__module__ for part in _parts_of(member))
-    if hasattr(cls, "__pydantic_fields__") and not _is_method(member):
+        if not _is_method(member):
+            return name not in cls.__members__ and not (name.startswith("_") and name.endswith("_"))
+        return any(module_of(part) == cls.__module__ for part in _parts_of(member))
+    fields = getattr(cls, "__pydantic_fields__", None)
+    if fields is not None and (name in fields or name == "model_config"):
         return False
     is_named_tuple = issubclass(cls, tuple) and hasattr(cls, "_fields")
     if is_named_tuple and (name in _OF_NAMED_TUPLES or type(member).__name__ == "_tuplegetter"):
         return False
-    if isinstance(member, FunctionType) and name in _GENERATED:
-        return not member.__code__.co_filename.startswith(("<string>", "<attrs generated"))
+    if name in GENERATED and is_generated(cls, member):
+        return False
     is_special = name.startswith("__") and name.endswith("__")
     return _is_method(member) or not is_special or name == "__slots__"
 

@@ -5,6 +5,7 @@ A library is asked only if it is imported: otherwise there is no value of it.
 
 from __future__ import annotations
 
+import gc
 import io
 import sys
 from collections.abc import Callable
@@ -41,7 +42,18 @@ def _numpy_rule(value: Any) -> Callable[[Walk, Any], None] | None:
         return _add_array
     if isinstance(value, numpy.generic):
         return _add_scalar
+    if isinstance(value, numpy.ufunc) and value.__name__.endswith(" (vectorized)"):
+        return _add_vectorized
     return _add_dtype if isinstance(value, numpy.dtype) else None
+
+
+def _add_vectorized(walk: Walk, value: Any) -> None:
+    """Add what numpy.frompyfunc() made, which has no attribute for the function that it calls."""
+    walk.text("vectorized", repr((value.nin, value.nout, value.identity)))
+    functions = [found for found in gc.get_referents(value) if callable(found)]
+    if not functions:
+        raise walk.refuse(f"{value!r} does not tell which function it calls")
+    walk.value(functions)
 
 
 def _dtype_text(dtype: Any) -> str:

@@ -13,6 +13,7 @@ from types import (
     ClassMethodDescriptorType,
     FunctionType,
     GenericAlias,
+    MappingProxyType,
     MethodDescriptorType,
     MethodType,
     MethodWrapperType,
@@ -20,7 +21,7 @@ from types import (
     UnionType,
     WrapperDescriptorType,
 )
-from typing import Any
+from typing import Any, ForwardRef
 
 from execution_dataflow.fingerprinting.definitions import add_class, add_function, add_named, define, is_class_followed
 from execution_dataflow.fingerprinting.instance_state import has_content, undeclared
@@ -256,7 +257,18 @@ def _add_wrapper(walk: Walk, value: Any) -> None:
 
 
 def _add_alias(walk: Walk, value: Any) -> None:
-    walk.text("type", repr(value))
+    walk.text("type", type(value).__name__, str(getattr(value, "__unpacked__", False)))
+    walk.value(getattr(value, "__origin__", None))
+    walk.value(value.__args__)
+
+
+def _add_forward(walk: Walk, value: ForwardRef) -> None:
+    walk.text("forward", value.__forward_arg__)
+
+
+def _add_proxy(walk: Walk, value: MappingProxyType[Any, Any]) -> None:
+    walk.add("mappingproxy")
+    walk.value(dict(value))
 
 
 def _add_dataclass(walk: Walk, value: Any) -> None:
@@ -377,5 +389,7 @@ _KINDS: list[tuple[Any, Callable[[Walk, Any], None]]] = [
     (partial, _add_partial),
     (_NATIVE, _add_native),
     (GenericAlias | UnionType, _add_alias),
+    (ForwardRef, _add_forward),
+    (MappingProxyType, _add_proxy),
     (set | frozenset, _add_set),
 ]
