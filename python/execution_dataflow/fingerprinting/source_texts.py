@@ -14,7 +14,7 @@ from threading import Lock
 from types import CodeType
 from typing import Any, TypeAlias
 
-__all__ = ["function_text", "module_text", "normal_form"]
+__all__ = ["function_text", "is_in_file", "normal_form"]
 
 _Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -45,9 +45,12 @@ class _File:
 
     def find(self, code: CodeType) -> _Function | None:
         """Return the tree of a function; ``None`` if it is not to be told, or was another one."""
-        key = code.co_name, code.co_firstlineno
-        nodes = self._nodes.get(key, ())
-        return nodes[0] if len(nodes) == 1 and code in self._codes.get(key, ()) else None
+        nodes = self._nodes.get((code.co_name, code.co_firstlineno), ())
+        return nodes[0] if len(nodes) == 1 and self.has(code) else None
+
+    def has(self, code: CodeType) -> bool:
+        """Return whether compiling the file gives this code."""
+        return code in self._codes.get((code.co_name, code.co_firstlineno), ())
 
 
 _files: dict[str, _File] = {}
@@ -76,13 +79,10 @@ def function_text(code: CodeType) -> bytes | None:
     return None if node is None else normal_form(node)
 
 
-def module_text(name: str) -> bytes | None:
-    """Return the text of a whole file in the same form; ``None`` if there is none."""
-    try:
-        with open(name, "rb") as file:
-            return normal_form(ast.parse(file.read()))
-    except (OSError, SyntaxError, ValueError):
-        return None
+def is_in_file(code: CodeType) -> bool:
+    """Return whether compiling the file of a function, as it is now, gives the code that the function has."""
+    linecache.checkcache(code.co_filename)
+    return _file(code.co_filename).has(code)
 
 
 def _file(name: str) -> _File:

@@ -51,13 +51,16 @@ class Findings:
     versions : dict of str to str
         The versions of installed packages.
     modules : dict of str to bytes
-        The texts of modules that functions import.
+        Digests of modules that functions import, with all that these import.
+    texts : dict of str to (bytes, tuple of str)
+        The digest of a module by itself, and what it imports.
     """
 
     def __init__(self) -> None:
         self.large: dict[int, tuple[Any, bytes]] = {}
         self.versions: dict[str, str] = {}
         self.modules: dict[str, bytes] = {}
+        self.texts: dict[str, tuple[bytes, tuple[str, ...]]] = {}
 
 
 class Walk:
