@@ -21,6 +21,7 @@ from execution_dataflow import (
     _core,
     operation,
 )
+from execution_dataflow.executors.threads import worker_threads
 
 
 def test_close_waits_for_runs_that_go_on_and_refuses_new_ones() -> None:
@@ -202,3 +203,23 @@ def test_closing_while_runs_are_submitted_loses_none() -> None:
         engine.close()
         await_event(refused)
         assert all(handle.wait(LIMIT_SECONDS) for handle in handles)
+
+
+def test_thread_that_is_being_started_may_give_back_the_threads_of_an_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first steps may collect garbage, with an engine in it, while its starter waits for them."""
+    plain, done = threading.Thread, []
+
+    class Collecting(threading.Thread):
+        def start(self) -> None:
+            finalizer = plain(target=worker_threads.release, args=(-1,), daemon=True)
+            finalizer.start()
+            finalizer.join(10.0)
+            done.append(not finalizer.is_alive())
+            super().start()
+
+    monkeypatch.setattr(threading, "Thread", Collecting)
+    wanted = _core.serving_threads() + 2
+    worker_threads.require(-2, wanted, wanted)
+    worker_threads.release(-2)
+    assert done
+    assert all(done)

@@ -25,7 +25,8 @@ class WorkerThreads:
     """Starts and stops the pool's threads."""
 
     def __init__(self) -> None:
-        # Reentrant: starting a thread may collect garbage, and with it an engine that gives its threads back.
+        # Reentrant: whoever holds it may collect garbage, and with it an engine that gives its threads back. So may a
+        # thread that is being started, for which its starter waits: it must not do so with the lock.
         self._lock = threading.RLock()
         self._demands: dict[int, int] = {}
         self._blocked = 0
@@ -52,19 +53,22 @@ class WorkerThreads:
             return
         with self._lock:
             self._demands[owner] = threads
-            try:
-                self._adjust()
-            except RuntimeError:
-                # The next run asks again.
-                self._demands[owner] = min(threads, _core.serving_threads())
-                if self._demands[owner] < at_least:
-                    raise
+            missing = self._resized()
+        try:
+            self._start(missing)
+        except RuntimeError:
+            # The next run asks again.
+            serving = _core.serving_threads()
+            with self._lock:
+                self._demands[owner] = min(threads, serving)
+            if serving < at_least:
+                raise
 
     def release(self, owner: int) -> None:
         """Forget the demand of an owner; threads that nobody else asked for leave."""
         with self._lock:
-            if self._demands.pop(owner, None) is not None:
-                self._adjust()
+            missing = [] if self._demands.pop(owner, None) is None else self._resized()
+        self._start_if_possible(missing)
 
     @contextmanager
     def replace_blocked(self) -> Iterator[None]:
@@ -76,16 +80,25 @@ class WorkerThreads:
         with self._lock:
             self._blocked += 1
         try:
-            with suppress(RuntimeError), self._lock:
-                self._adjust()
+            with self._lock:
+                missing = self._resized()
+            self._start_if_possible(missing)
             yield
         finally:
             with self._lock:
                 self._blocked -= 1
-                self._adjust()
+                missing = self._resized()
+            self._start_if_possible(missing)
 
-    def _adjust(self) -> None:
-        missing = _core.resize_pool(max(self._demands.values(), default=0) + self._blocked)
+    def _resized(self) -> list[int]:
+        """Tell the pool how many threads there are to be, and return the numbers of those to start: ours alone."""
+        return _core.resize_pool(max(self._demands.values(), default=0) + self._blocked)
+
+    def _start_if_possible(self, missing: list[int]) -> None:
+        with suppress(RuntimeError):
+            self._start(missing)
+
+    def _start(self, missing: list[int]) -> None:
         for position, worker in enumerate(missing):
             thread = threading.Thread(
                 target=_core.serve, args=(worker,), name=f"execution-dataflow-{worker + 1}", daemon=True
@@ -116,7 +129,7 @@ class WorkerThreads:
             with self._lock:
                 self._demands = {}
                 self._blocked = 0
-                self._adjust()
+                self._resized()
             for thread in self._alive_at(time.monotonic() + _LEAVE_SECONDS):
                 assert thread.ident is not None
                 _core.post_exception(thread.ident, AttemptCancelled)
