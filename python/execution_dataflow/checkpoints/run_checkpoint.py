@@ -442,6 +442,7 @@ class RunCheckpoint:
         flags = bytes(self._count) if self._resumption is None else self._resumption.restored
         ran = [name for name, flag in zip(self._names, flags, strict=True) if not flag]
         self._earlier = {name: self._earlier[name]._replace(outputs=b"") for name in ran if name in self._earlier}
+        self._leftovers = Leftovers((), ())
 
     def _give_back(self, state: str) -> StoreError | None:
         try:
