@@ -139,7 +139,9 @@ def _add_pandas_content(walk: Walk, value: Any) -> None:
         walk.value(value.codes)
     else:
         walk.value(value.name)
-        if isinstance(value, pandas.Series):
+        if isinstance(value, pandas.DatetimeIndex | pandas.TimedeltaIndex):
+            walk.text("frequency", str(value.freqstr))
+        elif isinstance(value, pandas.Series):
             walk.value(value.index, "the index")
             walk.value(value.attrs)
         _add_pandas_array(walk, value.array, "the values")
@@ -147,18 +149,34 @@ def _add_pandas_content(walk: Walk, value: Any) -> None:
 
 def _add_pandas_array(walk: Walk, values: Any, place: str) -> None:
     pandas, numpy = sys.modules["pandas"], sys.modules["numpy"]
-    walk.text("dtype", str(values.dtype))
-    if isinstance(values.dtype, numpy.dtype):
-        walk.value(numpy.asarray(values), place)
+    arrays, dtype = pandas.arrays, values.dtype
+    walk.text("dtype", str(dtype))
+    if isinstance(values, arrays.NumpyExtensionArray):
+        walk.value(values.to_numpy(), place)
     elif isinstance(values, pandas.Categorical):
         walk.value(values, place)
+    elif isinstance(values, arrays.DatetimeArray | arrays.TimedeltaArray | arrays.PeriodArray):
+        walk.value(getattr(dtype, "tz", None), f"the time zone of {place}")
+        _add_plain_array(walk, values.asi8)
+    elif isinstance(values, arrays.IntegerArray | arrays.FloatingArray | arrays.BooleanArray):
+        _add_plain_array(walk, numpy.asarray(values.isna()))
+        _add_plain_array(walk, values.to_numpy(dtype.numpy_dtype, na_value=dtype.numpy_dtype.type(0)))
     else:
-        # Nullable, zoned and text types: one element after the other, whatever they are kept in.
-        missing = pandas.isna(values)
-        walk.value(numpy.asarray(missing), place)
-        for item, is_missing in zip(values, missing, strict=True):
-            if not is_missing:
-                walk.value(item, place)
+        _add_items(walk, values, place)
+
+
+def _add_items(walk: Walk, values: Any, place: str) -> None:
+    """Add text, intervals and what else an array may hold, whatever it is kept in."""
+    pandas, numpy = sys.modules["pandas"], sys.modules["numpy"]
+    missing = numpy.asarray(pandas.isna(values))
+    _add_plain_array(walk, missing)
+    given = [item for item, is_missing in zip(values, missing.tolist(), strict=True) if not is_missing]
+    if isinstance(values.dtype, pandas.StringDtype):
+        walk.text("strings", str(values.dtype.storage), "".join(given))
+        _add_plain_array(walk, numpy.fromiter(map(len, given), "<i8", len(given)))
+        return
+    for item in given:
+        walk.value(item, place)
 
 
 # ---------------------------------------------------------------- Arrow and polars
