@@ -45,7 +45,7 @@ from dataclasses import dataclass, field
 @dataclass(eq=True, frozen=True)
 class Record:
     first: int
-    second: int = field(default=2, compare=True, hash=None)
+    second: int = field(default=2, compare=True, metadata={"scale": 3})
 
 def made(): return Record
 """
@@ -126,7 +126,8 @@ def test_validators_of_one_field_count(load: Load, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("eq=True", "eq=False"), ("frozen=True", "order=True"), ("compare=True", "compare=False")]
+    ("old", "new"),
+    [("eq=True", "eq=False"), ("frozen=True", "order=True"), ("compare=True", "compare=False"), (": 3", ": 4")],
 )
 def test_what_the_methods_of_a_dataclass_are_made_from_counts(load: Load, old: str, new: str) -> None:
     assert changes(load, DATACLASS, DATACLASS.replace(old, new)) == ("its code",)

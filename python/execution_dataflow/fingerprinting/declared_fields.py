@@ -71,6 +71,7 @@ def _add_fields(walk: Walk, cls: Any) -> None:
         for default in (field.default, field.default_factory):
             if default is not dataclasses.MISSING:
                 walk.value(default, f"the default of {cls.__qualname__}.{name}")
+        _add_metadata(walk, cls, name, field.metadata)
 
 
 def _add_attributes(walk: Walk, cls: Any) -> None:
@@ -80,6 +81,13 @@ def _add_attributes(walk: Walk, cls: Any) -> None:
         walk.value(_plain_default(attribute.default), f"the default of {cls.__qualname__}.{attribute.name}")
         for name in _CALLED_BY_ATTRIBUTES:
             walk.value(getattr(attribute, name, None), f"the {name} of {cls.__qualname__}.{attribute.name}")
+        _add_metadata(walk, cls, attribute.name, attribute.metadata)
+
+
+def _add_metadata(walk: Walk, cls: type, name: str, metadata: Mapping[Any, Any]) -> None:
+    if metadata:
+        walk.add("metadata")
+        walk.value(dict(metadata), f"the metadata of {cls.__qualname__}.{name}")
 
 
 def _plain_default(default: Any) -> Any:
