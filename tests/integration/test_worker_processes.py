@@ -466,17 +466,3 @@ def test_modules_next_to_the_script_and_the_working_directory_are_found(tmp_path
     print(result.get_output(five), result.get_output(where) == os.getcwd())
     """
     assert run_program(tmp_path, MAIN, program) == (0, ["5 True"], "")
-
-
-def test_workers_that_cannot_start_fail_the_run_by_name(tmp_path: Path) -> None:
-    program = """
-    import execution_dataflow.executors.processes.pool
-    sys.path[:] = []
-    graph = GraphDefinition()
-    graph.add(wait, path="never")
-    error = engine.run(graph).first_error
-    print(type(error.exception).__name__)
-    """
-    code, lines, errors = run_program(tmp_path, MAIN, program)
-    assert (code, lines) == (0, ["WorkerStartError"])
-    assert "ModuleNotFoundError" in errors

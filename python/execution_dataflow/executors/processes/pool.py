@@ -20,22 +20,18 @@ from execution_dataflow.executors.processes.messages import ResultMessage
 from execution_dataflow.executors.processes.outcomes import conclude, conclude_held
 from execution_dataflow.executors.processes.process_run import ProcessRun
 from execution_dataflow.executors.processes.sent_things import PackedOperation, SentThings
-from execution_dataflow.executors.processes.spawn import start_worker
+from execution_dataflow.executors.processes.starts import Starts
 from execution_dataflow.executors.processes.state_desk import StateDesk
 from execution_dataflow.executors.processes.task import Task
 from execution_dataflow.executors.processes.waiting import WaitingTasks
 from execution_dataflow.executors.processes.wire import Incoming
 from execution_dataflow.process_errors import WorkerDied, WorkerStartError
-from execution_dataflow.shared_memory import Accounts, WorkerLink, begin_use, end_use
+from execution_dataflow.shared_memory import Accounts, begin_use, end_use
 
 __all__ = ["ProcessPool"]
 
 _log = logging.getLogger("execution_dataflow.processes")
 
-# Processes in a row that end by themselves before they take a task, until what waits for one is failed. One that was
-# killed meanwhile says less: so many of these count as one.
-_MOST_FAILED_STARTS = 3
-_KILLED_STARTS = 30
 # A process that has not said that it is ready by then never will.
 _START_SECONDS = 60.0
 # How often processes are looked at where the system does not tell of their end.
@@ -64,7 +60,6 @@ class ProcessPool:
 
     def __init__(self, workers: int, native_threads: int | None) -> None:
         self.workers = workers
-        self._native_threads = native_threads
         # Reentrant: what happens under it may collect garbage, and with it an engine that closes its pool.
         self._lock = threading.RLock()
         # Tasks, and what else is to be done on the pool's thread.
@@ -78,12 +73,12 @@ class ProcessPool:
         self._selector.register(self._wake_reader, selectors.EVENT_READ, None)
         self._members: list[Member] = []
         self._waiting = WaitingTasks()
-        self._failed_starts = 0.0
         self._sent = SentThings()
         self._open_runs = 0
         self._memory = begin_use()
         self._tidy_at: int | None = None
         self._desk = StateDesk(workers, self._hand_over)
+        self._starts = Starts(native_threads, self._memory, self._desk)
         self._thread = threading.Thread(target=self._serve, name="execution-dataflow-processes", daemon=True)
         self._thread.start()
 
@@ -279,15 +274,12 @@ class ProcessPool:
         starting = sum(not member.is_ready for member in self._members)
         wanted = min(waiting - starting, self.workers - len(self._members))
         for _ in range(wanted):
-            link = WorkerLink(self._memory)
             try:
-                started = start_worker(self._native_threads, link.options())
-            except OSError as fault:
-                link.close()
+                member = self._starts.start()
+            except WorkerStartError as error:
                 if not self._members:
-                    self._fail_all(WorkerStartError(f"no worker process can be started: {fault}"))
+                    self._fail_all(error)
                 return
-            member = Member(started, link, self._desk)
             self._members.append(member)
             self._selector.register(member.connection, selectors.EVENT_READ, member)
             if member.watch is not None:
@@ -344,7 +336,7 @@ class ProcessPool:
             self._note_memory_use()
         elif message.kind == messages.READY:
             member.is_ready = True
-            self._failed_starts = 0.0
+            self._starts.note_ready()
         elif message.kind == messages.CALL:
             answer_call(member, *message.data)
         elif message.kind in (messages.PROGRESS, messages.LOG):
@@ -370,16 +362,9 @@ class ProcessPool:
         for task in others:
             self._enqueue(task)
         if not member.is_ready:
-            self._failed_starts += 1 if ending.signal is None else 1 / _KILLED_STARTS
-            if self._failed_starts >= _MOST_FAILED_STARTS:
-                self._failed_starts = 0.0
-                how = f"signal {ending.signal}" if ending.signal is not None else f"exit code {ending.exit_code}"
-                self._fail_all(
-                    WorkerStartError(
-                        f"{_MOST_FAILED_STARTS} worker processes in a row ended before they took any work, the last "
-                        f"one with {how}; what they wrote to stderr says why"
-                    )
-                )
+            error = self._starts.note_failed(ending)
+            if error is not None:
+                self._fail_all(error)
         if running is None:
             return
         running.attempt.begin()

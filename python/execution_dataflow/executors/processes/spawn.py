@@ -49,6 +49,10 @@ _NATIVE_THREADS = (
 )
 
 
+# A process that has not read by then how it is to start never will.
+_READ_SECONDS = 60.0
+
+
 class Started(NamedTuple):
     """A worker process that was started.
 
@@ -85,22 +89,32 @@ def start_worker(native_threads: int | None, memory: tuple[int, tuple[str, ...]]
     OSError
         The system starts no more processes.
     """
+    # A program may have put paths into both, or anything else.
+    path, argv = [str(entry) for entry in sys.path], [str(entry) for entry in sys.argv]
     connection, others = socket.socketpair()
     control, others_control = socket.socketpair()
     marker = Marker()
     try:
-        process = _start(others, others_control, marker, native_threads)
-        path = [str(entry) for entry in sys.path]
-        data = json.dumps({"path": path, "argv": sys.argv, "marker": marker.name, "memory": memory}).encode()
-        connection.sendall(len(data).to_bytes(8, "little") + data)
+        data = json.dumps({"path": path, "argv": argv, "marker": marker.name, "memory": memory}).encode()
+        try:
+            process = _start(others, others_control, marker, native_threads)
+        finally:
+            # With these open here too, nothing would tell that the process is gone which is to read what follows.
+            others.close()
+            others_control.close()
     except BaseException:
         marker.close()
         connection.close()
         control.close()
         raise
-    finally:
-        others.close()
-        others_control.close()
+    # One that is gone already is missed as any other that ends before it takes work. One that does not read is ended.
+    connection.settimeout(_READ_SECONDS)
+    try:
+        connection.sendall(len(data).to_bytes(8, "little") + data)
+    except TimeoutError:
+        process.kill()
+    except OSError:
+        pass
     marker.close_file()
     connection.setblocking(False)
     control.setblocking(False)
