@@ -52,7 +52,7 @@ class EngineThreads:
         from execution_dataflow.executors.processes.pool import ProcessPool
 
         with self._lock:
-            if self.process_pool is None:
+            if self.process_pool is None or self.process_pool.is_broken:
                 if native_threads == "auto":
                     native_threads = max(1, usable_cpus() // workers)
                 limit = native_threads if isinstance(native_threads, int) else None

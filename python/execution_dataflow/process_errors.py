@@ -25,6 +25,8 @@ class WorkerDied(DataflowError):
         The number of the signal that ended it.
     exit_code : int, optional
         What it exited with, if no signal ended it.
+    by_engine : bool, optional
+        Whether the engine ended it, for an error of its own.
 
     Attributes
     ----------
@@ -44,9 +46,17 @@ class WorkerDied(DataflowError):
     """
 
     def __init__(
-        self, operation: str = "", pid: int = 0, signal: int | None = None, exit_code: int | None = None
+        self,
+        operation: str = "",
+        pid: int = 0,
+        signal: int | None = None,
+        exit_code: int | None = None,
+        *,
+        by_engine: bool = False,
     ) -> None:
-        if signal is None:
+        if by_engine:
+            how = "was ended by the engine for an internal error, which it has logged (please report it),"
+        elif signal is None:
             how = "ended" if exit_code is None else f"ended with exit code {exit_code}"
         else:
             how = f"was ended by {_signal_name(signal)}{_hint_of(signal)}"

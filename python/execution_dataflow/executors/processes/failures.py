@@ -12,7 +12,7 @@ from execution_dataflow.error_record import place_of, without_engine
 from execution_dataflow.executors.processes.values import Packed
 from execution_dataflow.process_errors import RemoteTraceback, TransferError
 
-__all__ = ["attach_traceback", "pack_failure"]
+__all__ = ["attach_traceback", "pack_failure", "text_of", "told"]
 
 _LONGEST_CHAIN = 16
 
@@ -50,13 +50,13 @@ def _packed(error: BaseException, pack: Callable[[Any], Packed]) -> Packed:
             # Many an exception with an __init__ of its own pickles, and cannot be made again.
             if type(pickle.loads(packed.stream)) is type(error):
                 return packed
-        except Exception:
+        except BaseException:
             continue
     kind = type(error)
     return pack(
         TransferError(
             f"{kind.__module__}.{kind.__qualname__} was raised in a worker process, and cannot be sent from there: "
-            f"neither it nor its class can be pickled. Its text: {_text(error)}"
+            f"neither it nor its class can be pickled. Its text: {text_of(error)}"
         )
     )
 
@@ -87,24 +87,30 @@ def _plain(value: Any) -> Any:
     """The value, or its text if it cannot be pickled."""
     try:
         pickle.dumps(value)
-    except Exception:
-        return _text(value)
+    except BaseException:
+        return text_of(value)
     return value
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Return the text of an exception, or the repr of another value, whatever it raises when it is asked for it."""
     try:
         return str(value) if isinstance(value, BaseException) else repr(value)
-    except Exception as fault:
+    except BaseException as fault:
         return f"(no text: {type(fault).__name__})"
+
+
+def told(fault: BaseException) -> str:
+    """Return the class and the text of an exception."""
+    return f"{type(fault).__name__}: {text_of(fault)}"
 
 
 def _loaded(stream: bytes, text: str) -> BaseException:
     try:
         error = pickle.loads(stream)
-    except Exception as fault:
+    except BaseException as fault:
         error = TransferError(
-            f"an exception was raised in a worker process that cannot be made again here: {_text(fault)}. "
+            f"an exception was raised in a worker process that cannot be made again here: {told(fault)}. "
             f"It was: {text.strip().splitlines()[-1] if text.strip() else 'unknown'}"
         )
-    return error if isinstance(error, BaseException) else TransferError(f"{error!r} is no exception")
+    return error if isinstance(error, BaseException) else TransferError(f"{text_of(error)} is no exception")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from execution_dataflow.errors import OutsideRunError
 from execution_dataflow.executors.processes import messages
+from execution_dataflow.executors.processes.failures import told
 from execution_dataflow.executors.processes.member import Member
 from execution_dataflow.executors.processes.process_run import ProcessRun
 from execution_dataflow.executors.processes.wire import Incoming
@@ -25,9 +27,9 @@ def answer_call(member: Member, key: str, method: str, arguments: bytes) -> None
         answer: Any = member.calls.answer(key, method, pickle.loads(arguments))
         stream = pickle.dumps(answer, 5) if run is None else run.pack_answer(answer)
         is_answer = True
-    except Exception as fault:
+    except BaseException as fault:
         is_answer = False
-        stream = pickle.dumps(TransferError(f"shared state cannot be used: {type(fault).__name__}: {fault}"))
+        stream = pickle.dumps(TransferError(f"shared state cannot be used: {told(fault)}"))
     member.reply(is_answer, stream)
 
 
@@ -42,8 +44,8 @@ def pass_on(member: Member, message: Incoming) -> None:
             run.log(*said)
         else:
             run.progress(*said)
-    except Exception as fault:
-        run.record.logger_for(None).warning("a message of a worker process could not be passed on", exc_info=fault)
+    except BaseException as fault:
+        _warn(run, "a message of a worker process could not be passed on", fault)
 
 
 def hear_of_state(member: Member, message: Incoming) -> None:
@@ -79,8 +81,8 @@ def _found_in_state(run: ProcessRun | None, what: str, arguments: tuple[Any, ...
 def _pickled_error(error: BaseException) -> bytes:
     try:
         return pickle.dumps(error, 5)
-    except Exception:
-        return pickle.dumps(StoreError(f"{type(error).__name__}: {error}"), 5)
+    except BaseException:
+        return pickle.dumps(StoreError(f"{told(error)}"), 5)
 
 
 def note_checks(member: Member, number: int, nanoseconds: int, stream: bytes) -> None:
@@ -93,5 +95,11 @@ def note_checks(member: Member, number: int, nanoseconds: int, stream: bytes) ->
         for node, items, label, outcomes, is_success in pickle.loads(stream):
             is_in_time = not task.is_late(nanoseconds)
             task.run.record.note_checks(node, items, label, outcomes, is_success and is_in_time)
-    except Exception as fault:
-        task.run.record.logger_for(None).warning("the checks of %s could not be noted", task.name, exc_info=fault)
+    except BaseException as fault:
+        _warn(task.run, f"the checks of {task.name} could not be noted", fault)
+
+
+def _warn(run: ProcessRun, text: str, fault: BaseException) -> None:
+    # A handler of the user's may raise what it has raised before, and there is nobody else to tell.
+    with suppress(BaseException):
+        run.record.logger_for(None).warning("%s", text, exc_info=fault)

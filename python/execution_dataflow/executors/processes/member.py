@@ -20,6 +20,7 @@ from execution_dataflow.executors.processes.state_desk import StateDesk
 from execution_dataflow.executors.processes.task import Task
 from execution_dataflow.executors.processes.values import WirePart, resolve, wire_part_of_parcel
 from execution_dataflow.executors.processes.wire import Inbox, Outbox
+from execution_dataflow.process_errors import WorkerDied
 from execution_dataflow.shared_memory import Description, Parcel, WorkerLink
 
 __all__ = ["MOST_QUEUED_BYTES", "Ending", "Member"]
@@ -104,6 +105,8 @@ class Member:
         self.queued_bytes = 0
         # When it is killed unless its cancelled tasks have ended, and whose they are.
         self.grace_ends: dict[int, int] = {}
+        # It was killed for an error of the engine.
+        self.is_faulty = False
         # The task for which it was killed.
         self.killed_for: Task | None = None
         # The task that it was last seen at, and since when.
@@ -354,6 +357,11 @@ class Member:
         begun = self.marker.task
         running = next((task for task in tasks if task.number == begun), None)
         return running, [task for task in tasks if task is not running]
+
+    def death(self, running: Task, ending: Ending) -> WorkerDied:
+        """Return the error of what it was at work on when it ended."""
+        pid = self.process.pid
+        return WorkerDied(running.name, pid, ending.signal, ending.exit_code, by_engine=self.is_faulty)
 
     def close(self) -> None:
         """Close the connections: a process that waits for work ends."""

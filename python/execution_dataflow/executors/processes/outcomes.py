@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from execution_dataflow.executors.processes.failures import attach_traceback
+from execution_dataflow.executors.processes.failures import attach_traceback, told
 from execution_dataflow.executors.processes.held_results import results_in
 from execution_dataflow.executors.processes.member import Member
 from execution_dataflow.executors.processes.messages import ResultMessage
@@ -51,7 +51,7 @@ def _succeed(member: Member, task: Task, took: int, load: Callable[[], tuple[Any
     operation.note(took)
     try:
         outputs = load()
-    except Exception as fault:
+    except BaseException as fault:
         attempt.fail(_unreadable(task, fault))
         return
     # It keeps what was sent, and whoever consumes the outputs may want the memory for itself.
@@ -78,10 +78,10 @@ def _commit(task: Task, outputs: tuple[Any, ...]) -> None:
         overlays.take(attempt.node, attempt.items, attempt.attempt)
 
 
-def _unreadable(task: Task, fault: Exception) -> TransferError:
+def _unreadable(task: Task, fault: BaseException) -> TransferError:
     """Return the error of a task whose outputs came and cannot be loaded."""
     return TransferError(
         f"the outputs of {task.name} cannot be made again from what its worker process sent: "
-        f"{type(fault).__name__}: {fault}. Give plain data, or run it with executor='thread'",
+        f"{told(fault)}. Give plain data, or run it with executor='thread'",
         operation=task.name,
     )

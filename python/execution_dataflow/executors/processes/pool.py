@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import selectors
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from execution_dataflow import _core
 from execution_dataflow.executors.processes import messages
+from execution_dataflow.executors.processes.ends import end_members, fail_tasks
 from execution_dataflow.executors.processes.hearing import answer_call, hear_of_state, note_checks, pass_on
 from execution_dataflow.executors.processes.member import MOST_QUEUED_BYTES, Ending, Member
 from execution_dataflow.executors.processes.messages import ResultMessage
@@ -25,7 +26,7 @@ from execution_dataflow.executors.processes.state_desk import StateDesk
 from execution_dataflow.executors.processes.task import Task
 from execution_dataflow.executors.processes.waiting import WaitingTasks
 from execution_dataflow.executors.processes.wire import Incoming
-from execution_dataflow.process_errors import WorkerDied, WorkerStartError
+from execution_dataflow.process_errors import WorkerStartError
 from execution_dataflow.shared_memory import Accounts, begin_use, end_use
 
 __all__ = ["ProcessPool"]
@@ -43,8 +44,17 @@ _MEMORY_IDLE_SECONDS = 10.0
 # none stands idle for it, and enough that who has most room is not asked for each.
 _SHARE_NANOSECONDS = 100_000
 _TASK_NANOSECONDS = 20_000
+_FAULT = "internal error of the engine in its thread for worker processes"
+# So many turns in a row that go wrong in a way that nobody thought of end the pool.
+_MOST_FAULTS = 20
 # Selectors refuse to wait for much longer than a month.
 _LONGEST_SLEEP_SECONDS = 3600.0
+
+
+def _tell_of_fault(text: str) -> None:
+    # A handler of the user's may raise anything, and the thread goes on.
+    with suppress(BaseException):
+        _log.exception("%s; please report it", text)
 
 
 class ProcessPool:
@@ -56,6 +66,11 @@ class ProcessPool:
         How many processes there may be.
     native_threads : int or None
         How many threads the native libraries of each may use; ``None`` leaves them alone.
+
+    Attributes
+    ----------
+    is_broken : bool
+        Whether its thread has ended by errors of the engine, so that it takes nothing any more.
     """
 
     def __init__(self, workers: int, native_threads: int | None) -> None:
@@ -66,6 +81,11 @@ class ProcessPool:
         self._incoming: list[Task | Callable[[], None]] = []
         self._is_woken = False
         self._is_closing = False
+        self._is_over = False
+        self.is_broken = False
+        # Turns in a row that went wrong, and what is said to who comes when the thread is gone.
+        self._faults = 0
+        self._fault = "the worker processes of this engine were closed"
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_reader.setblocking(False)
         self._wake_writer.setblocking(False)
@@ -134,11 +154,14 @@ class ProcessPool:
 
     def _hand_over(self, action: Task | Callable[[], None]) -> None:
         with self._lock:
-            self._incoming.append(action)
-            if self._is_woken or threading.get_ident() == self._thread.ident:
-                return
-            self._is_woken = True
+            if not self._is_over:
+                self._incoming.append(action)
+                if self._is_woken or threading.get_ident() == self._thread.ident:
+                    return
+                self._is_woken = True
         self._wake()
+        if self._is_over and isinstance(action, Task):
+            fail_tasks([action], self._fault)
 
     def _wake(self) -> None:
         try:
@@ -149,13 +172,26 @@ class ProcessPool:
     # ------------------------------------------------------------ on the pool's thread
 
     def _serve(self) -> None:
-        while not self._is_closing:
+        while not self._is_closing and self._faults < _MOST_FAULTS:
             try:
                 self._turn()
-            except Exception:
-                _log.exception("internal error of the engine in its thread for worker processes; please report it")
+                self._faults = 0
+            except BaseException as fault:
+                self._faults += 1
+                _tell_of_fault(_FAULT)
+                self._fault = f"{_FAULT} ({type(fault).__name__}), and it has ended"
                 time.sleep(_LOOK_SECONDS)
         self._take_incoming()
+        with self._lock:
+            # From now on nothing comes in: nobody is to wait for a thread that is gone.
+            self._is_over = True
+            left = [action for action in self._incoming if isinstance(action, Task)]
+            self._incoming = []
+        if not self._is_closing:
+            self.is_broken = True
+            left += self._waiting.take_all()
+            left += [task for member in self._members for task in member.tasks]
+        fail_tasks(left, self._fault)
         self._shut_down()
 
     def _turn(self) -> None:
@@ -173,11 +209,12 @@ class ProcessPool:
         """Do something for one process; should that go wrong in a way that nobody thought of, end that one alone."""
         try:
             action()
-        except Exception:
+        except BaseException:
             self._end_faulty(member)
 
     def _end_faulty(self, member: Member) -> None:
-        _log.exception("internal error of the engine while it heard a worker process; please report it")
+        _tell_of_fault("internal error of the engine while it heard a worker process")
+        member.is_faulty = True
         member.kill()
 
     def _clear_wake(self) -> None:
@@ -196,8 +233,8 @@ class ProcessPool:
                     self._enqueue(action)
                 else:
                     action()
-            except Exception:
-                _log.exception("internal error of the engine in its thread for worker processes; please report it")
+            except BaseException:
+                _tell_of_fault(_FAULT)
 
     def _enqueue(self, task: Task) -> None:
         if not task.run.is_open:
@@ -227,7 +264,7 @@ class ProcessPool:
                 waiting.take_first()
                 attempt.cancel()
                 continue
-            if task.operation is None and not self._prepare(task):
+            if task.operation is None and not task.is_prepared():
                 waiting.take_first()
                 continue
             if not share or task.operation is not operation or member is None:
@@ -242,22 +279,11 @@ class ProcessPool:
                 self._note_memory_use()
             try:
                 member.assign(task, definitions)
-            except Exception:
+            except BaseException:
                 self._end_faulty(member)
                 share = 0
             else:
                 share = share - 1 if member.queued_bytes < MOST_QUEUED_BYTES else 0
-
-    def _prepare(self, task: Task) -> bool:
-        inputs = task.attempt.inputs
-        if inputs is None:
-            return False
-        try:
-            task.prepare(inputs)
-        except Exception as fault:
-            task.attempt.fail(fault)
-            return False
-        return True
 
     def _roomiest(self, expected_ns: int) -> tuple[Member | None, int]:
         """Return who has the fewest tasks and takes more, and how many of them before it is asked again."""
@@ -278,16 +304,12 @@ class ProcessPool:
                 member = self._starts.start()
             except WorkerStartError as error:
                 if not self._members:
-                    self._fail_all(error)
+                    fail_tasks(self._waiting.take_all(), str(error))
                 return
             self._members.append(member)
             self._selector.register(member.connection, selectors.EVENT_READ, member)
             if member.watch is not None:
                 self._selector.register(member.watch, selectors.EVENT_READ, member)
-
-    def _fail_all(self, error: Exception) -> None:
-        for task in self._waiting.take_all():
-            task.attempt.fail(type(error)(str(error)))
 
     def _send(self, member: Member) -> None:
         try:
@@ -364,7 +386,7 @@ class ProcessPool:
         if not member.is_ready:
             error = self._starts.note_failed(ending)
             if error is not None:
-                self._fail_all(error)
+                fail_tasks(self._waiting.take_all(), str(error))
         if running is None:
             return
         running.attempt.begin()
@@ -378,7 +400,7 @@ class ProcessPool:
             # It was killed for what it had worked on the moment before.
             self._enqueue(running)
         else:
-            running.attempt.fail(WorkerDied(running.name, member.process.pid, ending.signal, ending.exit_code))
+            running.attempt.fail(member.death(running, ending))
 
     def _cancel_run(self, run: ProcessRun, grace_end: int) -> None:
         run.is_cancelled = True
@@ -439,7 +461,7 @@ class ProcessPool:
 
     def _next_look(self) -> float | None:
         """How long the thread may sleep."""
-        if self._incoming:
+        if self._incoming or self._faults:
             return 0.0
         now = time.monotonic_ns()
         moments: list[int] = [] if self._tidy_at is None else [self._tidy_at]
@@ -454,26 +476,9 @@ class ProcessPool:
         return min(max(0, min(moments) - now) * 1e-9, _LONGEST_SLEEP_SECONDS) if moments else None
 
     def _shut_down(self) -> None:
-        """Close all connections and wait for the processes, which end when they are idle; end the others."""
+        """End the processes, and what waits for one."""
         deadline = time.monotonic() + _CLOSE_SECONDS
-        for member in self._members:
-            try:
-                member.outbox.flush()
-            except OSError:
-                pass
-            member.close()
-        for member in self._members:
-            if member.tasks:
-                member.kill()
-        for member in self._members:
-            try:
-                member.process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                member.kill()
-                member.process.wait()
-            for task in member.tasks:
-                task.attempt.cancel()
-            member.release()
+        end_members(self._members, deadline)
         self._desk.close(max(0.0, deadline - time.monotonic()))
         self._members.clear()
         for task in self._waiting.take_all():

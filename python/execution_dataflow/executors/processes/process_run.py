@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from execution_dataflow import _core
 from execution_dataflow.executors.processes.definitions import DefinitionTable
+from execution_dataflow.executors.processes.failures import told
 from execution_dataflow.executors.processes.run_seed import pack_seed
 from execution_dataflow.executors.processes.sent_things import PackedOperation, SentThings
 from execution_dataflow.executors.processes.shared_proxy import forget_shared
@@ -127,7 +128,7 @@ class ProcessRun:
         packer.used = set()
         try:
             packed = packer.pack(inputs)
-        except Exception as fault:
+        except BaseException as fault:
             name = self.record.name_of(attempt.node, attempt.items)
             raise self._input_fault(operation.spec, inputs, fault, name) from fault
         return packed, frozenset(packer.used)
@@ -148,9 +149,9 @@ class ProcessRun:
         self._packer.used = set()
         try:
             packed = self._packer.pack_in_band(operation)
-        except Exception as fault:
+        except BaseException as fault:
             error = TransferError(
-                f"{spec.label} cannot be sent to a worker process: {type(fault).__name__}: {fault}. Keep locks, "
+                f"{spec.label} cannot be sent to a worker process: {told(fault)}. Keep locks, "
                 "connections and open files out of the operation (context.clients makes them where it runs), or run it "
                 "with executor='thread'",
                 operation=spec.label,
@@ -159,17 +160,19 @@ class ProcessRun:
             return error
         return self._sent.operation(spec, packed.stream, frozenset(self._packer.used))
 
-    def _input_fault(self, spec: _core.NodeSpec, inputs: tuple[Any, ...], fault: Exception, name: str) -> TransferError:
+    def _input_fault(
+        self, spec: _core.NodeSpec, inputs: tuple[Any, ...], fault: BaseException, name: str
+    ) -> TransferError:
         port = None
         for candidate, value in zip(spec.input_names, inputs, strict=True):
             try:
                 self._packer.pack((value,))
-            except Exception:
+            except BaseException:
                 port = candidate
                 break
         which = "the inputs" if port is None else f"input {port!r}"
         return TransferError(
-            f"{which} of {spec.label} cannot be sent to a worker process: {type(fault).__name__}: {fault}. Pass plain "
+            f"{which} of {spec.label} cannot be sent to a worker process: {told(fault)}. Pass plain "
             "data, or run it with executor='thread'",
             operation=name,
             port=port,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from execution_dataflow.context import ExecutionContext
+from execution_dataflow.executors.processes.failures import text_of
 from execution_dataflow.executors.processes.shared_proxy import remote_state, share
 from execution_dataflow.executors.processes.values import Packer
 from execution_dataflow.kept_state import StateTerms
@@ -103,10 +104,10 @@ def pack_seed(record: RunRecord, packer: Packer, keys: dict[int, str]) -> bytes:
             bare = settings.run_id, settings.log_level, settings.seed, pack_shared(context.shared)[1]
             return pickle.dumps(_BareSeed((bare, rest)), 5)
         return packer.pack_in_band(RunSeed(context, *rest)).stream
-    except Exception as fault:
+    except BaseException as fault:
         raise TransferError(
-            f"the context of run {record.run_id!r} cannot be sent to worker processes: {fault}. Put only what pickles "
-            "into its parameters and attributes; make connections in clients={name: factory}"
+            f"the context of run {record.run_id!r} cannot be sent to worker processes: {text_of(fault)}. Put only what "
+            "pickles into its parameters and attributes; make connections in clients={name: factory}"
         ) from fault
 
 
@@ -147,9 +148,9 @@ def _effective_level(logger: logging.Logger) -> int:
 def _packed_client(packer: Packer, name: str, source: Any) -> tuple[bytes | None, str]:
     try:
         return packer.pack_in_band(source).stream, ""
-    except Exception as fault:
+    except BaseException as fault:
         how = "its factory" if callable(source) else "a client that is ready; give a factory instead:"
-        return None, f"client {name!r} cannot be made in a worker process: {how} cannot be pickled ({fault})"
+        return None, f"client {name!r} cannot be made in a worker process: {how} cannot be pickled ({text_of(fault)})"
 
 
 def _remake_settings(fields: tuple[Any, ...], clients: dict[str, tuple[bytes | None, str]]) -> RunSettings:
@@ -161,8 +162,8 @@ def _client(stream: bytes | None, fault: str) -> Any:
         return _refusing(fault)
     try:
         return pickle.loads(stream)
-    except Exception as error:
-        return _refusing(f"a client cannot be made in a worker process: {error}")
+    except BaseException as error:
+        return _refusing(f"a client cannot be made in a worker process: {text_of(error)}")
 
 
 def _refusing(fault: str) -> Callable[[], Any]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from execution_dataflow import _core
+from execution_dataflow.executors.processes.failures import told
 from execution_dataflow.executors.processes.process_run import ProcessRun
 from execution_dataflow.executors.processes.sent_things import PackedOperation
 from execution_dataflow.executors.processes.values import WirePart, wire_part
 from execution_dataflow.executors.time_over import timeout_of
+from execution_dataflow.process_errors import TransferError
 from execution_dataflow.shared_memory import Parcel
 from execution_dataflow.stores.journal import StateChange
 from execution_dataflow.timeout_errors import OperationTimeout
@@ -91,14 +93,19 @@ class Task:
         self.needs = _NO_NEEDS
         self.changes: Sequence[StateChange] | None = None
 
-    def prepare(self, inputs: tuple[object, ...]) -> None:
-        """Make ready what is sent.
+    def is_prepared(self) -> bool:
+        """Make ready what is sent; whether that can be done, otherwise the attempt has failed."""
+        inputs = self.attempt.inputs
+        if inputs is None:
+            return False
+        try:
+            self._prepare(inputs)
+        except BaseException as fault:
+            self.attempt.fail(fault if isinstance(fault, Exception) else TransferError(told(fault)))
+            return False
+        return True
 
-        Raises
-        ------
-        TransferError
-            The operation, the context or an input cannot be sent.
-        """
+    def _prepare(self, inputs: tuple[object, ...]) -> None:
         operation, stream = self.run.prepare_plain(self.attempt, inputs)
         if stream is not None:
             self.part = stream, ()

@@ -17,7 +17,7 @@ from execution_dataflow import _core
 from execution_dataflow.contract_levels import ContractLevel
 from execution_dataflow.executors.processes import messages
 from execution_dataflow.executors.processes.definitions import forget_definitions, receive_definition
-from execution_dataflow.executors.processes.failures import pack_failure
+from execution_dataflow.executors.processes.failures import pack_failure, told
 from execution_dataflow.executors.processes.held_results import SHORT_NANOSECONDS, HeldResults
 from execution_dataflow.executors.processes.marker import Marker
 from execution_dataflow.executors.processes.messages import ResultMessage, TaskMessage
@@ -215,10 +215,10 @@ class _Worker:
     ) -> tuple[Any, ...]:
         try:
             inputs, _ = unpack(packed.pop(), body, 0)
-        except Exception as fault:
+        except BaseException as fault:
             raise TransferError(
                 f"the inputs of {spec.label} cannot be made again in its worker process: "
-                f"{type(fault).__name__}: {fault}. Run it with executor='thread', or pass plain data",
+                f"{told(fault)}. Run it with executor='thread', or pass plain data",
                 operation=spec.label,
             ) from fault
         arguments = (spec, operation, record, record.context, node, attempt, items, inputs)
@@ -235,13 +235,13 @@ class _Worker:
     def _packed_outputs(self, outputs: tuple[Any, ...], spec: _core.NodeSpec) -> Packed:
         try:
             return self._packer.pack(outputs)
-        except Exception as fault:
+        except BaseException as fault:
             port = next(
                 (name for name, value in zip(spec.output_names, outputs, strict=False) if self._fails(value)), None
             )
             which = "the outputs" if port is None else f"output {port!r}"
             raise TransferError(
-                f"{which} of {spec.label} cannot be sent from its worker process: {type(fault).__name__}: {fault}. "
+                f"{which} of {spec.label} cannot be sent from its worker process: {told(fault)}. "
                 "Give plain data, or run it with executor='thread'",
                 operation=spec.label,
                 port=port,
@@ -250,7 +250,7 @@ class _Worker:
     def _fails(self, value: Any) -> bool:
         try:
             self._packer.pack((value,))
-        except Exception:
+        except BaseException:
             return True
         return False
 
@@ -263,9 +263,9 @@ class _Worker:
             operation = pickle.loads(stream)
             spec = spec_at_level(operation, contracts)
             made = self._operations[number] = (spec, operation)
-        except Exception as fault:
+        except BaseException as fault:
             raise TransferError(
-                f"{label} cannot be loaded in a worker process: {type(fault).__name__}: {fault}. A worker imports what "
+                f"{label} cannot be loaded in a worker process: {told(fault)}. A worker imports what "
                 "modules define and is sent what __main__ defines; cloudpickle.register_pickle_by_value(module) has "
                 "it sent the contents of a module too",
                 operation=str(label),
@@ -278,10 +278,8 @@ class _Worker:
             return known
         try:
             seed: RunSeed = pickle.loads(known)
-        except Exception as fault:
-            raise TransferError(
-                f"the context cannot be made again in a worker process: {type(fault).__name__}: {fault}"
-            ) from fault
+        except BaseException as fault:
+            raise TransferError(f"the context cannot be made again in a worker process: {told(fault)}") from fault
         sys.path[:] = seed.path
         if os.getcwd() != seed.directory:
             os.chdir(seed.directory)
