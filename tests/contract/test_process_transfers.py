@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import threading
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from execution_dataflow import ExecutionContext, ExecutionEngine, TransferError,
 from execution_dataflow.executors.processes.pool import ProcessPool
 
 # What is no Exception: it passes all that catches only those.
-BASES = [SystemExit, KeyboardInterrupt, GeneratorExit]
+BASES: list[type[BaseException]] = [SystemExit, KeyboardInterrupt, GeneratorExit]
 
 
 class Unsendable:
@@ -148,6 +150,33 @@ def test_context_that_raises_anything_when_it_is_pickled_is_named(
     assert isinstance(result.first_error.exception, TransferError)
     assert "the context of run" in str(result.first_error.exception)
     assert value_of(processes, lambda: 1) == 1
+
+
+class Fussy(Exception):
+    """Pickles, and cannot be made again."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{code}: {text}")
+
+
+def test_log_record_with_a_field_that_cannot_be_loaded_brings_its_text(
+    processes: ExecutionEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = os.getpid()
+
+    def log(context: ExecutionContext) -> int:
+        fields = {"error": Fussy(503, "later"), "leaving": Elsewhere(SystemExit, here), "rows": [3]}
+        context.logger.warning("failed once", extra={**fields, "lock": threading.Lock()})
+        return os.getpid()
+
+    with caplog.at_level(logging.WARNING, "execution_dataflow.run"):
+        before = value_of(processes, log)
+    record: Any = next(record for record in caplog.records if record.message == "failed once")
+    assert record.error == "503: later"
+    assert "Elsewhere object" in record.leaving
+    assert record.rows == [3]
+    assert "lock" in record.lock
+    assert before in {value_of(processes, lambda: os.getpid()) for _ in range(4)}
 
 
 def test_thread_that_goes_wrong_over_and_over_fails_what_waits_and_is_replaced(

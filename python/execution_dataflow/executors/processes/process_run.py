@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -182,10 +183,11 @@ class ProcessRun:
         """Return the answer to a question of a worker."""
         return self._packer.pack_in_band(value).stream
 
-    def log(self, fields: dict[str, Any]) -> None:
-        """Hand a log record of an operation to this run's logger."""
+    def log(self, fields: dict[str, Any], others: dict[str, tuple[bytes, str]]) -> None:
+        """Hand a log record of an operation to this run's logger: its plain fields, pickles and texts of the others."""
         logger = self.record.logger_for(None).logger
         if logger.isEnabledFor(fields["levelno"]):
+            fields.update((name, _loaded_or_text(*sent)) for name, sent in others.items())
             logger.handle(logging.makeLogRecord(fields))
 
     def progress(self, node: int, items: tuple[int, ...], fraction: float, message: str) -> None:
@@ -197,6 +199,13 @@ class ProcessRun:
         forget_shared(self._shared_keys.values())
         self._operations.clear()
         self._kept.clear()
+
+
+def _loaded_or_text(stream: bytes, text: str) -> Any:
+    try:
+        return pickle.loads(stream)
+    except BaseException:
+        return text
 
 
 def _again(error: TransferError) -> TransferError:

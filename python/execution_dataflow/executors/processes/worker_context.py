@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from execution_dataflow.checks.outcome import CheckOutcome
+from execution_dataflow.executors.processes.failures import text_of
 from execution_dataflow.executors.processes.messages import LOG, PROGRESS
 from execution_dataflow.executors.processes.run_seed import RunSeed
 from execution_dataflow.executors.processes.shared_proxy import parent
@@ -24,6 +25,9 @@ __all__ = ["CheckNote", "GuestRecord"]
 
 CheckNote: TypeAlias = tuple[int, tuple[int, ...], str, tuple[CheckOutcome, ...], bool]
 """What `RunRecord.note_checks` takes."""
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 class _SendingLogger(logging.Logger):
@@ -45,18 +49,20 @@ class _SendingLogger(logging.Logger):
         if record.exc_info and record.exc_info[0] is not None:
             fields["exc_text"] = logging.Formatter().formatException(record.exc_info)
         fields["exc_info"] = None
-        for name, value in fields.items():
-            if not isinstance(value, str | int | float | None):
-                fields[name] = _sendable(value)
-        parent().tell(LOG, (self._run, fields))
+        # What is not plain goes apart: it may fail to load where the record is heard, which is to hear the rest.
+        others: dict[str, tuple[bytes, str]] = {}
+        for name, value in list(fields.items()):
+            if type(value) not in _PLAIN:
+                del fields[name]
+                others[str(name)] = _stream_of(value), text_of(value)
+        parent().tell(LOG, (self._run, fields, others))
 
 
-def _sendable(value: Any) -> Any:
+def _stream_of(value: Any) -> bytes:
     try:
-        pickle.dumps(value)
-    except Exception:
-        return repr(value)
-    return value
+        return pickle.dumps(value, 5)
+    except BaseException:
+        return b""  # which does not load: its text stands for it
 
 
 class GuestRecord(RunRecord):
