@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Lock
+
+from execution_dataflow.stores.journal import Commit
 
 __all__ = ["Leftovers"]
 
@@ -17,15 +19,19 @@ class Leftovers:
 
     Parameters
     ----------
-    keys : iterable of str
-        What has committed.
-    own : collection of str
-        The names of the operations of the plan, which are inside of nothing.
+    commits : mapping of str to Commit
+        What has committed, by its key.
+    is_own : callable
+        Whether a name is that of an operation of the plan, which is inside of nothing.
     """
 
-    def __init__(self, keys: Iterable[str], own: Collection[str]) -> None:
-        self._valid = set(keys)
-        self._inside: Sequence[str] = sorted(self._valid.difference(own))
+    def __init__(self, commits: Mapping[str, Commit], is_own: Callable[[str], bool]) -> None:
+        # Copied as a dict is, which costs a resumed run least; what was reverted counts already as not committed.
+        self._valid = dict.fromkeys(commits)
+        for key in [key for key, commit in commits.items() if not commit.fingerprint]:
+            del self._valid[key]
+        inside = [key for key in self._valid if ("[" in key or "/" in key) and not is_own(key)]
+        self._inside: Sequence[str] = sorted(inside)
         self._lock = Lock()
 
     def inside(self, name: str) -> list[str]:
@@ -45,8 +51,9 @@ class Leftovers:
     def write_off(self, keys: Iterable[str]) -> list[str]:
         """Return those of some keys that still count. From now on they do not."""
         with self._lock:
-            found = [key for key in keys if key in self._valid]
-            self._valid.difference_update(found)
+            found = [key for key in dict.fromkeys(keys) if key in self._valid]
+            for key in found:
+                del self._valid[key]
         return found
 
     def _between(self, first: str, end: str) -> Sequence[str]:

@@ -43,6 +43,7 @@ _QUICK = frozenset({int, float, bool, str, type(None), list, dict, type(_MISSING
 _PORTS = tuple(f"output {port}" for port in range(1024))
 # An attempt of what is expanded: its number, and when it began.
 _ATTEMPT = struct.Struct("<qd")
+_NO_LEFTOVERS = Leftovers({}, lambda name: True)
 
 
 class RunCheckpoint:
@@ -106,7 +107,7 @@ class RunCheckpoint:
             with collection_paused():
                 self._earlier = {commit.key: commit for commit in journal.commits(record.run_id)}
             self._is_resumed = bool(self._earlier)
-            self._leftovers = Leftovers((), ())
+            self._leftovers = _NO_LEFTOVERS
             # The loops of which an iteration was not restored, and so none that follows it.
             self._broken_loops: set[str] = set()
             # What began anew, though something inside of it had committed.
@@ -158,9 +159,7 @@ class RunCheckpoint:
         try:
             with collection_paused():
                 nodes = resumption.nodes()
-                self._leftovers = Leftovers(
-                    (key for key, commit in self._earlier.items() if commit.fingerprint), frozenset(plan.names)
-                )
+                self._leftovers = Leftovers(self._earlier, self._is_own)
                 self._drop_inside(plan, plan.names, resumption.restored)
                 restored = resumption.restored
                 self._record.fallbacks.update({node: told for node, told in failures.items() if restored[node]})
@@ -233,6 +232,9 @@ class RunCheckpoint:
         if iteration is not None and not all(restored[node] for node, _ in outputs[:-1] if node >= 0):
             self._break_loop(owner, iteration)
         return nodes
+
+    def _is_own(self, name: str) -> bool:
+        return self._plan.position_of(name) is not None
 
     def _drop_inside(self, plan: Plan, keys: Sequence[str], restored: bytes) -> None:
         """Forget what is inside of operations that are given something else than in the earlier run."""
@@ -432,8 +434,8 @@ class RunCheckpoint:
     def _write_off_inside(self, names: Iterable[str]) -> None:
         """Have nothing that is inside of operations count as committed, by this run or another one."""
         self._writer.flush()
-        keys = [commit.key for commit in self.store.journal.commits(self._run_id) if commit.fingerprint]
-        self._leftovers = Leftovers(keys, frozenset(self._plan.names))
+        commits = {commit.key: commit for commit in self.store.journal.commits(self._run_id)}
+        self._leftovers = Leftovers(commits, self._is_own)
         for name in names:
             self._write_off(self._leftovers.inside(name))
 
@@ -442,7 +444,7 @@ class RunCheckpoint:
         flags = bytes(self._count) if self._resumption is None else self._resumption.restored
         ran = [name for name, flag in zip(self._names, flags, strict=True) if not flag]
         self._earlier = {name: self._earlier[name]._replace(outputs=b"") for name in ran if name in self._earlier}
-        self._leftovers = Leftovers((), ())
+        self._leftovers = _NO_LEFTOVERS
 
     def _give_back(self, state: str) -> StoreError | None:
         try:
