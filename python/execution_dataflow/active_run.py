@@ -432,6 +432,11 @@ class ActiveRun:
         self.core.stop()
         self._hooks.stop_pending()
 
+    def cancel_if_stranded(self) -> None:
+        """Cancel it if the event loop of its coroutines was closed under it: it would never end."""
+        if self._hooks.is_stranded:
+            self.cancel(self.record.cancel_reason or "the event loop of its coroutines was closed")
+
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the end; an operation of another run that waits lends its thread, so that runs never starve."""
         if self._is_given_up:
@@ -490,9 +495,6 @@ class ActiveRun:
     def _name_what_is_left(self) -> None:
         running = [self.plan.label(node) for node, state in enumerate(self.core.states()) if state == _RUNNING]
         if sys.stderr is not None and running:
-            print(
-                f"execution-dataflow: the program ended while {', '.join(map(repr, running))} of run "
-                f"{self.record.run_id!r} did not stop; it was left behind",
-                file=sys.stderr,
-                flush=True,
-            )
+            names = ", ".join(map(repr, running))
+            text = f"the program ended while {names} of run {self.record.run_id!r} did not stop; it was left behind"
+            print(f"execution-dataflow: {text}", file=sys.stderr, flush=True)

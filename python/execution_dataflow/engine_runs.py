@@ -6,6 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from execution_dataflow import _core
@@ -81,6 +82,7 @@ class EngineRuns:
                 return
             self._closed = True
         for run in self._runs():
+            run.cancel_if_stranded()
             run.wait()
         self._stop_threads()
         self._stores.close()
@@ -170,13 +172,15 @@ class EngineRuns:
         run_ref = weakref.ref(run)
 
         def let_go() -> None:
-            if then is not None:
-                then()
             run = run_ref()
             # An interrupted call is made again, and must not count a run twice.
             seats = 0 if run is None else _submitted.pop(run, 0)
             with self._lock:
                 self._submitted_seats -= seats
+            if then is not None:
+                # Nobody awaits it any more on an event loop that was closed.
+                with suppress(RuntimeError):
+                    then()
 
         run.call_at_end(let_go)
 

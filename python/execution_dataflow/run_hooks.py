@@ -68,7 +68,7 @@ class ShieldedTasks:
     def __init__(self, hooks: RunHooks) -> None:
         self._hooks = hooks
         # Kept by the run: a loop has only weak references to its tasks.
-        self.tasks = hooks.shielded
+        self.tasks = self.shielded = hooks.shielded
 
     @property
     def grace_seconds(self) -> float:
@@ -293,6 +293,11 @@ class RunHooks(CheckpointHooks, MapHooks, FallbackHooks, ExpansionHooks, TimeHoo
         if self._processes is not None:
             self._processes[0].cancel(self._processes[1], self.grace_seconds)
         self._expect_end()
+
+    @property
+    def is_stranded(self) -> bool:
+        """Whether the event loop of its coroutines is closed: those that are left will never end."""
+        return self._host is not None and self._host.loop.is_closed()
 
     def run_ends(self) -> RunState | None:
         """Close the clients and tell the engine: every node has its outcome. After an interrupt it is called again.

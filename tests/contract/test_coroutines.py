@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 
 import pytest
+from patience import await_event, close_in_time, eventually
 
 from execution_dataflow import (
     ExecutionContext,
     ExecutionEngine,
     ExecutionResult,
+    GraphCompleted,
     GraphDefinition,
     GraphError,
     InputPort,
@@ -271,3 +274,63 @@ def test_a_long_chain_of_coroutines_and_threads_alternates() -> None:
     with ExecutionEngine(max_workers=2) as engine:
         assert engine.run(graph).get_output(last) == expected
         assert asyncio.run(engine.run_async(graph)).get_output(last) == expected
+
+
+def close_the_loop_under_a_run(engine: ExecutionEngine, graph: GraphDefinition, began: threading.Event) -> None:
+    async def leave() -> None:
+        running.append(asyncio.create_task(engine.run_async(graph)))
+        await asyncio.to_thread(await_event, began)
+
+    running: list[asyncio.Task[ExecutionResult]] = []
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(leave())
+    loop.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("way", ["close", "deadline"])
+def test_run_whose_event_loop_is_closed_under_it_ends(way: str) -> None:
+    began = threading.Event()
+
+    @operation
+    async def lasts() -> None:
+        began.set()
+        await asyncio.sleep(1000)
+
+    @operation(always_run=True)
+    async def clears_up() -> None:
+        await asyncio.sleep(1000)
+
+    ended: list[RunState] = []
+    engine = ExecutionEngine(deadline_seconds=0.5 if way == "deadline" else None, grace_seconds=0.2)
+    engine.subscribe(lambda event: ended.append(event.state), GraphCompleted)
+    graph = GraphDefinition()
+    graph.add_dependency(graph.add(lasts), graph.add(clears_up))
+    close_the_loop_under_a_run(engine, graph, began)
+    if way == "deadline":
+        assert eventually(lambda: ended)
+    close_in_time(engine.close)
+    assert ended == [RunState.CANCELLED]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_end_of_a_run_whose_event_loop_was_closed_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began, goes_on = threading.Event(), threading.Event()
+    raised: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", raised.append)
+
+    def works() -> None:
+        began.set()
+        await_event(goes_on)
+
+    engine = ExecutionEngine()
+    graph = GraphDefinition()
+    graph.add(works)
+    close_the_loop_under_a_run(engine, graph, began)
+    goes_on.set()
+    close_in_time(engine.close)
+    assert not raised
+    assert "Event loop is closed" not in capsys.readouterr().err
+    assert engine._submitted_seats == 0

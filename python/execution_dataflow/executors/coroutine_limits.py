@@ -28,6 +28,7 @@ class PendingTasks(Protocol):
     """The coroutines of one run that are on their way."""
 
     tasks: dict[_core.Attempt, asyncio.Task[None]]
+    shielded: dict[_core.Attempt, asyncio.Task[None]]
 
     @property
     def is_cancelled(self) -> bool:

@@ -62,7 +62,11 @@ class CoroutineHost:
             # A closed loop, or Ctrl-C in one of these lines: one wake-up too many is better than none for ever.
             self._is_woken = False
             if isinstance(error, RuntimeError):
-                self._incoming.clear()
+                # This one fails with what is raised; those that came before it and were not started do so too.
+                for other, _, _ in self._taken_in():
+                    if other is not attempt:
+                        other.close()
+                        other.fail(RuntimeError(str(error)))
             raise
 
     @property
@@ -98,9 +102,10 @@ class CoroutineHost:
             for task in list(pending.tasks.values()):
                 task.cancel()
 
-        # A loop that is closed has cancelled its tasks already.
-        if not self.loop.is_closed():
+        try:
             self.loop.call_soon_threadsafe(cancel_now)
+        except RuntimeError:
+            self._end_stranded(pending)
 
     def set_aside(self, pending: PendingTasks) -> None:
         """Leave the coroutines of a cancelled run to themselves that did not stop, from any thread."""
@@ -112,8 +117,26 @@ class CoroutineHost:
                 pending.end_task(attempt)
                 task.cancel()
 
-        if not self.loop.is_closed():
+        try:
             self.loop.call_soon_threadsafe(leave_now)
+        except RuntimeError:
+            self._end_stranded(pending)
+
+    def _end_stranded(self, pending: PendingTasks) -> None:
+        """End the coroutines of a cancelled run, also those that always run: the loop is closed, and ends none."""
+        for attempt, _, _ in self._taken_in():
+            attempt.close()
+            attempt.cancel()
+        for attempt in [*pending.tasks, *pending.shielded]:
+            pending.left_behind_coroutine(attempt)
+            attempt.set_aside()
+            pending.end_task(attempt)
+
+    def _taken_in(self) -> deque[tuple[_core.Attempt, Context, PendingTasks]]:
+        with self._lock:
+            self._is_woken = False
+            incoming, self._incoming = self._incoming, deque()
+        return incoming
 
     def run_awaitable(self, awaitable: Awaitable[Any]) -> Any:
         """Run an awaitable on the loop, from another thread, and return its result."""
@@ -128,10 +151,7 @@ class CoroutineHost:
         return asyncio.run_coroutine_threadsafe(wait_for_it(), self.loop).result()
 
     def _start_all(self) -> None:
-        with self._lock:
-            self._is_woken = False
-            incoming, self._incoming = self._incoming, deque()
-        for attempt, context, pending in incoming:
+        for attempt, context, pending in self._taken_in():
             if pending.is_cancelled:
                 attempt.close()
                 attempt.cancel()
