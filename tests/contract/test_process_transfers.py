@@ -11,7 +11,7 @@ import pytest
 from patience import LIMIT_SECONDS
 from process_engines import one, value_of
 
-from execution_dataflow import ExecutionContext, ExecutionEngine, TransferError, WorkerStartError
+from execution_dataflow import ExecutionContext, ExecutionEngine, SharedMemoryFull, TransferError, WorkerStartError
 from execution_dataflow.executors.processes.pool import ProcessPool
 
 # What is no Exception: it passes all that catches only those.
@@ -177,6 +177,36 @@ def test_log_record_with_a_field_that_cannot_be_loaded_brings_its_text(
     assert record.rows == [3]
     assert "lock" in record.lock
     assert before in {value_of(processes, lambda: os.getpid()) for _ in range(4)}
+
+
+def test_shared_memory_that_is_full_in_a_worker_process_arrives_as_such(processes: ExecutionEngine) -> None:
+    def fill(context: ExecutionContext) -> None:
+        context.empty(1 << 50)
+
+    error = error_in_time(processes, fill)
+    assert type(error) is SharedMemoryFull
+    assert error.requested == 8 << 50
+
+
+class Demanding(Exception):
+    def __init__(self, code: int, *, text: str) -> None:
+        super().__init__("as it was told")
+        self.code = code
+
+
+def test_group_keeps_its_type_whatever_its_members_take(processes: ExecutionEngine) -> None:
+    def fail() -> None:
+        raise ExceptionGroup("many", [ValueError("one"), ExceptionGroup("inner", [Demanding(5, text="x")])])
+
+    error = error_in_time(processes, fail)
+    assert isinstance(error, ExceptionGroup)
+    assert error.message == "many"
+    first, inner = error.exceptions
+    assert type(first) is ValueError
+    assert isinstance(inner, ExceptionGroup)
+    (last,) = inner.exceptions
+    assert isinstance(last, Demanding)
+    assert (last.code, str(last)) == (5, "as it was told")
 
 
 def test_thread_that_goes_wrong_over_and_over_fails_what_waits_and_is_replaced(

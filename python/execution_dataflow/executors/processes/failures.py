@@ -44,7 +44,10 @@ def attach_traceback(streams: list[bytes], text: str, where: str | None) -> Base
 
 def _packed(error: BaseException, pack: Callable[[Any], Packed]) -> Packed:
     """The exception as it pickles itself; else its class, arguments and fields; else an error that names it."""
-    for form in (error, _Rebuilt(error), _Rebuilt(error, plain=True)):
+    forms: list[Any] = [error, _Rebuilt(error), _Rebuilt(error, plain=True)]
+    if isinstance(error, BaseExceptionGroup):
+        forms.append(_RebuiltGroup(error, pack))
+    for form in forms:
         try:
             packed = pack(form)
             # Many an exception with an __init__ of its own pickles, and cannot be made again.
@@ -76,8 +79,30 @@ class _Rebuilt:
         return _rebuild, self._parts
 
 
+class _RebuiltGroup:
+    """Pickles a group of exceptions by its class, text and fields, and each of its members in its own way."""
+
+    def __init__(self, error: BaseExceptionGroup[BaseException], pack: Callable[[Any], Packed]) -> None:
+        fields = {name: _plain(value) for name, value in vars(error).items()}
+        members = [_packed(member, pack).stream for member in error.exceptions]
+        self._parts = (type(error), error.message, members, fields)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild_group, self._parts
+
+
+def _rebuild_group(
+    kind: type[BaseExceptionGroup[BaseException]], message: str, members: list[bytes], fields: dict[str, Any]
+) -> BaseException:
+    return _rebuild(kind, (message, [pickle.loads(member) for member in members]), fields)
+
+
 def _rebuild(kind: type[BaseException], arguments: tuple[Any, ...], fields: dict[str, Any]) -> BaseException:
-    error = kind.__new__(kind, *arguments)
+    try:
+        error = kind.__new__(kind, *arguments)
+    except TypeError:
+        # It takes more, or is of a class with two built-in bases, neither of which is "safe" to the interpreter.
+        error = BaseException.__new__(kind, *arguments)
     error.args = arguments
     error.__dict__.update(fields)
     return error
