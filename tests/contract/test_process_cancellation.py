@@ -200,3 +200,23 @@ def test_operation_hears_of_it_before_its_grace_is_over(engine: ExecutionEngine,
     handle = begun(engine, graph, tmp_path / "mark")
     handle.cancel(grace_seconds=LIMIT_SECONDS)
     assert handle.result(timeout=LIMIT_SECONDS).get_output(node) == "heard"
+
+
+def test_operation_that_always_runs_hears_of_it_in_a_process_that_had_nothing_of_the_run(
+    engine: ExecutionEngine, tmp_path: Path
+) -> None:
+    def listens(mark: str, context: ExecutionContext) -> None:
+        Path(mark).touch()
+        while not context.cancelled:
+            time.sleep(0.005)
+
+    def clears_up(context: ExecutionContext) -> bool:
+        return context.cancelled
+
+    graph = GraphDefinition()
+    first = graph.add(operation(listens, executor="thread"), mark=str(tmp_path / "mark"))
+    last = graph.add(operation(clears_up, always_run=True))
+    graph.add_dependency(first, last)
+    handle = begun(engine, graph, tmp_path / "mark")
+    handle.cancel(grace_seconds=LIMIT_SECONDS)
+    assert handle.result(timeout=LIMIT_SECONDS).get_output(last) is True

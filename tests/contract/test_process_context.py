@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import LIMIT_SECONDS, close_in_time, eventually
 from process_engines import one, value_of
 
 from execution_dataflow import (
     ExecutionContext,
     ExecutionEngine,
     GraphDefinition,
+    RunHandle,
 )
 
 
@@ -173,3 +178,46 @@ def test_context_variables_begin_empty_and_stay_with_the_attempt(processes: Exec
 
     for _ in range(6):
         assert value_of(processes, look) == (True, True)
+
+
+def test_runs_that_take_turns_in_a_process_each_have_their_working_directory_and_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def place(step: int, mark: str) -> tuple[str, str]:
+        Path(mark, str(step)).touch()
+        # The other run has its turn in the meantime.
+        for _ in range(2000):
+            if step or Path(mark, "go").exists():
+                break
+            time.sleep(0.01)
+        return Path.cwd().name, sys.path[-1]
+
+    def chain() -> tuple[GraphDefinition, list[Any]]:
+        graph = GraphDefinition()
+        nodes: list[Any] = []
+        for step in range(3):
+            node = graph.add(place, step=step, mark=str(Path.cwd()))
+            if nodes:
+                graph.add_dependency(nodes[-1], node)
+            nodes.append(node)
+        return graph, nodes
+
+    def submitted(name: str) -> tuple[RunHandle, list[Any]]:
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        monkeypatch.setattr(sys, "path", [*sys.path, name])
+        graph, nodes = chain()
+        handle = engine.submit(graph, retain="all")
+        assert eventually(lambda: (tmp_path / name / "0").exists() or name == "second")
+        return handle, nodes
+
+    engine = ExecutionEngine(max_workers=1, executor="process")
+    try:
+        runs = [submitted(name) for name in ("first", "second")]
+        for name in ("first", "second"):
+            (tmp_path / name / "go").touch()
+        for name, (handle, nodes) in zip(("first", "second"), runs, strict=True):
+            result = handle.result(timeout=LIMIT_SECONDS)
+            assert [result.get_output(node) for node in nodes] == [(name, name)] * 3
+    finally:
+        close_in_time(engine.close)

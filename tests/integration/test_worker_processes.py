@@ -466,3 +466,23 @@ def test_modules_next_to_the_script_and_the_working_directory_are_found(tmp_path
     print(result.get_output(five), result.get_output(where) == os.getcwd())
     """
     assert run_program(tmp_path, MAIN, program) == (0, ["5 True"], "")
+
+
+@posix
+def test_child_of_a_fork_that_comes_to_the_end_of_its_operation_takes_no_part_in_the_work(
+    engine: ExecutionEngine, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def forks() -> int:
+        child = os.fork()
+        if child == 0:
+            raise ValueError("the child has forgotten to leave")
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    graph = GraphDefinition("forks")
+    forked = graph.add(forks)
+    assert engine.submit(graph).result(timeout=LIMIT_SECONDS).get_output(forked) == 1
+    squares = GraphDefinition("squares")
+    added = squares.map(lambda x: x * x, over={"x": list(range(20))})
+    result = engine.submit(squares).result(timeout=LIMIT_SECONDS)
+    assert result.get_output(added) == [x * x for x in range(20)]
+    assert "forks has forked its worker process" in capfd.readouterr().err

@@ -170,7 +170,9 @@ class Member:
             stream, needs = run.seed
             self._define(needs, definitions)
             self._runs.add(run.number)
-            self.outbox.put(messages.RUN, (run.number, stream))
+            # What always runs goes on in a run that was cancelled, and may ask whether it was.
+            record = run.record
+            self.outbox.put(messages.RUN, (run.number, stream, record.cancel_requested, record.cancel_reason))
 
     def _describe(self, parcel: Parcel) -> WirePart:
         # The parcel stays as it is: it is sent again if this process dies before it gets to it.
@@ -222,6 +224,10 @@ class Member:
             self.outbox.put(messages.TASKS, self._batch, self._buffers)
             self._batch, self._buffers = [], []
         return self.outbox.flush()
+
+    def knows(self, run: ProcessRun) -> bool:
+        """Whether it was told of a run."""
+        return run.number in self._runs
 
     def has_of(self, run: ProcessRun) -> bool:
         """Whether it was sent what ends when a run is cancelled."""

@@ -40,7 +40,7 @@ DEFINE: Final = 1
 OPERATION: Final = 2
 """(number, label, pickle, whether its values are checked): an operation."""
 RUN: Final = 3
-"""(number, pickle of its `RunSeed`): a run; its context is copied."""
+"""(number, pickle of its `RunSeed`, whether it was cancelled, why): a run; its context is copied."""
 TASKS: Final = 4
 """A list of `TaskMessage`."""
 END_RUN: Final = 5

@@ -410,6 +410,7 @@ class ProcessPool:
         for member in self._members:
             if member.has_of(run):
                 member.give_grace(run.number, grace_end)
+            if member.knows(run):
                 member.tell_cancelled(run)
 
     def _halt_run(self, run: ProcessRun) -> None:

@@ -89,6 +89,10 @@ class _Worker:
         # What was sent and not needed yet is a pickle: an error in loading it is that of the task.
         self._operations: dict[int, tuple[str, bytes, ContractLevel] | tuple[_core.NodeSpec, Operation]] = {}
         self._runs: dict[int, bytes | GuestRecord] = {}
+        # Of each run that was begun, the working directory and where modules are found; and whose hold now.
+        self._places: dict[int, tuple[str, list[str]]] = {}
+        self._placed = 0
+        self._pid = os.getpid()
         self._cancelled: dict[int, str | None] = {}
         self._halted: set[int] = set()
         self._asking = threading.RLock()
@@ -131,8 +135,10 @@ class _Worker:
             number, label, stream, contracts = data
             self._operations[number] = (label, stream, contracts)
         elif kind == messages.RUN:
-            number, stream = data
+            number, stream, is_cancelled, reason = data
             self._runs[number] = stream
+            if is_cancelled:
+                self._cancelled[number] = reason
         elif kind == messages.END_RUN:
             self._end_run(data)
         elif kind == messages.FORGET:
@@ -228,6 +234,8 @@ class _Worker:
         try:
             return Context().run(_core.execute_attempt, *arguments)
         finally:
+            if os.getpid() != self._pid:
+                _leave_fork(spec.label)
             self._ended = time.monotonic_ns()
             self._took = self._ended - began
             self._marker.leave()
@@ -275,20 +283,33 @@ class _Worker:
     def _record(self, number: int) -> GuestRecord:
         known = self._runs[number]
         if isinstance(known, GuestRecord):
+            if number != self._placed:
+                self._go_to_place(number)
             return known
         try:
             seed: RunSeed = pickle.loads(known)
         except BaseException as fault:
             raise TransferError(f"the context cannot be made again in a worker process: {told(fault)}") from fault
-        sys.path[:] = seed.path
-        if os.getcwd() != seed.directory:
-            os.chdir(seed.directory)
+        self._places[number] = seed.directory, seed.path
+        self._go_to_place(number)
         record = self._runs[number] = GuestRecord(number, seed)
         if number in self._cancelled:
             _mark_cancelled(record, self._cancelled[number])
         return record
 
+    def _go_to_place(self, number: int) -> None:
+        """Have the working directory and the search for modules as the run has them."""
+        directory, sys.path[:] = self._places[number]
+        try:
+            os.chdir(directory)
+        except OSError as fault:
+            raise TransferError(
+                f"the working directory of the run cannot be entered in a worker process: {told(fault)}"
+            ) from fault
+        self._placed = number
+
     def _end_run(self, number: int) -> None:
+        self._places.pop(number, None)
         record = self._runs.pop(number, None)
         self._cancelled.pop(number, None)
         self._halted.discard(number)
@@ -353,6 +374,16 @@ class _Worker:
         if not is_answer:
             raise answer
         return answer
+
+
+def _leave_fork(label: str) -> NoReturn:
+    """End the child of a fork that has come to the end of the operation: tasks and results are its parent's."""
+    text = "has forked its worker process, and the child came to the end of the operation: end it with os._exit() there"
+    try:
+        if sys.__stderr__ is not None:
+            print(f"execution-dataflow: {label} {text}", file=sys.__stderr__, flush=True)
+    finally:
+        os._exit(1)
 
 
 def _mark_cancelled(record: GuestRecord, reason: str | None) -> None:
