@@ -195,8 +195,11 @@ class EngineLimits:
             )
         available = self.resources[name]
         if amount > available:
+            needs, has = f"{amount:g}", f"{available:g}"
+            if needs == has:
+                needs, has = str(amount), str(available)
             raise ResourceError(
-                f"{spec.label} needs {amount:g} of {name!r}, and the engine has {available:g}: it would wait for ever; "
+                f"{spec.label} needs {needs} of {name!r}, and the engine has {has}: it would wait for ever; "
                 f"ask for less, or declare more with ExecutionEngine(resources={{{name!r}: ...}})",
                 operation=spec.label,
                 resource=name,

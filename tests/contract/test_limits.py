@@ -390,3 +390,12 @@ def test_fractions_of_a_resource_add_up() -> None:
     with ExecutionEngine(max_workers=8, resources={"gpu": 0.3}) as engine:
         assert engine.run(graph).is_successful()
     assert gauge.most == 3
+
+
+def test_demand_that_is_hardly_more_than_there_is_is_told_with_all_digits() -> None:
+    graph = GraphDefinition()
+    graph.add(operation(resources={"gpu": 1})(lambda: 1))
+    with ExecutionEngine(resources={"gpu": 0.9999999}) as engine, pytest.raises(ResourceError) as caught:
+        engine.run(graph)
+    assert "needs 1" in str(caught.value)
+    assert "the engine has 0.9999999:" in str(caught.value)
