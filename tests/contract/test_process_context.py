@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 from patience import LIMIT_SECONDS, close_in_time, eventually
-from process_engines import one, value_of
+from process_engines import error_of, one, value_of
 
 from execution_dataflow import (
     ExecutionContext,
     ExecutionEngine,
     GraphDefinition,
     RunHandle,
+    TransferError,
 )
 
 
@@ -221,3 +222,16 @@ def test_runs_that_take_turns_in_a_process_each_have_their_working_directory_and
             assert [result.get_output(node) for node in nodes] == [(name, name)] * 3
     finally:
         close_in_time(engine.close)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a directory in use cannot be deleted")
+def test_working_directory_that_was_deleted_is_named(
+    processes: ExecutionEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    error, _ = error_of(processes, lambda: 1)
+    assert isinstance(error, TransferError)
+    assert "the working directory of this process is gone" in str(error)

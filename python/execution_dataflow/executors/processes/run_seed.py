@@ -94,7 +94,7 @@ def pack_seed(record: RunRecord, packer: Packer, keys: dict[int, str]) -> bytes:
         record.graph_name,
         record.seed,
         _effective_level(record.logger_for(None).logger),
-        os.getcwd(),
+        _working_directory(),
         [str(entry) for entry in sys.path],
         record.state_terms,
     )
@@ -108,6 +108,16 @@ def pack_seed(record: RunRecord, packer: Packer, keys: dict[int, str]) -> bytes:
         raise TransferError(
             f"the context of run {record.run_id!r} cannot be sent to worker processes: {text_of(fault)}. Put only what "
             "pickles into its parameters and attributes; make connections in clients={name: factory}"
+        ) from fault
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError as fault:
+        raise TransferError(
+            f"the working directory of this process is gone, and worker processes work where it does: {fault}. Go to "
+            "one that exists with os.chdir()"
         ) from fault
 
 
