@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
 import sys
 from collections.abc import Iterator
@@ -81,3 +82,56 @@ def test_process_that_ends_before_it_reads_how_it_is_to_start_holds_up_nothing(
     assert result.first_error is not None
     assert isinstance(result.first_error.exception, WorkerStartError)
     assert "exit code 1" in str(result.first_error.exception)
+
+
+PROGRAM = """
+from execution_dataflow import ExecutionEngine, GraphDefinition, operation
+import multiprocessing
+import runpy
+import sys
+
+class Row:
+    pass
+
+def plus_one(x: int) -> int:
+    return x + 1
+
+@operation(executor="process")
+def made(x: int) -> Row:
+    row = Row()
+    row.number = plus_one(x)
+    return row
+
+def work() -> None:
+    graph = GraphDefinition()
+    node = graph.add(made, x=1)
+    with ExecutionEngine(max_workers=1) as engine:
+        result = engine.run(graph)
+    result.raise_if_failed()
+    row = result.get_output(node)
+    print(__name__, type(row) is Row, row.number, flush=True)
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_what_a_child_of_multiprocessing_has_of_its_program_is_sent(tmp_path: Path, method: str) -> None:
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip("this system has no such start")
+    start = f"""
+    if __name__ == "__main__":
+        child = multiprocessing.get_context("{method}").Process(target=work)
+        child.start()
+        child.join()
+        sys.exit(child.exitcode)
+    """
+    assert run_program(tmp_path, PROGRAM, start) == (0, ["__mp_main__ True 2"], "")
+
+
+def test_what_a_program_has_that_another_runs_by_its_path_is_sent(tmp_path: Path) -> None:
+    start = """
+    if __name__ == "__main__":
+        runpy.run_path(__file__)
+    elif __name__ == "<run_path>":
+        work()
+    """
+    assert run_program(tmp_path, PROGRAM, start) == (0, ["<run_path> True 2"], "")

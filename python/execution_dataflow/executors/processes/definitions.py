@@ -48,6 +48,8 @@ _known: dict[str, Any] = {}
 # The keys of what this process was sent, by identity; the objects are in `_known`.
 _key_of: dict[int, str] = {}
 _numbers = count()
+# Modules that the user has not asked for, and that are sent by value all the same.
+_sent_by_us: set[str] = set()
 
 
 def recall(key: str) -> Any:
@@ -90,13 +92,31 @@ def _new_key() -> str:
 def is_local(thing: Any) -> bool:
     """Whether a function or a class passes by value: another process cannot import it."""
     module = getattr(thing, "__module__", None)
-    return module is None or module == "__main__" or "<" in getattr(thing, "__qualname__", "<")
+    if module == "__main__" or not isinstance(module, str) or "<" in getattr(thing, "__qualname__", "<"):
+        return True
+    return module not in sys.modules or _is_main(module)
+
+
+def _is_main(module: str) -> bool:
+    """Whether a module is a program under another name: of ``multiprocessing``, or ``<run_path>`` of ``runpy``."""
+    return module == "__mp_main__" or "<" in module
 
 
 def has_name(thing: Any) -> bool:
     """Whether a function or a class is found in its module, and is not of one that the user has sent by value."""
     module = sys.modules.get(getattr(thing, "__module__", None) or "")
-    return getattr(module, thing.__qualname__, None) is thing and not cloudpickle.list_registry_pickle_by_value()
+    if getattr(module, thing.__qualname__, None) is not thing:
+        return False
+    asked: set[str] = cloudpickle.list_registry_pickle_by_value()
+    return asked <= _sent_by_us
+
+
+def _have_sent_by_value(thing: Any) -> None:
+    """Tell cloudpickle of a program under another name, which it takes for a module that can be imported."""
+    name = getattr(thing, "__module__", None)
+    if isinstance(name, str) and _is_main(name) and name in sys.modules and name not in _sent_by_us:
+        cloudpickle.register_pickle_by_value(sys.modules[name])
+        _sent_by_us.add(name)
 
 
 def _is_sent_by_value(thing: Any) -> bool:
@@ -140,6 +160,7 @@ class DefinitionTable:
         """Return the key of a function or class, which is pickled when it is first asked for."""
         key = self._own.get(id(thing))
         if key is None:
+            _have_sent_by_value(thing)
             file = io.BytesIO()
             DefinitionPickler(file).dump(thing)
             stream = file.getvalue()
