@@ -30,11 +30,15 @@ SITUATIONS = {
             global let_go
             if threading.current_thread() is main:
                 return wait_for_worker()
+            spins.set()
             threading.Timer(0.3, ready).start()
             while not context.cancelled:
                 pass
             let_go = time.monotonic()
-        def wait_for_worker(): time.sleep(0.05)
+        spins = threading.Event()
+        def wait_for_worker():
+            if threading.current_thread() is main:
+                spins.wait(30)
         def go():
             graph = graph_of(*[wait_for_worker] * 3, *[operation(spin)] * 4)
             first, last = graph.operations, graph.add(wait_for_worker)
@@ -61,12 +65,13 @@ SITUATIONS = {
         go = lambda: ExecutionEngine(max_workers=1).run(graph_of(nap, nap))
     """,
     "sleep on a worker while the main thread is parked": """
-        main = threading.main_thread()
+        main, naps = threading.main_thread(), threading.Event()
         def nap():
             global let_go
             if threading.current_thread() is main:
-                time.sleep(0.05)
+                naps.wait(30)
                 return
+            naps.set()
             ready()
             time.sleep(0.6)
             let_go = time.monotonic()
