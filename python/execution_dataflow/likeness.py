@@ -17,6 +17,7 @@ from types import (
 )
 from typing import Any
 
+from execution_dataflow.definition_facts import closure_of
 from execution_dataflow.table_likeness import table_rule
 
 __all__ = ["Likeness", "Special", "variables_of"]
@@ -248,14 +249,7 @@ def variables_of(function: Any) -> dict[str, Any]:
     """Return what a function knows of the functions around it; of a method, also what it is bound to, as ``self``."""
     if isinstance(function, MethodType):
         return {"self": function.__self__, **variables_of(function.__func__)}
-    found = {}
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        if name != "__class__":  # the class around it, for super(), which has it anyway
-            try:
-                found[name] = cell.cell_contents
-            except ValueError:
-                found[name] = _NOTHING  # not set yet
-    return found
+    return dict(closure_of(function, _NOTHING))
 
 
 def _code_facts(code: CodeType) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from execution_dataflow.definition_facts import module_of
 from execution_dataflow.parameters import innermost
 
 __all__ = ["native_call"]
@@ -59,21 +60,19 @@ def native_call(function: Callable[..., Any]) -> Callable[..., Any]:
 def _is_of_an_extension(function: Any) -> bool:
     if hasattr(function, "__code__"):
         return False
-    owner = getattr(function, "__objclass__", None) or type(getattr(function, "__self__", None))
-    module = getattr(function, "__module__", None) or owner.__module__
-    return module.partition(".")[0] not in sys.stdlib_module_names
+    return module_of(function).partition(".")[0] not in sys.stdlib_module_names
 
 
 class _NativeCall:
-    __slots__ = ("_function", "_parameters")
+    __slots__ = ("_defaults", "_function", "_parameters")
 
     def __init__(self, function: Callable[..., Any], parameters: list[Any]) -> None:
         self._function = function
         self._parameters = parameters
+        self._defaults = {parameter.name: parameter.default for parameter in parameters}
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
-        by_name = {parameter.name: parameter for parameter in self._parameters}
-        given = {name: value for name, value in keywords.items() if not _is_default(value, by_name[name].default)}
+        given = {name: value for name, value in keywords.items() if not _is_default(value, self._defaults[name])}
         positional = list(zip(self._parameters, args, strict=False))
         missing = [_is_default(value, parameter.default) for parameter, value in positional]
         # Those before one that has no name to callers must be passed.

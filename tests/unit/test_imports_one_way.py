@@ -53,6 +53,7 @@ DEFINITION = [
     "port_types",
     "type_rules",
     "ports",
+    "definition_facts",
     "signatures",
     "dimensions",
     "policies",

@@ -16,6 +16,7 @@ from types import (
 )
 from typing import Any
 
+from execution_dataflow.definition_facts import closure_of, module_of
 from execution_dataflow.fingerprinting.code_objects import Import, Name, code_facts
 from execution_dataflow.fingerprinting.declared_fields import GENERATED, add_declared, is_generated
 from execution_dataflow.fingerprinting.module_files import module_texts
@@ -30,11 +31,9 @@ __all__ = [
     "add_function_code",
     "add_function_values",
     "add_named",
-    "closure_of",
     "define",
     "is_class_followed",
     "is_code",
-    "module_of",
     "values_of",
 ]
 
@@ -45,17 +44,6 @@ _OF_NAMED_TUPLES = frozenset({"_make", "_replace", "__replace__", "_asdict", "__
 
 # Of the flags of a type: it was made while the program runs.
 _MADE = 1 << 9
-
-
-def module_of(definition: Any) -> str:
-    """Return the module in which something is defined."""
-    name = getattr(definition, "__module__", None)
-    if isinstance(name, str):
-        return name
-    if isinstance(definition, FunctionType):
-        return ""  # made by exec() with names of its own
-    owner = getattr(definition, "__objclass__", None) or type(getattr(definition, "__self__", None))
-    return str(getattr(owner, "__module__", ""))
 
 
 def add_named(walk: Walk, definition: Any, *, is_versioned: bool = True) -> None:
@@ -141,16 +129,6 @@ def add_function_values(walk: Walk, function: FunctionType) -> None:
         if not is_code(value):
             walk.text("value", name)
             walk.value(value, f"{name!r} of {function.__qualname__}")
-
-
-def closure_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    """Yield the names and values of the variables that a function has of the function around it."""
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        if name != "__class__":  # the class around it, for super(), which has it anyway
-            try:
-                yield name, cell.cell_contents
-            except ValueError:
-                yield name, None  # not set yet
 
 
 def values_of(function: FunctionType) -> Iterator[tuple[str, Any]]:

@@ -9,6 +9,7 @@ from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 from execution_dataflow._core import MISSING
+from execution_dataflow.definition_facts import module_of
 from execution_dataflow.expansion.graph_items import GraphItem
 from execution_dataflow.expansion.repeating import Carried, RepeatedOperation
 from execution_dataflow.fallbacks import FallbackValue
@@ -18,7 +19,6 @@ from execution_dataflow.fingerprinting.definitions import (
     add_function_code,
     add_function_values,
     add_named,
-    module_of,
 )
 from execution_dataflow.fingerprinting.merkle import OWN_BYTES, lineages_of
 from execution_dataflow.fingerprinting.packages import is_followed

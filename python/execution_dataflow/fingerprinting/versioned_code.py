@@ -9,8 +9,9 @@ from pathlib import Path
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
+from execution_dataflow.definition_facts import closure_of, module_of
 from execution_dataflow.fingerprinting.code_objects import code_facts
-from execution_dataflow.fingerprinting.definitions import closure_of, is_code, module_of, values_of
+from execution_dataflow.fingerprinting.definitions import is_code, values_of
 from execution_dataflow.fingerprinting.packages import is_followed
 from execution_dataflow.fingerprinting.walks import Walk
 from execution_dataflow.functions import OperationFunction

@@ -82,7 +82,7 @@ def _pickled_error(error: BaseException) -> bytes:
     try:
         return pickle.dumps(error, 5)
     except BaseException:
-        return pickle.dumps(StoreError(f"{told(error)}"), 5)
+        return pickle.dumps(StoreError(told(error)), 5)
 
 
 def note_checks(member: Member, number: int, nanoseconds: int, stream: bytes) -> None:

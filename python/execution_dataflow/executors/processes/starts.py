@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from execution_dataflow.executors.processes.failures import told
 from execution_dataflow.executors.processes.member import Ending, Member
 from execution_dataflow.executors.processes.spawn import start_worker
 from execution_dataflow.executors.processes.state_desk import StateDesk
@@ -51,7 +52,7 @@ class Starts:
         except BaseException as fault:
             link.close()
             # What the system refuses says all there is in its own words.
-            what = f"{fault}" if isinstance(fault, OSError) else f"{type(fault).__name__}: {fault}"
+            what = str(fault) if isinstance(fault, OSError) else told(fault)
             raise WorkerStartError(f"no worker process can be started: {what}") from fault
 
     def note_ready(self) -> None:
