@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from noted import Notes
 from patience import close_in_time
 
 from execution_dataflow import (
     ExecutionContext,
     ExecutionEngine,
-    ExecutionResult,
     FallbackValue,
     GraphDefinition,
     Operation,
@@ -23,23 +23,8 @@ from execution_dataflow import (
 pytest.importorskip("sqlalchemy")
 
 
-class Notes:
-    """What ran, and what is to fail: no part of what an operation is computed from."""
-
-    def __init__(self) -> None:
-        self.ran: list[str] = []
-        self.broken: set[str] = set()
-
-    def __call__(self, name: str) -> None:
-        self.ran.append(name)
-        if name in self.broken:
-            raise RuntimeError(f"{name} is broken")
-
-    def __fingerprint__(self) -> str:
-        return "notes"
-
-
 note = Notes()
+run = note.run
 
 
 @operation
@@ -53,12 +38,6 @@ def engine(tmp_path: Path) -> Iterator[ExecutionEngine]:
     engine = ExecutionEngine(checkpoint=tmp_path / "runs.db", max_workers=2)
     yield engine
     close_in_time(engine.close)
-
-
-def run(engine: ExecutionEngine, graph: GraphDefinition, *broken: str, **options: Any) -> ExecutionResult:
-    note.ran.clear()
-    note.broken = set(broken)
-    return engine.run(graph, ExecutionContext("nightly"), **options)
 
 
 def failing(**options: Any) -> GraphDefinition:

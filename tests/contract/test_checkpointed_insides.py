@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from noted import Notes
 from patience import close_in_time
 
 from execution_dataflow import (
     ExecutionContext,
     ExecutionEngine,
-    ExecutionResult,
     GraphDefinition,
     InputPort,
     Operation,
@@ -24,26 +24,17 @@ from execution_dataflow import (
 pytest.importorskip("sqlalchemy")
 
 
-class World:
-    """What operations find, and what is to fail: no part of what they are computed from."""
+class World(Notes):
+    """What operations find, too."""
 
     def __init__(self) -> None:
-        self.ran: list[str] = []
-        self.broken: set[str] = set()
+        super().__init__()
         self.rows = ["a", "b", "c"]
         self.start: Any = 1
 
-    def __call__(self, name: str) -> str:
-        self.ran.append(name)
-        if name in self.broken:
-            raise RuntimeError(f"{name} is broken")
-        return name
-
-    def __fingerprint__(self) -> str:
-        return "world"
-
 
 world = World()
+run = world.run
 
 
 class Unstorable:
@@ -91,12 +82,6 @@ def engine(tmp_path: Path) -> Iterator[ExecutionEngine]:
     engine = ExecutionEngine(checkpoint=tmp_path / "runs.db", max_workers=1)
     yield engine
     close_in_time(engine.close)
-
-
-def run(engine: ExecutionEngine, graph: GraphDefinition, *broken: str, **options: Any) -> ExecutionResult:
-    world.ran.clear()
-    world.broken = set(broken)
-    return engine.run(graph, ExecutionContext("nightly"), **options)
 
 
 def two_steps() -> GraphDefinition:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from noted import Notes
 from patience import close_in_time, eventually
 
 from execution_dataflow import (
@@ -33,22 +34,6 @@ from execution_dataflow import (
 )
 
 pytest.importorskip("sqlalchemy")
-
-
-class Notes:
-    """What ran, and what is to fail: no part of what an operation is computed from."""
-
-    def __init__(self) -> None:
-        self.ran: list[str] = []
-        self.broken: set[str] = set()
-
-    def __call__(self, name: str) -> None:
-        self.ran.append(name)
-        if name in self.broken:
-            raise RuntimeError(f"{name} is broken")
-
-    def __fingerprint__(self) -> str:
-        return "notes"
 
 
 note = Notes()

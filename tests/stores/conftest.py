@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 
@@ -37,3 +38,10 @@ def schema() -> str:
 def unused_port() -> int:
     """A port of this machine on which nobody listens."""
     return free_port()
+
+
+@pytest.fixture
+def no_cloud_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys of a cloud are those that a test gives, and none that the environment happens to have."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "AZURE_", "GOOGLE_"))]:
+        monkeypatch.delenv(name)

@@ -27,6 +27,8 @@ ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 MIB = 1 << 20
 
+pytestmark = pytest.mark.usefixtures("no_cloud_keys")
+
 
 class Azurite(Server):
     """The emulator, with its blobs in memory."""
@@ -77,12 +79,6 @@ def server() -> Iterator[Azurite]:
         yield server
     finally:
         server.remove()
-
-
-@pytest.fixture(autouse=True)
-def no_keys_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("AZURE_")]:
-        monkeypatch.delenv(name)
 
 
 @pytest.mark.parametrize("check", artifact_checks().values(), ids=artifact_checks())

@@ -24,6 +24,8 @@ from execution_dataflow.stores.objects.addresses import ObjectAddress
 
 MIB = 1 << 20
 
+pytestmark = pytest.mark.usefixtures("no_cloud_keys")
+
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[BucketServer]:
@@ -38,12 +40,6 @@ def server(running: BucketServer) -> BucketServer:
     running.faults.clear()
     running.requests.clear()
     return running
-
-
-@pytest.fixture(autouse=True)
-def no_keys_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith(("AWS_", "AZURE_", "GOOGLE_"))]:
-        monkeypatch.delenv(name)
 
 
 @pytest.mark.parametrize("check", artifact_checks().values(), ids=artifact_checks())
