@@ -10,7 +10,7 @@ from weakref import finalize
 from execution_dataflow.stores.artifacts import ArtifactStore
 from execution_dataflow.stores.journal import Journal
 from execution_dataflow.stores.opening import Store, open_store
-from execution_dataflow.stores.sql.addresses import SqliteAddress
+from execution_dataflow.stores.sql.addresses import SqliteAddress, database_of
 
 __all__ = ["EngineStores", "StoreAddress", "checked_address"]
 
@@ -70,7 +70,7 @@ def checked_address(value: object, option: str) -> StoreAddress | None:
             f"{option}={value!r} is no address of a store: 'sqlite:///{value}' is a file of that name, as is "
             f"pathlib.Path({value!r})"
         )
-    if value.partition("://")[0].partition("+")[0].lower() == "sqlite":
+    if database_of(value) == "sqlite":
         # A store is where its address was written, wherever the program goes before its first run.
         return str(SqliteAddress.parse(value))
     return value

@@ -11,10 +11,21 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from execution_dataflow.nearest import nearest_name
 
-__all__ = ["PostgresqlAddress", "SqliteAddress"]
+__all__ = ["PostgresqlAddress", "SqliteAddress", "database_of"]
 
 # A path may hold a question mark; settings are what follows the last one and looks like settings.
 _SETTINGS = re.compile(r"\?((?:[a-z_]+=[^&/\\?]*)(?:&[a-z_]+=[^&/\\?]*)*)$")
+
+
+def database_of(address: str) -> str:
+    """Return the kind of database that an address names, whatever driver it names beside it.
+
+    Examples
+    --------
+    >>> database_of("postgresql+psycopg://db.example/runs")
+    'postgresql'
+    """
+    return address.partition("://")[0].partition("+")[0].lower()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from execution_dataflow.errors import MissingExtraError
 from execution_dataflow.stores.artifacts import ArtifactStore
 from execution_dataflow.stores.journal import Journal
-from execution_dataflow.stores.sql.addresses import PostgresqlAddress, SqliteAddress
+from execution_dataflow.stores.sql.addresses import PostgresqlAddress, SqliteAddress, database_of
 
 if TYPE_CHECKING:
     from execution_dataflow.stores.sql.journal import SqlJournal
@@ -36,8 +36,7 @@ def open_journal(address: str) -> SqlJournal:
     StoreError
         It cannot be opened.
     """
-    scheme = address.partition("://")[0].partition("+")[0].lower()
-    if scheme == "sqlite":
+    if database_of(address) == "sqlite":
         place = SqliteAddress.parse(address)
         _need("sqlite", "a store in SQLite", "sqlalchemy")
         from execution_dataflow.stores.sql.journal import SqlJournal
